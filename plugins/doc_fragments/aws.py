@@ -1,0 +1,77 @@
+# Copyright (c) 2026 Hokusai Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Documentation of the AWS options that every module of the action group takes."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """Options shared through `module_utils/aws.py`; what is omitted comes from botocore's own chain."""
+
+    DOCUMENTATION = r"""
+options:
+  region:
+    description: AWS region. Omitted, botocore's chain decides (E(AWS_DEFAULT_REGION), the profile).
+    type: str
+  profile:
+    description: Named profile of the AWS configuration files.
+    type: str
+  access_key:
+    description: Access key id. Prefer the environment, a profile or a role.
+    type: str
+  secret_key:
+    description: Secret access key that belongs to O(access_key).
+    type: str
+  session_token:
+    description: Session token of temporary credentials.
+    type: str
+  endpoint_url:
+    description: Endpoint for all services, as a sandbox has. Omitted, E(AWS_ENDPOINT_URL) or AWS itself.
+    type: str
+  validate_certs:
+    description: Whether TLS certificates of AWS endpoints are verified.
+    type: bool
+    default: true
+  aws_ca_bundle:
+    description: CA bundle for TLS verification of AWS endpoints.
+    type: path
+  assume_role_arn:
+    description: Role to assume before the first call.
+    type: str
+requirements:
+  - python >= 3.11
+  - boto3 >= 1.40.0
+  - botocore >= 1.40.0
+"""
+
+    GROUP = r"""
+options: {}
+attributes:
+  action_group:
+    description: Use C(group/hokusai.platform.aws) in C(module_defaults) to set the AWS options of all modules at once.
+    support: full
+    membership:
+      - hokusai.platform.aws
+"""
+
+    WRITES = r"""
+options: {}
+attributes:
+  check_mode:
+    description: Can run in check mode and return the steps it would take, without taking them.
+    support: full
+  diff_mode:
+    description: Returns the two ends of the plan.
+    support: full
+"""
+
+    READS = r"""
+options: {}
+attributes:
+  check_mode:
+    description: Changes nothing, in check mode or not.
+    support: full
+  diff_mode:
+    description: Changes nothing, so there is nothing to compare.
+    support: N/A
+"""

@@ -1,0 +1,107 @@
+# Copyright (c) 2026 Hokusai Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The edge to AWS: one lazily made botocore client per service, retries and time-outs set once for all."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, calling, no_credentials
+
+try:
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError
+
+    HAS_BOTO3 = True
+except ImportError:
+    HAS_BOTO3 = False
+
+AWS_OPTIONS: dict[str, dict[str, Any]] = {
+    "region": {"type": "str"},
+    "profile": {"type": "str"},
+    "access_key": {"type": "str", "no_log": False},
+    "secret_key": {"type": "str", "no_log": True},
+    "session_token": {"type": "str", "no_log": True},
+    "endpoint_url": {"type": "str"},
+    "validate_certs": {"type": "bool", "default": True},
+    "aws_ca_bundle": {"type": "path"},
+    "assume_role_arn": {"type": "str"},
+}
+
+
+class Aws:
+    """Clients by service name: `aws.elbv2.describe_rules(...)`, `aws.client("ecs")`.
+
+    Built from the common options of `doc_fragments/aws.py`; whatever is omitted comes from botocore's own chain
+    (environment, profile, instance role). Raises `BadInput` when there are no credentials or no region.
+    """
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        self._params = params
+        self._clients: dict[str, Any] = {}
+        self._lock = threading.Lock()
+        self._session = self._make_session()
+        if self._session.get_credentials() is None:
+            raise BadInput(*no_credentials("reach AWS"))
+        if not self._session.region_name:
+            raise BadInput("No AWS region is set", "set the option region, AWS_DEFAULT_REGION, or one in the profile")
+
+    @property
+    def region(self) -> str:
+        return str(self._session.region_name)
+
+    def client(self, service: str) -> Any:
+        """The client of a service, made once; botocore's clients are safe to share between threads."""
+        with self._lock:
+            if service not in self._clients:
+                self._clients[service] = self._make_client(self._session, service)
+            return self._clients[service]
+
+    def __getattr__(self, service: str) -> Any:
+        if service.startswith("_"):
+            raise AttributeError(service)
+        return self.client(service)
+
+    def _make_session(self) -> Any:
+        given = {
+            "profile_name": self._params.get("profile"),
+            "region_name": self._params.get("region"),
+            "aws_access_key_id": self._params.get("access_key"),
+            "aws_secret_access_key": self._params.get("secret_key"),
+            "aws_session_token": self._params.get("session_token"),
+        }
+        try:
+            session = boto3.session.Session(**{key: value for key, value in given.items() if value})
+        except BotoCoreError as error:
+            raise BadInput(f"The AWS session cannot be made: {error}", "check profile and credentials") from error
+        role = self._params.get("assume_role_arn")
+        return self._assume(session, role) if role else session
+
+    def _assume(self, session: Any, role_arn: str) -> Any:
+        with calling(f"assume the role {role_arn}"):
+            answer = self._make_client(session, "sts").assume_role(RoleArn=role_arn, RoleSessionName="hokusai-platform")
+        issued = answer["Credentials"]
+        return boto3.session.Session(
+            aws_access_key_id=issued["AccessKeyId"],
+            aws_secret_access_key=issued["SecretAccessKey"],
+            aws_session_token=issued["SessionToken"],
+            region_name=session.region_name,
+        )
+
+    def _make_client(self, session: Any, service: str) -> Any:
+        verify = self._params.get("aws_ca_bundle") or (None if self._params.get("validate_certs", True) else False)
+        config = Config(
+            retries={"mode": "standard", "total_max_attempts": 10},
+            connect_timeout=10,
+            read_timeout=60,
+            max_pool_connections=16,
+        )
+        try:
+            return session.client(
+                service, endpoint_url=self._params.get("endpoint_url") or None, verify=verify, config=config
+            )
+        except (BotoCoreError, ValueError) as error:
+            raise BadInput(f"No client for the service {service}: {error}", "check region and endpoint_url") from error

@@ -1,0 +1,110 @@
+# Copyright (c) 2026 Hokusai Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The exceptions of this collection, and how AWS's own become them.
+
+    PlatformError
+    ├── BadInput        what was asked for is wrong; nothing was written
+    ├── Ambiguous       a selector matches more than one resource
+    ├── NotFound        a resource that was named does not exist
+    ├── AwsError        AWS refused or did not answer
+    ├── NotConverged    AWS accepted the writes, yet a second plan is not empty
+    └── GaveUp          something did not become true in time, or went wrong while waiting
+
+Each says what was being done, to which resource, what was answered, and the remedy; `fail` in
+`module.py` is the one place that turns them into `fail_json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+try:
+    from botocore import exceptions as botocore_exceptions
+
+    HAS_BOTOCORE = True
+except ImportError:
+    HAS_BOTOCORE = False
+
+REMEDIES = {
+    "AccessDenied": "grant the calling identity this action on this resource (see docs for the policy), then run again",
+    "AccessDeniedException": "grant the calling identity this action on this resource, then run again",
+    "UnauthorizedOperation": "grant the calling identity this EC2 action, then run again",
+    "ExpiredToken": "renew the session's credentials and run again; what is done stays done and is not repeated",
+    "ExpiredTokenException": "renew the session's credentials and run again; what is done stays done",
+    "InvalidClientTokenId": "the access key does not exist or is disabled: check the profile or the environment",
+    "UnrecognizedClientException": "the access key is not valid in this account and region: check both",
+    "SignatureDoesNotMatch": "check the secret key, and that this machine's clock is right",
+    "Throttling": "AWS still throttled after the client's own retries: run again later",
+    "ThrottlingException": "AWS still throttled after the client's own retries: run again later",
+    "RequestLimitExceeded": "AWS still throttled after the client's own retries: run again later",
+}
+
+
+class PlatformError(Exception):
+    """A failure with a remedy. `details` go into the module's result as they are; never put a secret there."""
+
+    def __init__(self, message: str, remedy: str = "", **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+        self.details = details
+
+    def __str__(self) -> str:
+        return f"{self.message}. Remedy: {self.remedy}" if self.remedy else self.message
+
+
+class BadInput(PlatformError):  # noqa: N818 - the tree reads as what happened
+    """What was asked for is wrong; raised before the first write."""
+
+
+class Ambiguous(BadInput):
+    """A selector matches more than one resource; the message lists them all."""
+
+
+class NotFound(BadInput):
+    """A resource that was named does not exist."""
+
+
+class AwsError(PlatformError):
+    """AWS refused a call or did not answer; `code` is AWS's own error code, or the exception's name."""
+
+    def __init__(self, message: str, code: str, remedy: str = "", **details: Any) -> None:
+        super().__init__(message, remedy, **details)
+        self.code = code
+
+
+class NotConverged(PlatformError):  # noqa: N818
+    """AWS accepted the writes, yet planning again still finds something to do."""
+
+
+class GaveUp(PlatformError):  # noqa: N818
+    """What was waited for did not become true in time, or was undone while waiting."""
+
+
+@contextmanager
+def calling(doing: str) -> Iterator[None]:
+    """Turn botocore's exceptions raised inside into `AwsError`; `doing` reads "describe the rules of listener X"."""
+    if not HAS_BOTOCORE:
+        yield
+        return
+    try:
+        yield
+    except botocore_exceptions.ClientError as error:
+        answer = error.response.get("Error", {})
+        code = str(answer.get("Code", "Unknown"))
+        text = f"Could not {doing}: AWS answered {code}: {answer.get('Message', '')}".rstrip(": ")
+        raise AwsError(text, code, REMEDIES.get(code, "")) from error
+    except botocore_exceptions.NoCredentialsError as error:
+        raise BadInput(*no_credentials(doing)) from error
+    except botocore_exceptions.BotoCoreError as error:
+        remedy = "check region, endpoint_url, proxy settings and the network, then run again"
+        raise AwsError(f"Could not {doing}: {error}", type(error).__name__, remedy) from error
+
+
+def no_credentials(doing: str) -> tuple[str, str]:
+    return (
+        f"Could not {doing}: no AWS credentials were found",
+        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or the module's options of these names",
+    )

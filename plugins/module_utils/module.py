@@ -1,0 +1,32 @@
+# Copyright (c) 2026 Hokusai Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""An Ansible module's two ends: its options, and the one place where an exception becomes `fail_json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.hokusai.platform.plugins.module_utils.aws import AWS_OPTIONS, HAS_BOTO3
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import PlatformError
+
+Params = Mapping[str, Any]
+
+
+def make_module(spec: Mapping[str, Any], *, needs_boto3: bool = True, **extra: Any) -> AnsibleModule:
+    """The module with the common AWS options; `extra` are AnsibleModule's own (`required_if`, ...)."""
+    module = AnsibleModule(argument_spec={**AWS_OPTIONS, **spec}, supports_check_mode=True, **extra)
+    if needs_boto3 and not HAS_BOTO3:
+        module.fail_json(msg=missing_required_lib("boto3"))
+    return module
+
+
+@contextmanager
+def failing(module: AnsibleModule) -> Iterator[None]:
+    """Report a `PlatformError` raised inside as the module's failure: message, remedy, and the error's details."""
+    try:
+        yield
+    except PlatformError as error:
+        module.fail_json(msg=str(error), remedy=error.remedy, error=type(error).__name__, **error.details)

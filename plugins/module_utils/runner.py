@@ -1,0 +1,221 @@
+# Copyright (c) 2026 Hokusai Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""observe -> plan -> apply, once for all resource modules.
+
+Check mode, diff, `changed` and the steps all come from the one plan. After an apply the resource is observed and
+planned again: what is then left to do is the next round (an id became known) or an error, never silence.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby, takewhile
+from typing import Any, Generic, TypeVar
+
+from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import (
+    AwsError,
+    BadInput,
+    NotConverged,
+    PlatformError,
+    calling,
+)
+from ansible_collections.hokusai.platform.plugins.module_utils.module import Params, failing, make_module
+from ansible_collections.hokusai.platform.plugins.module_utils.plan import (
+    Later,
+    Missing,
+    Observed,
+    Step,
+    as_data,
+    holds,
+    overlay,
+)
+
+T = TypeVar("T")
+Response = tuple[Step, Mapping[str, Any]]
+
+MAX_ROUNDS = 5
+PARALLEL_WRITES = 8
+REREAD_DELAYS = (0.0, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0)
+"""Seconds before each new look at what was just written: reads may lag behind writes (11 s in all)."""
+
+
+@dataclass(frozen=True)
+class Resource(Generic[T]):
+    """What a resource module is made of; the runner needs nothing else of it.
+
+    `settle` waits for what the writes started (an operation, a deployment) and gets the responses of the steps
+    just applied; it is also called once, with none, when there is nothing to write.
+    """
+
+    service: str
+    desire: Callable[[Params], T | None]
+    observe: Callable[[Aws, Params], Observed[T]]
+    plan: Callable[[Observed[T], T | None], Iterable[Step]]
+    settle: Callable[[Aws, Params, Sequence[Response]], None] | None = None
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[T]):
+    """The plan's two ends and its steps: predicted in check mode, applied otherwise."""
+
+    before: T | None
+    after: T | None
+    steps: tuple[Step, ...]
+    warnings: tuple[str, ...] = ()
+
+    def result(self) -> dict[str, Any]:
+        return {
+            "changed": bool(self.steps),
+            "steps": [step.shown() for step in self.steps],
+            "diff": {"before": as_data(self.before) or {}, "after": as_data(self.after) or {}},
+            "resource": as_data(self.after),
+        }
+
+
+def run(
+    *,
+    service: str,
+    spec: Mapping[str, Any],
+    desire: Callable[[Params], T | None],
+    observe: Callable[[Aws, Params], Observed[T]],
+    plan: Callable[[Observed[T], T | None], Iterable[Step]],
+    settle: Callable[[Aws, Params, Sequence[Response]], None] | None = None,
+    **module_arguments: Any,
+) -> None:
+    """Be the `main` of a resource module."""
+    module = make_module(spec, **module_arguments)
+    resource = Resource(service, desire, observe, plan, settle)
+    with failing(module):
+        aws = Aws(module.params)
+        outcome = converge(resource, aws, module.params, dry=module.check_mode)
+        for warning in outcome.warnings:
+            module.warn(warning)
+        module.exit_json(**outcome.result())
+
+
+def converge(resource: Resource[T], aws: Aws, params: Params, *, dry: bool) -> Outcome[T]:
+    """Bring the resource to what is desired, or with `dry` only say how. Raises `PlatformError`."""
+    desired = resource.desire(params)
+    observed = look(resource, aws, params)
+    steps = tuple(resource.plan(observed, desired))
+    if dry:
+        return Outcome(observed.resource, overlay(observed.resource, desired), steps, tuple(assumptions(steps)))
+    if not steps:
+        if resource.settle:
+            with calling(f"wait for what was started ({resource.service})"):
+                resource.settle(aws, params, ())
+        return Outcome(observed.resource, overlay(observed.resource, desired), steps)
+    refuse_missing(steps)
+    applied, last = Apply(resource, aws, params, desired).all(steps)
+    return Outcome(observed.resource, last.resource, applied)
+
+
+def look(resource: Resource[T], aws: Aws, params: Params) -> Observed[T]:
+    with calling(f"observe ({resource.service})"):
+        return resource.observe(aws, params)
+
+
+def assumptions(steps: Iterable[Step]) -> Iterator[str]:
+    """What a shown plan takes for granted: references that an earlier task of the play would create."""
+    for what in dict.fromkeys(missing.what for step in steps for missing in holds(step.args, Missing)):
+        yield f"{what} does not exist yet: this plan assumes that an earlier task creates it"
+
+
+def refuse_missing(steps: Iterable[Step]) -> None:
+    for step in steps:
+        for missing in holds(step.args, Missing):
+            raise BadInput(f"Cannot {step.verb} ({step.why}): {missing.what} does not exist", missing.remedy)
+
+
+class Apply(Generic[T]):
+    """Apply steps in rounds until planning again finds nothing, and remember what is done for the error's sake."""
+
+    def __init__(self, resource: Resource[T], aws: Aws, params: Params, desired: T | None) -> None:
+        self.resource, self.aws, self.params, self.desired = resource, aws, params, desired
+        self.client = aws.client(resource.service)
+        self.done: list[Response] = []
+
+    def all(self, steps: tuple[Step, ...]) -> tuple[tuple[Step, ...], Observed[T]]:
+        for _round in range(MAX_ROUNDS):
+            ready = tuple(takewhile(lambda step: not any(holds(step.args, Later)), steps))
+            if not ready:
+                raise self.stuck(steps)
+            responses = [response for batch in batches(ready) for response in self.batch(batch)]
+            self.settle(responses)
+            observed, steps = self.reread(ready)
+            if not steps:
+                return tuple(step for step, _response in self.done), observed
+        raise self.stuck(steps)
+
+    def settle(self, responses: Sequence[Response]) -> None:
+        if self.resource.settle is None:
+            return
+        try:
+            with calling(f"wait for what was started ({self.resource.service})"):
+                self.resource.settle(self.aws, self.params, responses)
+        except PlatformError as error:
+            error.details.setdefault("steps_done", [done.shown() for done, _response in self.done])
+            raise
+
+    def batch(self, steps: Sequence[Step]) -> list[Response]:
+        """The responses of steps that may run at the same time; all have ended before an error is raised."""
+        if len(steps) == 1:
+            return [self.one(steps[0])]
+        with ThreadPoolExecutor(PARALLEL_WRITES) as pool:
+            futures = [pool.submit(self.one, step) for step in steps]
+        return [future.result() for future in futures]
+
+    def one(self, step: Step) -> Response:
+        """Make the call. An error does not prove that nothing happened: a step no longer needed has landed."""
+        try:
+            with calling(f"{step.verb} ({step.why})"):
+                response: Response = step, getattr(self.client, step.verb)(**step.args)
+        except AwsError as error:
+            if not self.landed(step):
+                error.details.update(step_failed=step.shown(), steps_done=[done.shown() for done, _ in self.done])
+                raise
+            response = step, {}
+        self.done.append(response)
+        return response
+
+    def landed(self, step: Step) -> bool:
+        try:
+            _observed, left = self.look_and_plan()
+        except AwsError:
+            return False
+        return step.key not in {each.key for each in left}
+
+    def reread(self, applied: Iterable[Step]) -> tuple[Observed[T], tuple[Step, ...]]:
+        """Observe and plan until none of the steps just applied is planned again; reads may be stale for a while."""
+        keys = {step.key for step in applied}
+        for delay in REREAD_DELAYS:
+            time.sleep(delay)
+            observed, left = self.look_and_plan()
+            if not keys & {step.key for step in left}:
+                return observed, left
+        raise self.stuck(left)
+
+    def look_and_plan(self) -> tuple[Observed[T], tuple[Step, ...]]:
+        observed = look(self.resource, self.aws, self.params)
+        return observed, tuple(self.resource.plan(observed, self.desired))
+
+    def stuck(self, left: Iterable[Step]) -> NotConverged:
+        return NotConverged(
+            "AWS accepted the writes, but planning again still finds: "
+            + "; ".join(f"{s.verb} ({s.why})" for s in left),
+            "look who else writes this resource (Terraform, a deploy job, the console), then run again",
+            steps_done=[done.shown() for done, _response in self.done],
+        )
+
+
+def batches(steps: Iterable[Step]) -> Iterator[tuple[Step, ...]]:
+    """Consecutive steps of the same non-empty batch together, every other step alone; order is kept."""
+    for batch, group in groupby(steps, key=lambda step: step.batch):
+        if batch:
+            yield tuple(group)
+        else:
+            yield from ((step,) for step in group)

@@ -1,0 +1,105 @@
+"""What the unit tests of the modules share: an AWS endpoint per test, a counting client, and a way to run a module."""
+
+from __future__ import annotations
+
+import json
+import threading
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+from ansible.module_utils import basic
+from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
+from moto.server import ThreadedMotoServer
+
+REGION = "us-east-1"
+RunModule = Callable[..., dict[str, Any]]
+
+
+class CountingAws(Aws):
+    """`Aws` that counts the calls made through it, in `calls` as {"elbv2:CreateRule": 3}."""
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        self.calls: Counter[str] = Counter()
+        self._counting = threading.Lock()
+        super().__init__(params)
+
+    def _make_client(self, session: Any, service: str) -> Any:
+        client = super()._make_client(session, service)
+        client.meta.events.register("before-call", self._count)
+        return client
+
+    def _count(self, model: Any, **_: Any) -> None:
+        with self._counting:
+            self.calls[f"{model.service_model.service_name}:{model.name}"] += 1
+
+    @property
+    def writes(self) -> Counter[str]:
+        reads = ("Describe", "List", "Get", "Discover", "Search")
+        return Counter({key: n for key, n in self.calls.items() if not key.split(":")[1].startswith(reads)})
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[str]:
+    """One server for the whole run; use `aws_endpoint`, which empties it for each test."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def aws_endpoint(endpoint: str) -> str:
+    """The URL of an AWS that holds nothing yet."""
+    request = urllib.request.Request(f"{endpoint}/moto-api/reset", method="POST")
+    urllib.request.urlopen(request, timeout=10).close()
+    return endpoint
+
+
+@pytest.fixture
+def aws_options(aws_endpoint: str) -> dict[str, str]:
+    """The AWS options a task would pass."""
+    return {"endpoint_url": aws_endpoint, "region": REGION, "access_key": "testing", "secret_key": "testing"}
+
+
+@pytest.fixture
+def aws(aws_options: dict[str, str]) -> CountingAws:
+    return CountingAws(aws_options)
+
+
+class _Ended(Exception):  # noqa: N818 - not an error: how a module ends
+    """The module has said its last word, which is `args[0]`."""
+
+
+@pytest.fixture
+def run_module(monkeypatch: pytest.MonkeyPatch, aws_options: dict[str, str]) -> RunModule:
+    """Run a module's `main` as ansible would and return its result, `failed` included: `run_module(main, name=...)`.
+
+    `_check` is check mode; `warned` in the result lists the warnings. Options are
+    validated by the module's own argument spec.
+    """
+
+    warned: list[str] = []
+
+    def end(module: Any, **result: Any) -> None:
+        raise _Ended({**result, "warned": list(warned)})
+
+    def fail(module: Any, msg: str, **result: Any) -> None:
+        raise _Ended({"failed": True, "msg": msg, **result})
+
+    def run(main: Callable[[], None], *, _check: bool = False, **options: Any) -> dict[str, Any]:
+        warned.clear()
+        arguments = {**aws_options, **options, "_ansible_check_mode": _check, "_ansible_diff": True}
+        monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())
+        monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
+        with pytest.raises(_Ended) as ended:
+            main()
+        return dict(ended.value.args[0])
+
+    monkeypatch.setattr(basic.AnsibleModule, "exit_json", end)
+    monkeypatch.setattr(basic.AnsibleModule, "fail_json", fail)
+    monkeypatch.setattr(basic.AnsibleModule, "warn", lambda _module, warning, **_: warned.append(warning))
+    return run

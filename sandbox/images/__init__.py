@@ -1,0 +1,1 @@
+"""The programs that the platform's container images stand for."""

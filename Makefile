@@ -1,0 +1,61 @@
+# Everything runs in .venv; a fresh Linux machine needs Python 3.11+, git and make.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,\
+    $(if $(shell $(name) -c 'import sys; print(sys.version_info >= (3, 11))' 2>/dev/null | grep True),$(name))))
+
+VENV := .venv
+READY := $(VENV)/.ready
+WHEELS := $(VENV)/.sanity-wheels
+LINK := .collections/ansible_collections/hokusai/platform
+RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHONPATH="$(CURDIR)/.collections:$(CURDIR)" $(VENV)/bin/python
+
+.PHONY: help
+help:  ## say what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+.PHONY: demo
+demo: install  ## start the sandbox in the state of the incident, repair it, register a model
+	@$(RUN) tests/demo.py
+
+.PHONY: down
+down: install  ## stop the sandbox that the demo left up
+	@$(RUN) -m sandbox down
+
+.PHONY: test
+test: install $(WHEELS)  ## everything that checks the project
+	@$(RUN) tests/stages.py
+
+.PHONY: lint types unit integration molecule bench
+lint types unit integration molecule bench: install  ## one part of the checks
+	@$(RUN) tests/stages.py $@
+
+.PHONY: sanity
+sanity: install $(WHEELS)  ## ansible-test sanity on what the built collection holds
+	@$(RUN) tests/stages.py $@
+
+.PHONY: install
+install: $(READY) $(LINK)  ## .venv with pinned requirements, and the link by which Ansible finds the checkout
+
+$(READY): requirements-dev.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV) || { \
+	    echo "$(PYTHON) -m venv failed: install the venv package of this Python (Debian: python3-venv)" >&2; exit 1; }
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@touch $@
+
+$(WHEELS): $(READY) tests/sanity.py
+	$(VENV)/bin/python tests/sanity.py --fetch $@
+	@touch $@
+
+$(LINK):
+	@mkdir -p $(@D)
+	@ln -sfn ../../.. $@
+
+.PHONY: clean
+clean:  ## stop the sandbox and remove everything that was made
+	@test ! -x $(VENV)/bin/python || $(RUN) -m sandbox down || true
+	rm -rf $(VENV) .collections .sandbox .cache build tests/output .mypy_cache .ruff_cache *.tar.gz

@@ -71,12 +71,15 @@ class Listener:
 
 @dataclass(frozen=True)
 class LoadBalancer:
+    """`addresses` are those of its own interfaces in the VPC, one per subnet: what its targets see as the source."""
+
     arn: str
     name: str
     dns_name: str
     security_groups: tuple[str, ...]
     listeners: tuple[Listener, ...]
     idle_timeout: float
+    addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

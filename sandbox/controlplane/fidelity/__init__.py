@@ -1,0 +1,13 @@
+"""What moto forgives and AWS does not: one package or module per service, installed as moto's own classes.
+
+Each replaces moto's backend and response classes by subclasses, so every deviation from moto is a method here.
+"""
+
+from __future__ import annotations
+
+from sandbox.controlplane.fidelity import elbv2
+
+
+def install(pace: float) -> None:
+    """Make moto's services strict, for the whole process; doing it twice changes nothing but the pace."""
+    elbv2.install(pace)

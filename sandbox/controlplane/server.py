@@ -1,0 +1,137 @@
+"""The control plane as a thing to start and stop."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import threading
+from typing import Any, Final
+
+# Read by moto when a backend is made: thousands of AMIs that nobody here asks for.
+os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
+
+from moto.backends import get_backend
+from moto.core.base_backend import BackendDict
+from moto.moto_server.werkzeug_app import MotoRequestHandler
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from sandbox.controlplane import fidelity
+from sandbox.controlplane.application import Application
+from sandbox.controlplane.calls import CallCounter
+from sandbox.controlplane.control import ControlEndpoints, ControlError
+from sandbox.controlplane.faults import Fault, Faults
+
+ACCOUNT: Final = "123456789012"
+REGION: Final = "us-east-1"
+
+_GLOBAL_SERVICES = frozenset({"route53", "iam", "s3", "sts", "cloudfront"})
+_SERVICES = (
+    "acm",
+    "cloudwatch",
+    "ec2",
+    "ecs",
+    "elbv2",
+    "iam",
+    "logs",
+    "resourcegroupstaggingapi",
+    "route53",
+    "s3",
+    "secretsmanager",
+    "servicediscovery",
+    "ssm",
+    "sts",
+)
+
+
+class _RequestHandler(MotoRequestHandler):  # type: ignore[misc]  # moto is untyped here (root pyproject)
+    disable_nagle_algorithm = True
+
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's own signature
+        """Say nothing per request: the call counter is the record."""
+
+    def connection_dropped(self, *_: Any) -> None:
+        """End a connection whose client went away, or whose response a fault lost."""
+        self.close_connection = True
+
+
+class ControlPlane:
+    """moto's AWS behind `url`, with the fidelity layer installed.
+
+    moto keeps its state in module globals, so there is one control plane per process at a time; starting one begins
+    with an empty account. `lock` guards moto's models: hold it to read or change what `backend` returns, then call
+    `touch`. `generation` grows with every change. `pace` divides the periods AWS would take (draining, operations).
+    """
+
+    def __init__(self, port: int = 0, pace: float = 30.0) -> None:
+        self.lock = threading.RLock()
+        self.calls = CallCounter()
+        self.faults = Faults()
+        self.endpoints = ControlEndpoints()
+        self._port = port
+        self._pace = pace
+        self._generation = 0
+        self._server: BaseWSGIServer | None = None
+        self._thread: threading.Thread | None = None
+        self._add_endpoints()
+
+    @property
+    def generation(self) -> int:
+        return self._generation
+
+    def touch(self) -> None:
+        """Say that the state changed, so that nobody answers from a cache."""
+        with self.lock:
+            self._generation += 1
+
+    @property
+    def url(self) -> str:
+        """The endpoint: AWS_ENDPOINT_URL."""
+        if self._server is None:
+            raise RuntimeError("the control plane is not started")
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def start(self) -> None:
+        """Listen on loopback with an empty account; returns when calls are answered."""
+        for service in _SERVICES:
+            importlib.import_module(f"moto.{service}.models")
+            importlib.import_module(f"moto.{service}.responses")
+        fidelity.install(self._pace)
+        with self.lock:
+            BackendDict.reset()
+            self.touch()
+        application = Application(self.lock, self.calls, self.faults, self.endpoints, self.touch)
+        self._server = make_server("127.0.0.1", self._port, application, threaded=True, request_handler=_RequestHandler)
+        self._thread = threading.Thread(target=self._server.serve_forever, name="control-plane", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop listening; harmless when not started."""
+        if self._server is None or self._thread is None:
+            return
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        self._server = self._thread = None
+
+    def backend(self, service: str, region: str = REGION, account: str = ACCOUNT) -> Any:
+        """moto's model of one service; use under `lock`, and `touch` after a change."""
+        return get_backend(service)[account]["aws" if service in _GLOBAL_SERVICES else region]
+
+    def _add_endpoints(self) -> None:
+        self.endpoints.add("GET", "health", lambda _: {"status": "ok", "generation": self.generation})
+        self.endpoints.add("GET", "calls", lambda _: self.calls.as_dict())
+        self.endpoints.add("POST", "calls/reset", self._reset_calls)
+        self.endpoints.add("GET", "faults", lambda _: {"faults": self.faults.as_list()})
+        self.endpoints.add("POST", "faults", self._set_faults)
+
+    def _reset_calls(self, _: Any) -> dict[str, Any]:
+        before = self.calls.as_dict()
+        self.calls.reset()
+        return before
+
+    def _set_faults(self, body: Any) -> dict[str, Any]:
+        """Replace all faults by `{"faults": [...]}`."""
+        if not isinstance(body, dict) or not isinstance(body.get("faults"), list):
+            raise ControlError('expected {"faults": [{"match": "elbv2:CreateRule", "code": "Throttling"}]}')
+        self.faults.replace([Fault.parse(raw) for raw in body["faults"]])
+        return {"faults": self.faults.as_list()}

@@ -1,0 +1,1 @@
+"""From moto's models to the frozen values of `sandbox.model`; call these under the control plane's lock."""

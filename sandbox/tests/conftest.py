@@ -1,0 +1,48 @@
+"""The fixtures every part of the sandbox's tests may use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from sandbox.controlplane import ControlPlane
+from sandbox.world import World
+
+ClientFactory = Callable[..., Any]
+_BOTO3: Any = boto3
+
+
+@pytest.fixture
+def control_plane() -> Iterator[ControlPlane]:
+    """A started control plane with an empty account."""
+    plane = ControlPlane()
+    plane.start()
+    yield plane
+    plane.stop()
+
+
+@pytest.fixture
+def world(control_plane: ControlPlane) -> World:
+    return World(control_plane)
+
+
+@pytest.fixture
+def client(control_plane: ControlPlane) -> ClientFactory:
+    """Makes boto3 clients of the control plane: `client("elbv2")`. They do not retry unless told to."""
+
+    def make(service: str, region: str = "us-east-1", **options: Any) -> Any:
+        config = Config(inject_host_prefix=False, **({"retries": {"total_max_attempts": 1}} | options))
+        return _BOTO3.client(
+            service,
+            region_name=region,
+            endpoint_url=control_plane.url,
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",
+            config=config,
+        )
+
+    return make

@@ -1,8 +1,8 @@
 """Run `ansible-test sanity` on exactly what `ansible-galaxy collection build` makes of the tracked files.
 
-ansible-test wants a real directory `ansible_collections/hokusai/platform`, makes a virtualenv per check, and fetches pip
-for them from a host of its own. Here the directory is the unpacked build, pip comes from `ensurepip`, and the packages
-were fetched at set-up (`--fetch DIRECTORY`), so that the check itself needs no network and leaves the user's home alone.
+ansible-test wants a real directory `ansible_collections/hokusai/platform`, makes a virtualenv per check, and fetches
+pip for them from a host of its own. Here the directory is the unpacked build, pip comes from `ensurepip`, and the
+packages were fetched at set-up (`--fetch DIRECTORY`): the check needs no network and leaves the user's home alone.
 """
 
 from __future__ import annotations
@@ -19,16 +19,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 WHEELS = ROOT / ".venv" / ".sanity-wheels"
+HOME = ROOT / ".venv" / ".sanity-home"
 BUILD = ROOT / "build" / "sanity"
 
 GET_PIP = """\
-import ensurepip, subprocess, sys
+import subprocess, sys
 
-ensurepip.bootstrap()
+subprocess.check_call([sys.executable, "-m", "ensurepip"])
 wanted = [argument for argument in sys.argv[1:] if not argument.startswith("--no-")]
 sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", *wanted]))
 """
 """In place of get-pip.py, whose options `--no-setuptools` and `--no-wheel` pip itself does not know."""
+
+
+def tool(name: str) -> str:
+    """A program of the same virtualenv as this Python, which need not be active."""
+    return str(Path(sys.executable).with_name(name))
 
 
 def ansible_test() -> Path:
@@ -63,44 +69,50 @@ def tracked(source: Path, target: Path) -> None:
     for name in filter(None, listed.split("\0")):
         if (source / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source / name, target / name)
+            shutil.copy2(source / name, target / name, follow_symlinks=False)
 
 
 def build_collection(work: Path) -> Path:
     """The tarball that a user would install, built in `work` from the tracked files."""
     tracked(ROOT, work / "tree")
-    command = ["ansible-galaxy", "collection", "build", str(work / "tree"), "--output-path", str(work), "--force"]
+    command = [tool("ansible-galaxy"), "collection", "build", str(work / "tree"), "--output-path", str(work)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return next(work.glob("hokusai-platform-*.tar.gz"))
 
 
 def lay_out(work: Path) -> Path:
-    """The built collection as ansible-test wants to see it, with the two files of the checkout that it reads besides."""
+    """The built collection as ansible-test wants to see it, with two files more of the checkout that it reads."""
     collection = work / "ansible_collections" / "hokusai" / "platform"
     with tarfile.open(build_collection(work)) as tarball:
         tarball.extractall(collection, filter="data")
     (collection / "tests").mkdir(exist_ok=True)
     shutil.copy2(ROOT / "tests" / "config.yml", collection / "tests")
     shutil.copy2(ROOT / "galaxy.yml", collection)
+    # Without a repository of its own ansible-test asks the checkout's git for the files, and `build` is ignored there.
+    subprocess.run(["git", "init", "--quiet", str(collection)], check=True)
     return collection
 
 
-def private_home(work: Path) -> Path:
-    """A home for ansible-test, whose environment is emptied but for HOME and PATH: pip's settings must come from here."""
-    home = work / "home"
-    cache = home / ".ansible" / "test" / "cache"
-    cache.mkdir(parents=True)
+def private_home() -> Path:
+    """A home for ansible-test, which hands on HOME and PATH alone: pip's settings must come from here.
+
+    It outlives the run, so that the virtualenvs of the checks are made once.
+    """
+    cache = HOME / ".ansible" / "test" / "cache"
+    cache.mkdir(parents=True, exist_ok=True)
     (cache / f"get_pip_{pip_version().replace('.', '_')}.py").write_text(GET_PIP)
-    (home / ".config" / "pip").mkdir(parents=True)
-    (home / ".config" / "pip" / "pip.conf").write_text(f"[global]\nno-index = true\nfind-links = {WHEELS}\n")
-    return home
+    settings = HOME / ".config" / "pip" / "pip.conf"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text(f"[global]\nno-index = true\nfind-links = {WHEELS}\nquiet = 1\n")
+    return HOME
 
 
 def check(arguments: list[str]) -> int:
     shutil.rmtree(BUILD, ignore_errors=True)
     collection = lay_out(BUILD)
-    environment = {**os.environ, "HOME": str(private_home(BUILD)), "LC_ALL": "C.UTF-8"}
-    command = [sys.executable, "-m", "ansible_test", "sanity", "--color", "no", *arguments]
+    environment = {**os.environ, "HOME": str(private_home()), "LC_ALL": "C.UTF-8"}
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    command = [tool("ansible-test"), "sanity", "--color", "no", "--python", python, *arguments]
     return subprocess.run(command, cwd=collection, env=environment, check=False).returncode
 
 

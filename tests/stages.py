@@ -1,0 +1,213 @@
+"""Run the stages of `make test`, all of them even if one fails, and say at the end what passed and how long it took.
+
+    python tests/stages.py              every stage
+    python tests/stages.py lint unit    only these
+
+A stage must leave no process behind. This program makes itself the subreaper of all its descendants (prctl(2)), so a
+daemon that outlives its stage, whatever its session or environment, becomes a child of this process, is named, ended,
+and counted as a failure. The last line is `N passed, N failed`; the exit code is 1 if anything failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+REPORTS = ROOT / "build" / "reports"
+PR_SET_CHILD_SUBREAPER = 36
+GRACE_SECONDS = 10.0
+"""How long a process may take to end after its stage has."""
+
+FOREIGN = ("AWS_", "ANSIBLE_", "HOKUSAI_", "MLFLOW_", "MOLECULE_", "PYTEST_")
+FOREIGN_NAMES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy", "ssl_cert_file", "requests_ca_bundle"}
+"""Settings of the caller's shell (a sandbox's `env`, say) that would change what the checks measure."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """`commands` run one after the other, all of them; `reports` says that a command is pytest and counts its tests."""
+
+    name: str
+    commands: tuple[tuple[str, ...], ...]
+    reports: bool = False
+    limit: float = 900.0
+
+
+@dataclass
+class Result:
+    stage: Stage
+    passed: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    left_behind: list[str] = field(default_factory=list)
+
+
+def pytest(*arguments: str) -> tuple[str, ...]:
+    return ("python", "-m", "pytest", "--quiet", "--durations=5", *arguments)
+
+
+PLUGINS = "ansible_collections.hokusai.platform.plugins"
+STAGES = (
+    Stage("lint", (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("lint-imports",))),
+    Stage(
+        "types",
+        (
+            ("mypy", "-p", "gateway", "-p", "sandbox"),
+            ("mypy", "tests/stages.py", "tests/sanity.py", "tests/demo.py", "tests/integration"),
+            ("env", "--chdir=.collections", "mypy", "--config-file", "../pyproject.toml", "-p", PLUGINS),
+        ),
+    ),
+    Stage("ansible-lint", (("ansible-lint", "--offline", "--strict", "--profile", "production"),)),
+    Stage("sanity", (("python", "tests/sanity.py"),)),
+    Stage("unit", (pytest("-n", "2", "--dist", "loadfile", "tests/unit", "gateway/tests", "sandbox/tests"),), True),
+    Stage("integration", (pytest("tests/integration"),), True),
+    Stage("molecule", (("molecule", "test", "--all"),)),
+)
+
+
+def environment() -> dict[str, str]:
+    """The caller's environment without what would leak into the checks, and a home of the checks' own."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(FOREIGN) and name.lower() not in FOREIGN_NAMES
+    }
+    home = ROOT / "build" / "home"
+    home.mkdir(parents=True, exist_ok=True)
+    return {
+        **kept,
+        "GIT_CONFIG_GLOBAL": str(Path.home() / ".gitconfig"),
+        "HOME": str(home),
+        "LC_ALL": "C.UTF-8",
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": f"{ROOT / '.collections'}{os.pathsep}{ROOT}",
+        "PY_COLORS": "0",
+    }
+
+
+def run(stage: Stage) -> Result:
+    print(f"\n=== {stage.name}", flush=True)
+    result = Result(stage)
+    started = time.monotonic()
+    for command in stage.commands:
+        report = REPORTS / f"{stage.name}.xml"
+        code = execute((*command, f"--junitxml={report}") if stage.reports else command, stage)
+        passed, failed = counts(report) if stage.reports else (int(code == 0), 0)
+        result.passed += passed
+        result.failed += failed or int(code != 0)
+    result.left_behind = end(left_behind())
+    result.failed += len(result.left_behind)
+    result.seconds = time.monotonic() - started
+    return result
+
+
+def execute(command: Sequence[str], stage: Stage) -> int:
+    """The command's exit code; 124 when it was ended because the stage's time was over."""
+    print("$", *command, flush=True)
+    process = subprocess.Popen(command, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL)
+    try:
+        return process.wait(timeout=stage.limit)
+    except subprocess.TimeoutExpired:
+        print(f"{stage.name} took longer than {stage.limit:.0f} s and was ended", flush=True)
+        process.terminate()
+        return 124
+
+
+def counts(report: Path) -> tuple[int, int]:
+    """Tests passed and failed according to pytest's report; none of either when it could not even write one."""
+    if not report.exists():
+        return 0, 0
+    passed = failed = 0
+    for case in ET.parse(report).iter("testcase"):
+        kinds = {child.tag for child in case}
+        failed += bool(kinds & {"failure", "error"})
+        passed += not kinds & {"failure", "error", "skipped"}
+    return passed, failed
+
+
+def descendants() -> Iterator[tuple[int, str]]:
+    """Process id and command line of every living process under this one."""
+    family = {os.getpid()}
+    alive: list[tuple[int, int]] = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+            if state != "Z":
+                alive.append((int(entry.name), int(parent)))
+    grown = True
+    while grown:
+        more = {pid for pid, parent in alive if parent in family} - family
+        grown = bool(more)
+        family |= more
+    for pid in sorted(family - {os.getpid()}):
+        with contextlib.suppress(OSError):
+            yield pid, Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+
+
+def left_behind() -> list[tuple[int, str]]:
+    """The descendants that still live after the grace; ended ones are reaped."""
+    deadline = time.monotonic() + GRACE_SECONDS
+    while (living := list(descendants())) and time.monotonic() < deadline:
+        time.sleep(0.2)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                continue
+    return living
+
+
+def end(processes: Sequence[tuple[int, str]]) -> list[str]:
+    for pid, command in processes:
+        print(f"left behind: process {pid}: {command}", flush=True)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return [f"{pid}: {command[:120]}" for pid, command in processes]
+
+
+def summary(results: Sequence[Result]) -> int:
+    print(f"\n{'stage':<14} {'result':<6} {'passed':>7} {'failed':>7} {'seconds':>8}")
+    for result in results:
+        verdict = "FAIL" if result.failed else "ok"
+        print(f"{result.stage.name:<14} {verdict:<6} {result.passed:>7} {result.failed:>7} {result.seconds:>8.1f}")
+    print(f"{'all':<14} {'':<6} {'':>7} {'':>7} {sum(result.seconds for result in results):>8.1f}")
+    for result in results:
+        for process in result.left_behind:
+            print(f"left behind by {result.stage.name}: {process}")
+    failed = sum(result.failed for result in results)
+    print(f"{sum(result.passed for result in results)} passed, {failed} failed", flush=True)
+    return int(failed > 0)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="STAGE", help=", ".join(stage.name for stage in STAGES))
+    names = parser.parse_args().names
+    unknown = set(names) - {stage.name for stage in STAGES}
+    if unknown:
+        parser.error(f"no such stage: {', '.join(sorted(unknown))}")
+    if ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        raise SystemExit("This system cannot say which processes are left behind (prctl failed): Linux is needed")
+    shutil.rmtree(REPORTS, ignore_errors=True)
+    REPORTS.mkdir(parents=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        results = [run(stage) for stage in STAGES if not names or stage.name in names]
+    finally:
+        end(list(descendants()))
+    return summary(results)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

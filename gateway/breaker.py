@@ -1,0 +1,77 @@
+"""A circuit breaker: stop asking an upstream that does not answer, and find out when it does again.
+
+Only the absence of an answer counts (refused, unresolvable, timed out, closed); a 500 of MLflow's is an answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from gateway.errors import BreakerOpenError
+
+CLOSED = "closed"
+OPEN = "open"
+HALF_OPEN = "half-open"
+
+
+class Breaker:
+    """Opens after ``failures`` in a row; after ``recovery`` seconds lets one request through as a probe.
+
+    It probes for ever; after ``attempts`` failed probes in a row it only says so, because no later success would
+    reach a breaker that has given up.
+    """
+
+    def __init__(
+        self, failures: int, recovery: float, attempts: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._threshold = failures
+        self._recovery = recovery
+        self._attempts = attempts
+        self._clock = clock
+        self._failures = 0
+        self._failed_probes = 0
+        self._opened: float | None = None
+        self._probing = False
+
+    @property
+    def state(self) -> str:
+        if self._opened is None:
+            return CLOSED
+        return HALF_OPEN if self._probing or self._wait() <= 0 else OPEN
+
+    @property
+    def exhausted(self) -> bool:
+        """True when as many probes failed as recovery should take: somebody has to look."""
+        return self._failed_probes >= self._attempts
+
+    def _wait(self) -> float:
+        return 0.0 if self._opened is None else self._opened + self._recovery - self._clock()
+
+    def admit(self) -> None:
+        """Let a request through, or raise BreakerOpenError. Follow with exactly one of the three below."""
+        if self._opened is None:
+            return
+        if self._probing or self._wait() > 0:
+            raise BreakerOpenError(
+                f"MLflow did not answer {self._failures} times in a row; it is not asked again yet.",
+                max(1.0, self._wait()),
+            )
+        self._probing = True
+
+    def succeeded(self) -> None:
+        self._failures = self._failed_probes = 0
+        self._opened = None
+        self._probing = False
+
+    def failed(self) -> None:
+        self._failures += 1
+        if self._probing:
+            self._failed_probes += 1
+        if self._probing or (self._opened is None and self._failures >= self._threshold):
+            self._opened = self._clock()
+        self._probing = False
+
+    def released(self) -> None:
+        """The request ended without telling anything about the upstream (its client left)."""
+        self._probing = False

@@ -1,0 +1,169 @@
+"""The gateway's configuration: read once from the environment, checked, and never changed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from gateway.errors import ConfigError
+
+ALB_IDLE_TIMEOUT = 60.0
+"""Seconds without a byte after which an ALB gives up on a connection (its default)."""
+
+MAX_AUTH_CACHE_TTL = 60.0
+"""Seconds within which a revoked key must be refused."""
+
+
+@dataclass(frozen=True)
+class SocksProxy:
+    """Where every outbound connection goes through; it resolves the names too."""
+
+    host: str
+    port: int
+    username: str = ""
+    password: str = dataclasses.field(default="", repr=False)
+
+    def __str__(self) -> str:
+        user = f"{self.username}:***@" if self.username else ""
+        return f"socks5h://{user}{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Config:
+    """Times are seconds; urls have no trailing slash. README.md has the table of variables."""
+
+    mlflow_url: str
+    auth_url: str
+    service_id: str = "platform"
+    host: str = "0.0.0.0"  # noqa: S104 - a task listens on its only interface
+    port: int = 8001
+    proxy_timeout: float = 55.0
+    connect_timeout: float = 5.0
+    auth_timeout: float = 5.0
+    auth_cache_ttl: float = 30.0
+    auth_refusal_ttl: float = 5.0
+    breaker_failures: int = 5
+    breaker_recovery: float = 60.0
+    breaker_attempts: int = 5
+    keep_alive: float = 75.0
+    drain_timeout: float = 20.0
+    trusted_proxies: int = 1
+    serve_artifacts: bool = True
+    debug: bool = False
+    outbound_proxy: SocksProxy | None = None
+
+    def describe(self) -> dict[str, object]:
+        """Every setting, fit to be printed: no field holds a secret but the proxy, which hides its own."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        values["outbound_proxy"] = str(self.outbound_proxy) if self.outbound_proxy else None
+        return values
+
+    def warnings(self) -> list[str]:
+        """What works, but not as anybody wants it."""
+        if self.proxy_timeout >= ALB_IDLE_TIMEOUT:
+            warning = (
+                f"MLFLOW_PROXY_TIMEOUT is {self.proxy_timeout:g} s: the load balancer gives up after "
+                f"{ALB_IDLE_TIMEOUT:g} s, so clients see its 504 and not this service's"
+            )
+            return [warning]
+        return []
+
+
+class Environment:
+    """Typed reads of environment variables; a bad value names its variable and is not repeated (it may be secret)."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+
+    def text(self, *names: str) -> tuple[str, str]:
+        """The first of ``names`` that is set and not empty, with its value; else the first name and ``""``."""
+        for name in names:
+            if value := self._variables.get(name, "").strip():
+                return name, value
+        return names[0], ""
+
+    def number(self, name: str, default: float, low: float, high: float) -> float:
+        _, value = self.text(name)
+        try:
+            number = float(value) if value else default
+        except ValueError:
+            raise ConfigError(f"{name} is not a number") from None
+        if not low <= number <= high:
+            raise ConfigError(f"{name} is not between {low:g} and {high:g}")
+        return number
+
+    def integer(self, name: str, default: int, low: int, high: int) -> int:
+        _, value = self.text(name)
+        if value and not (value.isascii() and value.isdigit()):
+            raise ConfigError(f"{name} is not a whole number")
+        return int(self.number(name, default, low, high))
+
+    def flag(self, name: str, default: bool) -> bool:
+        _, value = self.text(name)
+        if not value:
+            return default
+        if value.lower() in {"1", "true", "yes", "on"}:
+            return True
+        if value.lower() in {"0", "false", "no", "off"}:
+            return False
+        raise ConfigError(f"{name} is neither true nor false")
+
+    def url(self, *names: str, path: bool) -> str:
+        """An http(s) URL without credentials, query or (unless ``path``) path."""
+        name, value = self.text(*names)
+        if not value:
+            raise ConfigError(f"{name} is not set")
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ConfigError(f"{name} is not an http:// or https:// URL")
+        _port(name, parts.netloc)
+        if parts.username is not None or parts.query or parts.fragment:
+            raise ConfigError(f"{name} must not carry credentials, a query or a fragment")
+        if parts.path.strip("/") and not path:
+            raise ConfigError(f"{name} must not carry a path: MLflow's routes are appended to its root")
+        return value.rstrip("/")
+
+    def socks_proxy(self, *names: str) -> SocksProxy | None:
+        name, value = self.text(*names)
+        if not value:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in {"socks5", "socks5h"} or not parts.hostname:
+            raise ConfigError(f"{name} is not a socks5h:// URL")
+        port = _port(name, parts.netloc) or 1080
+        return SocksProxy(parts.hostname, port, unquote(parts.username or ""), unquote(parts.password or ""))
+
+
+def _port(name: str, netloc: str) -> int | None:
+    try:
+        return urlsplit(f"//{netloc}").port
+    except ValueError:
+        raise ConfigError(f"{name} has a port that is not a number below 65536") from None
+
+
+def load(variables: Mapping[str, str]) -> Config:
+    """Read the configuration. Raises ConfigError."""
+    env = Environment(variables)
+    return Config(
+        mlflow_url=env.url("MLFLOW_SERVER_URL", "MLFLOW_TRACKING_URI", path=False),
+        auth_url=env.url("HOKUSAI_AUTH_SERVICE_URL", "AUTH_SERVICE_URL", path=True),
+        service_id=env.text("AUTH_SERVICE_ID")[1] or Config.service_id,
+        host=env.text("GATEWAY_HOST")[1] or Config.host,
+        port=env.integer("GATEWAY_PORT", Config.port, 0, 65535),
+        proxy_timeout=env.number("MLFLOW_PROXY_TIMEOUT", Config.proxy_timeout, 0.1, 3600),
+        connect_timeout=env.number("GATEWAY_CONNECT_TIMEOUT", Config.connect_timeout, 0.1, 60),
+        auth_timeout=env.number("GATEWAY_AUTH_TIMEOUT", Config.auth_timeout, 0.1, 60),
+        auth_cache_ttl=env.number("GATEWAY_AUTH_CACHE_TTL", Config.auth_cache_ttl, 0, MAX_AUTH_CACHE_TTL),
+        auth_refusal_ttl=env.number("GATEWAY_AUTH_REFUSAL_TTL", Config.auth_refusal_ttl, 0, MAX_AUTH_CACHE_TTL),
+        breaker_failures=env.integer("MLFLOW_CB_FAILURE_THRESHOLD", Config.breaker_failures, 1, 10_000),
+        breaker_recovery=env.number("MLFLOW_CB_RECOVERY_TIMEOUT", Config.breaker_recovery, 0.1, 3600),
+        breaker_attempts=env.integer("MLFLOW_CB_MAX_RECOVERY_ATTEMPTS", Config.breaker_attempts, 1, 10_000),
+        keep_alive=env.number("GATEWAY_KEEP_ALIVE", Config.keep_alive, 1, 3600),
+        drain_timeout=env.number("GATEWAY_DRAIN_TIMEOUT", Config.drain_timeout, 0, 600),
+        trusted_proxies=env.integer("GATEWAY_TRUSTED_PROXIES", Config.trusted_proxies, 0, 10),
+        serve_artifacts=env.flag("MLFLOW_SERVE_ARTIFACTS", Config.serve_artifacts),
+        debug=env.flag("MLFLOW_PROXY_DEBUG", Config.debug),
+        outbound_proxy=env.socks_proxy("ALL_PROXY", "all_proxy"),
+    )

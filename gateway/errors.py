@@ -1,0 +1,130 @@
+"""Every way a request can fail here, as a tree of named exceptions.
+
+Codes are those of MLflow's ``ErrorCode`` (databricks.proto): the SDK looks the code up and prints the message, and
+warns about a proxy when it does not know the code. Statuses are platform.md's "Status the API answers".
+"""
+
+from __future__ import annotations
+
+import json
+import math
+
+
+class ConfigError(Exception):
+    """An environment variable has a value the gateway cannot run with; the message starts with its name."""
+
+
+class ClientGoneError(Exception):
+    """The client closed its connection before it had its whole answer; nobody is left to tell."""
+
+
+class BrokenResponseError(Exception):
+    """The upstream's answer stopped part-way, after its head went to the client: only an abort says so honestly."""
+
+
+class GatewayError(Exception):
+    """A request that ends in an answer of the gateway's own.
+
+    ``hop`` names the service at fault (``auth``, ``mlflow``) or is empty; ``emitter`` names who decided the status.
+    """
+
+    status = 500
+    error_code = "INTERNAL_ERROR"
+    hop = ""
+    emitter = "gateway"
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after = retry_after
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        if self.retry_after is None:
+            return []
+        return [(b"retry-after", b"%d" % max(1, math.ceil(self.retry_after)))]
+
+    def body(self, request_id: str) -> bytes:
+        answer = {"error_code": self.error_code, "message": self.message, "request_id": request_id}
+        return json.dumps(answer).encode()
+
+
+class BadRequestError(GatewayError):
+    status = 400
+    error_code = "BAD_REQUEST"
+
+
+class RequestTargetTooLongError(GatewayError):
+    status = 414
+    error_code = "BAD_REQUEST"
+
+
+class MethodNotAllowedError(GatewayError):
+    status = 405
+    error_code = "BAD_REQUEST"
+
+
+class NotFoundError(GatewayError):
+    status = 404
+    error_code = "ENDPOINT_NOT_FOUND"
+
+
+class FeatureDisabledError(GatewayError):
+    """501, because the MLflow client retries 503 for four minutes and does not retry this."""
+
+    status = 501
+    error_code = "FEATURE_DISABLED"
+
+
+class UnauthenticatedError(GatewayError):
+    status = 401
+    error_code = "UNAUTHENTICATED"
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        return [(b"www-authenticate", b'Bearer realm="hokusai"')]
+
+
+class KeyRefusedError(UnauthenticatedError):
+    """The auth service answered, and its answer is no."""
+
+    emitter = "auth"
+
+
+class BalanceError(GatewayError):
+    status = 402
+    error_code = "QUOTA_EXCEEDED"
+    emitter = "auth"
+
+
+class ScopeError(GatewayError):
+    status = 403
+    error_code = "PERMISSION_DENIED"
+
+
+class RateLimitError(GatewayError):
+    status = 429
+    error_code = "REQUEST_LIMIT_EXCEEDED"
+
+
+class AuthUnavailableError(GatewayError):
+    """The auth service cannot answer. Never a 401: the key may be perfectly good."""
+
+    status = 503
+    error_code = "TEMPORARILY_UNAVAILABLE"
+    hop = "auth"
+
+
+class UpstreamError(GatewayError):
+    """MLflow did not answer."""
+
+    status = 502
+    error_code = "TEMPORARILY_UNAVAILABLE"
+    hop = "mlflow"
+
+
+class UpstreamTimeoutError(UpstreamError):
+    status = 504
+    error_code = "DEADLINE_EXCEEDED"
+
+
+class BreakerOpenError(UpstreamError):
+    status = 503

@@ -1,0 +1,95 @@
+"""One request and what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from gateway.body import Message, Receive
+from gateway.errors import GatewayError
+from gateway.headers import Headers, first
+
+Scope = Message
+Send = Callable[[Message], Awaitable[None]]
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._=:-][A-Za-z0-9._=:-]{0,127}")
+_SERVER = (b"server", b"hokusai-gateway")
+
+
+class Exchange:
+    """Reads a request's head, sends its answer, and keeps what the access log and the metrics say about both."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.method: str = scope["method"]
+        self.raw_path: bytes = scope["raw_path"]
+        self.query: bytes = scope["query_string"]
+        self.headers: Headers = scope["headers"]
+        self.scheme: str = scope["scheme"]
+        self.peer: str = scope["client"][0] if scope.get("client") else "127.0.0.1"
+        self.receive = receive
+        self._send = send
+        self.began = asyncio.get_running_loop().time()
+        self._clock = time.perf_counter()
+        self.request_id = _request_id(self.headers)
+        self.status = 0
+        self.sent = 0
+        self.family = "other"
+        self.emitter = "gateway"
+        self.hop = ""
+        self.key_id = ""
+        self.reason = ""
+        self.upstream_ms: float | None = None
+
+    @property
+    def started(self) -> bool:
+        """True once the head of an answer is on its way: from then on nothing else can be said."""
+        return self.status != 0
+
+    async def start(self, status: int, headers: Headers) -> None:
+        self.status = status
+        head = [*headers, (b"x-request-id", self.request_id.encode())]
+        await self._send({"type": "http.response.start", "status": status, "headers": head})
+
+    async def write(self, chunk: bytes, *, more: bool) -> None:
+        """Waits while the client does not read."""
+        self.sent += len(chunk)
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": more})
+
+    async def answer(self, status: int, body: bytes, headers: Headers, kind: bytes = b"application/json") -> None:
+        """A whole answer of the gateway's own."""
+        head = [_SERVER, *headers]
+        if status != 204:
+            head += [(b"content-type", kind), (b"content-length", b"%d" % len(body))]
+        await self.start(status, head)
+        await self.write(body, more=False)
+
+    async def fail(self, error: GatewayError) -> None:
+        self.emitter = error.emitter
+        self.hop = error.hop
+        self.reason = error.message
+        await self.answer(error.status, error.body(self.request_id), error.headers())
+
+    def record(self) -> dict[str, Any]:
+        """The access log's line. Neither path nor query: both are the client's, and may hold anything."""
+        line: dict[str, Any] = {
+            "request_id": self.request_id,
+            "method": self.method,
+            "family": self.family,
+            "status": self.status,
+            "emitter": self.emitter,
+            "key_id": self.key_id,
+            "bytes": self.sent,
+            "ms": round((time.perf_counter() - self._clock) * 1000, 1),
+            "upstream_ms": self.upstream_ms,
+        }
+        return line | {name: value for name, value in (("hop", self.hop), ("reason", self.reason)) if value}
+
+
+def _request_id(headers: Headers) -> str:
+    """The caller's id when it can be trusted with a place in a log line, else a new one. Never something key-like."""
+    value = (first(headers, b"x-request-id") or b"").decode("latin-1")
+    return value if _REQUEST_ID.fullmatch(value) and not value.startswith("hk_") else uuid.uuid4().hex

@@ -1,0 +1,70 @@
+"""Ends an exchange when its client leaves or when nothing has moved for too long.
+
+Inactivity and not a total time: a healthy transfer of 1 GB takes as long as it takes, while a call that gets no byte
+ends before the load balancer's idle timeout. ``touch`` is called for every chunk either way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import Self
+
+from gateway.errors import ClientGoneError
+
+
+class Guard:
+    """``async with`` it. Raises ClientGoneError or TimeoutError in place of the cancellation it causes.
+
+    :param patience: seconds without a byte, counted first from ``since`` (the loop's time).
+    """
+
+    def __init__(self, patience: float, since: float) -> None:
+        self._patience = patience
+        self._last = since
+        self._cause: Exception | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self._ended = False
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None, "an ASGI application runs in a task"  # noqa: S101 - for the type checker
+        self._task = task
+        self._timer = self._loop.call_at(self._last + self._patience, self._look)
+        return self
+
+    def touch(self) -> None:
+        self._last = self._loop.time()
+
+    def watch(self, gone: Coroutine[None, None, None]) -> None:
+        """End the exchange when ``gone`` returns."""
+        self._watcher = asyncio.create_task(gone)
+        self._watcher.add_done_callback(self._left)
+
+    def _left(self, watcher: asyncio.Task[None]) -> None:
+        if not watcher.cancelled():
+            self._interrupt(ClientGoneError())
+
+    def _look(self) -> None:
+        due = self._last + self._patience
+        if due <= self._loop.time():
+            self._interrupt(TimeoutError())
+        else:
+            self._timer = self._loop.call_at(due, self._look)
+
+    def _interrupt(self, cause: Exception) -> None:
+        if self._cause is None and not self._ended:
+            self._cause = cause
+            self._task.cancel()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended = True
+        self._timer.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
+        if self._cause is not None and self._task.uncancel() == 0:
+            raise self._cause from None

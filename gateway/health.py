@@ -1,0 +1,118 @@
+"""Whether the services behind us answer, asked the way a client's request would ask.
+
+MLflow's own ``/health`` is exempt from its Host check, so it is green while every call is refused; a search is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from gateway.config import Config
+from gateway.errors import UpstreamError
+from gateway.network import FAILURES, explain
+from gateway.upstream import Upstream, UpstreamRequest, milliseconds_since
+
+PATIENCE = 8.0
+"""Seconds for one probe: more than a connect timeout, less than what health checkers wait."""
+
+MEMORY = 1.0
+"""Seconds a result is reused: the paths are open to everybody, MLflow is not to be asked by everybody."""
+
+_SEARCH = UpstreamRequest(
+    "GET",
+    b"/api/2.0/mlflow/experiments/search",
+    b"max_results=1",
+    [("Accept", "application/json"), ("X-Forwarded-For", "127.0.0.1")],
+)
+_MAX_BODY = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One hop's state; ``reason`` is empty when it is well."""
+
+    hop: str
+    reason: str
+    latency_ms: float
+
+    @property
+    def well(self) -> bool:
+        return not self.reason
+
+    def as_json(self) -> dict[str, Any]:
+        answer = {"status": "healthy" if self.well else "unhealthy", "hop": self.hop, "latency_ms": self.latency_ms}
+        return answer if self.well else answer | {"reason": self.reason}
+
+
+class Probe:
+    """Runs a check at most once at a time and once in MEMORY seconds."""
+
+    def __init__(self, hop: str, check: Callable[[], Awaitable[str]]) -> None:
+        self._hop = hop
+        self._check = check
+        self._lock = asyncio.Lock()
+        self._last: Finding | None = None
+        self._at = 0.0
+
+    async def run(self) -> Finding:
+        async with self._lock:
+            if self._last is None or time.monotonic() - self._at > MEMORY:
+                self._last = await self._ask()
+                self._at = time.monotonic()
+            return self._last
+
+    async def _ask(self) -> Finding:
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                reason = await self._check()
+        except TimeoutError:
+            reason = f"no answer within {PATIENCE:g} s"
+        return Finding(self._hop, reason, milliseconds_since(started))
+
+
+def mlflow_probe(upstream: Upstream) -> Probe:
+    """Sent while the breaker is open too: this is how an operator's look closes it."""
+
+    async def check() -> str:
+        try:
+            response = await upstream.open(_SEARCH, probe=True)
+        except UpstreamError as error:
+            return error.message
+        try:
+            if response.status == 200:
+                return ""
+            text = (await response.content.read(_MAX_BODY)).decode("utf-8", "replace")
+            return _refusal(upstream, response.status, text)
+        except FAILURES:
+            return "MLflow's answer stopped part-way"
+        finally:
+            response.close()
+
+    return Probe("mlflow", check)
+
+
+def _refusal(upstream: Upstream, status: int, text: str) -> str:
+    if status == 403 and "host" in text.lower():
+        return (
+            f"MLflow refuses the Host header {upstream.host!r} (403): put exactly that, port included, into "
+            "MLFLOW_SERVER_ALLOWED_HOSTS"
+        )
+    return f"MLflow answered {status} to experiments/search"
+
+
+def auth_probe(session: aiohttp.ClientSession, config: Config) -> Probe:
+    async def check() -> str:
+        try:
+            async with session.get(f"{config.auth_url}/health", allow_redirects=False) as response:
+                return "" if response.status == 200 else f"the auth service answered {response.status} to /health"
+        except FAILURES as error:
+            return f"the auth service cannot answer: {explain(error, config.connect_timeout).reason}"
+
+    return Probe("auth", check)

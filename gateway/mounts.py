@@ -1,0 +1,53 @@
+"""Where MLflow is mounted.
+
+``/api/mlflow`` is removed whole; below the bare root MLflow's own paths are forwarded as they are, so that
+``https://registry.hokus.ai`` is a tracking URI too. Prefixes are compared with the raw path: what is encoded
+differently is a different path, and unknown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PREFIX = b"/api/mlflow"
+
+ROOTS = (
+    b"/api/2.0/mlflow",
+    b"/api/3.0/mlflow",
+    b"/api/2.0/mlflow-artifacts",
+    b"/ajax-api",
+    b"/v1/traces",
+    b"/graphql",
+    b"/get-artifact",
+    b"/model-versions/get-artifact",
+    b"/static-files",
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A path on MLflow, raw, and the mount's prefix that was taken off it (``b""`` at the root)."""
+
+    path: bytes
+    prefix: bytes = b""
+
+
+def find_target(raw_path: bytes) -> Target | None:
+    if raw_path.startswith(PREFIX + b"/"):
+        return Target(raw_path[len(PREFIX) :], PREFIX)
+    if any(raw_path == root or raw_path.startswith(root + b"/") for root in ROOTS):
+        return Target(raw_path)
+    return None
+
+
+def rewrite_location(location: bytes, target: Target, upstream: bytes) -> bytes:
+    """A redirect as the client may follow it: no internal host name, and below the mount it used.
+
+    ``upstream`` is the scheme and authority of MLflow, such as ``b"http://mlflow.internal:5000"``.
+    """
+    if location == upstream or location.startswith((upstream + b"/", upstream + b"?")):
+        location = location[len(upstream) :] or b"/"
+        location = location if location.startswith(b"/") else b"/" + location
+    elif not location.startswith(b"/") or location.startswith(b"//"):
+        return location
+    return target.prefix + location

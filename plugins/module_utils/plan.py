@@ -77,8 +77,16 @@ def holds(value: Any, kind: type[T]) -> Iterator[T]:
 
 
 def overlay(current: T | None, desired: T | None) -> T | None:
-    """The state after the plan: what is desired, and where that is silent (a None field) what is there now."""
-    if current is None or desired is None or not dataclasses.is_dataclass(desired):
+    """The state after the plan: what is desired, and where that is silent (a None field) what is there now.
+
+    A state whose parts merge otherwise says so itself, with a method `over(current)`.
+    """
+    if current is None or desired is None:
+        return desired
+    if hasattr(desired, "over"):
+        merged: T = desired.over(current)
+        return merged
+    if not dataclasses.is_dataclass(desired):
         return desired
     unmanaged = {
         each.name: getattr(current, each.name)

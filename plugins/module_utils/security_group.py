@@ -1,0 +1,235 @@
+# Copyright (c) 2026 Hokusai Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The rules of a security group: one form for what EC2 lists and what a play asks for, and how the two pair up."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.hokusai.platform.plugins.module_utils import tags
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput
+from ansible_collections.hokusai.platform.plugins.module_utils.plan import Missing
+
+PROTOCOLS = {"all": "-1", "1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6"}
+DESCRIPTION = re.compile(r"[a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{0,255}")
+PORTLESS = ("-1", "icmp", "icmpv6")
+Content = tuple[str, str, int, int, str, str]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule. `kind` of `peer` is `group`, `cidr` or `prefix_list`; `id` (sgr-...) and `owned` are AWS's to say.
+
+    A `description` of None is unmanaged. Ports are -1 where the protocol has none.
+    """
+
+    direction: str
+    protocol: str
+    from_port: int
+    to_port: int
+    kind: str
+    peer: str
+    description: str | None = None
+    name: str | None = None
+    id: str | None = None
+    owned: bool = False
+
+    @property
+    def content(self) -> Content:
+        """What EC2 allows once per group: a second rule equal in all of it is InvalidPermission.Duplicate."""
+        return self.direction, self.protocol, self.from_port, self.to_port, self.kind, self.peer
+
+    @property
+    def family(self) -> str:
+        """`IPv4`, `IPv6`, or for a group or prefix list `both`."""
+        return "both" if self.kind != "cidr" else "IPv6" if ":" in self.peer else "IPv4"
+
+    @property
+    def words(self) -> str:
+        """The rule in words, as "tcp 5000 from group hokusai-api-development"."""
+        ports = f"{self.from_port}-{self.to_port}" if self.to_port != self.from_port else str(self.from_port)
+        traffic = "all traffic" if self.protocol == "-1" else f"{self.protocol} {ports}"
+        return f"{traffic} {'from' if self.direction == 'ingress' else 'to'} {self.kind} {self.peer}"
+
+    def shown(self) -> dict[str, Any]:
+        return {key: value for key, value in dataclasses.asdict(self).items() if key != "owned"}
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Which live rule is which wanted one, which are to be added, and which are to go."""
+
+    kept: tuple[tuple[Rule, Rule], ...]
+    new: tuple[Rule, ...]
+    doomed: tuple[Rule, ...]
+
+
+def pair(live: Iterable[Rule], wanted: Iterable[Rule], *, purge: bool) -> Pairing:
+    """Pair by content, whoever made the live rule. A rule of ours that a wanted one of the same name replaces goes,
+    and with `purge` every rule of ours that is not wanted; a stranger's rule never does."""
+    live, wanted = tuple(live), tuple(wanted)
+    by_content = {rule.content: rule for rule in live}
+    contents = {rule.content for rule in wanted}
+    names = {(rule.direction, rule.name) for rule in wanted}
+    return Pairing(
+        kept=tuple((by_content[rule.content], rule) for rule in wanted if rule.content in by_content),
+        new=tuple(rule for rule in wanted if rule.content not in by_content),
+        doomed=tuple(
+            rule
+            for rule in live
+            if rule.owned and rule.content not in contents and (purge or (rule.direction, rule.name) in names)
+        ),
+    )
+
+
+def as_live(live: Rule, wanted: Rule) -> Rule:
+    """A live rule once what is wanted of it holds: a stranger's stays as it is, an omitted description too."""
+    if not live.owned:
+        return live
+    description = live.description if wanted.description is None else wanted.description
+    return dataclasses.replace(live, description=description, name=wanted.name)
+
+
+def from_options(options: Mapping[str, Any]) -> Rule:
+    """A rule from a play's options (the module's documentation has their names). Raises `BadInput`."""
+    protocol = PROTOCOLS.get(options["protocol"].lower(), options["protocol"].lower())
+    first, last = _ports(options, protocol)
+    kind = next(each for each in ("group", "cidr", "prefix_list") if options.get(each))
+    peer = _network(options["name"], options["cidr"]) if kind == "cidr" else str(options[kind])
+    return Rule(
+        options["direction"], protocol, first, last, kind, peer, options.get("description"), options["name"], owned=True
+    )
+
+
+def _ports(options: Mapping[str, Any], protocol: str) -> tuple[int, int]:
+    single = options.get("port")
+    first, last = (single, single) if single is not None else (options.get("from_port"), options.get("to_port"))
+    if first is None and last is None and protocol in PORTLESS:
+        return -1, -1
+    if protocol == "-1":
+        raise BadInput(f"Rule {options['name']}: all protocols have no ports", "leave the ports out, or name one")
+    if first is None or last is None:
+        raise BadInput(f"Rule {options['name']}: {protocol} needs ports", "give port, or from_port and to_port")
+    if not -1 <= first <= 65535 or not -1 <= last <= 65535 or (protocol not in PORTLESS and not 0 <= first <= last):
+        raise BadInput(f"Rule {options['name']}: {first}-{last} is no port range", "ports are 0 to 65535, lower first")
+    return first, last
+
+
+def _network(name: str, cidr: str) -> str:
+    """The CIDR as EC2 stores it, without host bits and with IPv6 compressed."""
+    try:
+        return str(ipaddress.ip_network(cidr, strict=False))
+    except ValueError as error:
+        raise BadInput(f"Rule {name}: {cidr} is no CIDR: {error}", "write it as 10.0.0.0/16 or 2001:db8::/32") from None
+
+
+def check(rules: tuple[Rule, ...], public_ports: Iterable[int]) -> None:
+    """Raise `BadInput` for a set of rules that must not, or cannot, be applied."""
+    for attribute in ("name", "content"):
+        seen: dict[Any, Rule] = {}
+        for rule in rules:
+            other = seen.setdefault((rule.direction, getattr(rule, attribute)), rule)
+            if other is not rule:
+                raise BadInput(
+                    f"Rules {other.name} ({other.words}) and {rule.name} ({rule.words}) have the same {attribute}",
+                    "names and contents are unique in a security group: remove one",
+                )
+    for rule in rules:
+        _check_public(rule, frozenset(public_ports))
+        if not DESCRIPTION.fullmatch(rule.description or ""):
+            raise BadInput(
+                f"Rule {rule.name}: EC2 does not take the description {rule.description!r}",
+                "use at most 255 of a-z, A-Z, 0-9, spaces, and ._-:/()#,@[]+=&;{}!$*",
+            )
+
+
+def _check_public(rule: Rule, public_ports: frozenset[int]) -> None:
+    if rule.direction != "ingress" or rule.kind != "cidr" or not rule.peer.endswith("/0"):
+        return
+    ports = range(rule.from_port, rule.to_port + 1) if rule.protocol in ("tcp", "udp") else ()
+    if not ports or any(port not in public_ports for port in ports):
+        allowed = ", ".join(map(str, sorted(public_ports))) or "none"
+        raise BadInput(
+            f"Rule {rule.name} would open {rule.words} (ports that may be open to the world: {allowed})",
+            "name the security group or network that needs it; a port meant for the world goes into public_ports",
+        )
+
+
+def from_aws(listed: Mapping[str, Any], names: Mapping[str, str]) -> Rule:
+    """A rule as DescribeSecurityGroupRules lists it; `names` has the play's words for peers, by their id."""
+    tagged = tags.from_aws(listed.get("Tags"))
+    kind, peer = _peer(listed)
+    protocol = PROTOCOLS.get(str(listed["IpProtocol"]), str(listed["IpProtocol"]))
+    first, last = (-1, -1) if protocol == "-1" else (listed.get("FromPort", -1), listed.get("ToPort", -1))
+    return Rule(
+        "egress" if listed["IsEgress"] else "ingress",
+        protocol,
+        int(first),
+        int(last),
+        kind,
+        names.get(peer, peer),
+        listed.get("Description") or "",
+        tagged.get(tags.NAME),
+        listed["SecurityGroupRuleId"],
+        tags.is_owned(tagged),
+    )
+
+
+def _peer(listed: Mapping[str, Any]) -> tuple[str, str]:
+    if "ReferencedGroupInfo" in listed:
+        return "group", str(listed["ReferencedGroupInfo"]["GroupId"])
+    if "PrefixListId" in listed:
+        return "prefix_list", str(listed["PrefixListId"])
+    cidr = listed.get("CidrIpv4") or listed["CidrIpv6"]
+    return "cidr", str(ipaddress.ip_network(cidr, strict=False))
+
+
+def permission(rule: Rule, peer: str | Missing) -> dict[str, Any]:
+    """The rule as an element of AuthorizeSecurityGroup*'s `IpPermissions`; `peer` is its group or prefix list's id."""
+    described = {"Description": rule.description} if rule.description else {}
+    if rule.kind == "group":
+        source = {"UserIdGroupPairs": [{"GroupId": peer, **described}]}
+    elif rule.kind == "prefix_list":
+        source = {"PrefixListIds": [{"PrefixListId": peer, **described}]}
+    elif rule.family == "IPv6":
+        source = {"Ipv6Ranges": [{"CidrIpv6": peer, **described}]}
+    else:
+        source = {"IpRanges": [{"CidrIp": peer, **described}]}
+    return {"IpProtocol": rule.protocol, **_port_arguments(rule), **source}
+
+
+def modification(rule: Rule, peer: str | Missing) -> dict[str, Any]:
+    """The rule as ModifySecurityGroupRules' `SecurityGroupRule`, which takes the whole rule, not the difference."""
+    key = {"group": "ReferencedGroupId", "prefix_list": "PrefixListId"}.get(rule.kind)
+    key = key or ("CidrIpv6" if rule.family == "IPv6" else "CidrIpv4")
+    return {
+        "IpProtocol": rule.protocol,
+        **_port_arguments(rule),
+        key: peer,
+        "Description": rule.description or "",
+    }
+
+
+def _port_arguments(rule: Rule) -> dict[str, int]:
+    return {} if rule.protocol == "-1" else {"FromPort": rule.from_port, "ToPort": rule.to_port}
+
+
+def quota_problem(live: Iterable[Rule], new: Iterable[Rule], quota: int) -> str:
+    """Why the additions do not fit ("" if they do): they come before the removals, so the peak is what counts.
+
+    VPC quotas: inbound and outbound rules count apart, and so do IPv4 and IPv6; a group or prefix list counts as both.
+    """
+    live, new = tuple(live), tuple(new)
+    for direction in sorted({rule.direction for rule in new}):
+        for family, other in (("IPv4", "IPv6"), ("IPv6", "IPv4")):
+            have, more = (
+                sum(rule.direction == direction and rule.family != other for rule in rules) for rules in (live, new)
+            )
+            if more and have + more > quota:
+                return f"{have} {family} {direction} rules and {more} to add exceed the quota of {quota}"
+    return ""

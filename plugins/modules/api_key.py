@@ -1,0 +1,335 @@
+#!/usr/bin/python
+# Copyright (c) 2026 Hokusai Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: api_key
+short_description: Validate, mint, store or revoke a platform API key
+version_added: 0.1.0
+description:
+  - Asks the platform's auth service about a key, has it mint one and stores that, or revokes one.
+  - The key itself is never shown, whole or in part, not in results, differences, errors or the invocation.
+  - A key is C(hk_live_), C(hk_test_) or C(hk_dev_) and 32 letters or digits. Anything else is refused at once.
+author:
+  - Hokusai Platform contributors (@hokusai)
+extends_documentation_fragment:
+  - hokusai.platform.aws
+  - hokusai.platform.aws.group
+  - hokusai.platform.aws.writes
+options:
+  action:
+    description:
+      - V(validate) asks whether the key of O(source) is good for O(service_id) and has O(scopes). It changes nothing.
+      - V(mint) makes sure that O(store) holds a valid key of exactly this O(service_id), O(scopes) and O(environment).
+        A key there that is good stays, so a second run changes nothing.
+      - V(revoke) revokes the key O(key_id). One that is revoked already is left alone.
+    type: str
+    required: true
+    choices: [validate, mint, revoke]
+  auth_url:
+    description: Base URL of the auth service.
+    type: str
+    required: true
+  service_id:
+    description: The service the key belongs to.
+    type: str
+    default: platform
+  source:
+    description: Where the key to validate is read. Exactly one of its options.
+    type: dict
+    suboptions: &source
+      environment:
+        description: Name of an environment variable of the host the module runs on.
+        type: str
+      file:
+        description: Path of a file that holds the key and nothing else. One that every user may open is refused.
+        type: path
+      value:
+        description: The key itself, for one that comes out of Ansible Vault.
+        type: str
+      ssm_parameter:
+        description: Name of an SSM parameter.
+        type: str
+      secret:
+        description: Name or ARN of a secret of Secrets Manager, the whole value of which is the key.
+        type: str
+  admin_source:
+    description: Where the key that may administer keys is read, for V(mint) and V(revoke). Exactly one of its options.
+    type: dict
+    suboptions: *source
+  store:
+    description: Where a minted key is kept. Exactly one of its options.
+    type: dict
+    suboptions:
+      file:
+        description: Path of a file, written in one piece and readable by its owner only.
+        type: path
+      ssm_parameter:
+        description: Name of an SSM parameter, written as SecureString.
+        type: str
+      secret:
+        description: Name of a secret of Secrets Manager, created if it does not exist.
+        type: str
+  name:
+    description: Name of the key to mint.
+    type: str
+  scopes:
+    description:
+      - With V(validate), the scopes the key must have. Omitted, none are required.
+      - With V(mint), the scopes the key is to have. Omitted, C(read) and C(write).
+    type: list
+    elements: str
+  environment:
+    description: Kind of the key to mint.
+    type: str
+    choices: [live, test, dev]
+    default: test
+  user_id:
+    description: User the minted key is for. Omitted, the auth service decides.
+    type: str
+  key_id:
+    description: Id of the key to revoke, as RV(key_id) had it.
+    type: str
+  client_ip:
+    description: Client address given to the auth service with V(validate). Omitted, none is given.
+    type: str
+  timeout:
+    description: Seconds to wait for the auth service.
+    type: float
+    default: 10
+"""
+
+EXAMPLES = r"""
+- name: Validate the key of the environment
+  hokusai.platform.api_key:
+    action: validate
+    auth_url: https://auth.hokus.ai
+    source:
+      environment: HOKUSAI_API_KEY
+    scopes: [read, write]
+  register: key
+
+- name: Require that it is valid
+  ansible.builtin.assert:
+    that: key.is_valid
+    fail_msg: "The key is {{ key.verdict }}: {{ key.reason }}"
+
+- name: Keep a key for the verification in SSM
+  hokusai.platform.api_key:
+    action: mint
+    auth_url: https://auth.hokus.ai
+    admin_source:
+      secret: hokusai/development/auth-admin
+    name: verification
+    scopes: [read, write]
+    store:
+      ssm_parameter: /hokusai/development/verification/api-key
+
+- name: Revoke a key
+  hokusai.platform.api_key:
+    action: revoke
+    auth_url: https://auth.hokus.ai
+    admin_source:
+      environment: HOKUSAI_AUTH_ADMIN_KEY
+    key_id: "{{ key.key_id }}"
+"""
+
+RETURN = r"""
+is_valid:
+  description: Whether the key is good for the service and has the scopes. Null when nothing was asked about it.
+  returned: success
+  type: bool
+verdict:
+  description: Why, as one of V(valid), V(refused), V(wrong_service) and V(missing_scopes); empty after V(revoke).
+  returned: success
+  type: str
+reason:
+  description: The reason in words; empty when the key is valid.
+  returned: success
+  type: str
+key_id:
+  description: Id of the key; empty when the auth service did not tell it, as for a refused key or in check mode.
+  returned: success
+  type: str
+service_id:
+  description: Service of the key.
+  returned: success
+  type: str
+scopes:
+  description: Scopes of the key.
+  returned: success
+  type: list
+  elements: str
+missing_scopes:
+  description: Required scopes that the key has not.
+  returned: success
+  type: list
+  elements: str
+replaced_key_id:
+  description: Id of the valid key that the minted one replaced in the store. It is not revoked.
+  returned: success
+  type: str
+steps:
+  description: What was done, or in check mode would be.
+  returned: success
+  type: list
+  elements: dict
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ansible_collections.hokusai.platform.plugins.module_utils.auth_service import VALID, AuthService, Standing
+from ansible_collections.hokusai.platform.plugins.module_utils.credentials import (
+    Credentials,
+    Key,
+    check_writable,
+    chosen,
+    described,
+    source_option,
+    store_option,
+)
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import NotConverged, PlatformError
+from ansible_collections.hokusai.platform.plugins.module_utils.http import check_url
+from ansible_collections.hokusai.platform.plugins.module_utils.module import Params, failing, make_module
+
+SPEC: dict[str, dict[str, Any]] = {
+    "action": {"type": "str", "required": True, "choices": ["validate", "mint", "revoke"]},
+    "auth_url": {"type": "str", "required": True},
+    "service_id": {"type": "str", "default": "platform"},
+    "source": source_option(),
+    "admin_source": source_option(),
+    "store": store_option(),
+    "name": {"type": "str"},
+    "scopes": {"type": "list", "elements": "str"},
+    "environment": {"type": "str", "choices": ["live", "test", "dev"], "default": "test"},
+    "user_id": {"type": "str"},
+    "key_id": {"type": "str", "no_log": False},
+    "client_ip": {"type": "str"},
+    "timeout": {"type": "float", "default": 10},
+}
+REQUIRED = [
+    ("action", "validate", ["source"]),
+    ("action", "mint", ["admin_source", "store", "name"]),
+    ("action", "revoke", ["admin_source", "key_id"]),
+]
+DEFAULT_SCOPES = ("read", "write")
+UNASKED = Standing("", "")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the module reports: the key's standing, what was done, and the place that holds it before and after."""
+
+    standing: Standing = UNASKED
+    steps: tuple[tuple[str, str], ...] = ()
+    before: dict[str, Any] = field(default_factory=dict)
+    after: dict[str, Any] = field(default_factory=dict)
+    replaced_key_id: str = ""
+
+    def result(self) -> dict[str, Any]:
+        standing = self.standing
+        return {
+            "changed": bool(self.steps),
+            "is_valid": standing.is_valid if standing.verdict else None,
+            "verdict": standing.verdict,
+            "reason": standing.reason,
+            "key_id": standing.key_id,
+            "service_id": standing.service_id,
+            "scopes": list(standing.scopes),
+            "missing_scopes": list(standing.missing_scopes),
+            "replaced_key_id": self.replaced_key_id,
+            "steps": [{"verb": verb, "why": why} for verb, why in self.steps],
+            "diff": {"before": self.before, "after": self.after},
+        }
+
+
+def validate(auth: AuthService, credentials: Credentials, params: Params, _dry: bool) -> Outcome:
+    key = credentials.read(params["source"])
+    return Outcome(auth.validate(key, params["service_id"], params["scopes"] or (), params["client_ip"]))
+
+
+def mint(auth: AuthService, credentials: Credentials, params: Params, dry: bool) -> Outcome:
+    """A good key in the store stays. Whatever can be known to be wrong is found before a key is minted."""
+    scopes = tuple(sorted(set(params["scopes"] or DEFAULT_SCOPES)))
+    admin = credentials.read(params["admin_source"])
+    check_writable(params["store"])
+    stored = credentials.stored(params["store"])
+    standing = auth.validate(stored, params["service_id"], scopes) if stored else UNASKED
+    before = {"key_id": standing.key_id, "verdict": standing.verdict} if stored else {}
+    if stored and standing.is_valid and standing.scopes == scopes and stored.environment == params["environment"]:
+        return Outcome(standing, before=before, after=before)
+    wanted = Standing(VALID, "", "", params["service_id"], scopes)
+    steps = (
+        ("mint", f"key {params['name']} of {params['service_id']} with {', '.join(scopes)}"),
+        ("store", f"key {params['name']} in {described(*chosen(params['store']))}"),
+    )
+    if not dry:
+        wanted = mint_and_keep(auth, credentials, params, admin, scopes)
+    after = {"key_id": wanted.key_id or "known after apply", "verdict": VALID}
+    return Outcome(wanted, steps, before, after, standing.key_id if standing.is_valid else "")
+
+
+def mint_and_keep(
+    auth: AuthService, credentials: Credentials, params: Params, admin: Key, scopes: tuple[str, ...]
+) -> Standing:
+    """The standing of the new key. One that cannot be kept is revoked again: nobody could use it, or know of it."""
+    asked = {key: params[key] for key in ("name", "service_id", "environment", "user_id") if params[key]}
+    minted = auth.mint(admin, {**asked, "scopes": list(scopes)})
+    try:
+        key = credentials.adopt(minted.text, "the auth service's answer")
+        credentials.keep(params["store"], key)
+    except PlatformError as error:
+        take_back(auth, admin, minted.key_id, error)
+        raise
+    standing = auth.validate(key, params["service_id"], scopes)
+    if not standing.is_valid:
+        raise NotConverged(
+            f"The key {minted.key_id} was minted and stored, but the auth service says: {standing.reason}",
+            "look at the auth service's store; a read replica may lag behind, then run again",
+        )
+    return replace(standing, key_id=standing.key_id or minted.key_id)
+
+
+def take_back(auth: AuthService, admin: Key, key_id: str, error: PlatformError) -> None:
+    """Revoke a key that could not be kept, and let the error say what became of it."""
+    try:
+        auth.revoke(admin, key_id)
+    except PlatformError as refusal:
+        error.message += (
+            f"; the key {key_id} that was minted is still valid, for revoking failed too ({refusal.message})"
+        )
+        error.remedy = f"revoke {key_id}; then {error.remedy}"
+    else:
+        error.message += f"; the key {key_id} that was minted is revoked again"
+
+
+def revoke(auth: AuthService, credentials: Credentials, params: Params, dry: bool) -> Outcome:
+    admin = credentials.read(params["admin_source"])
+    key_id = params["key_id"]
+    if not auth.is_active(admin, key_id):
+        return Outcome(replace(UNASKED, key_id=key_id), before={"active": False}, after={"active": False})
+    if not dry:
+        auth.revoke(admin, key_id)
+    steps = (("revoke", f"key {key_id}"),)
+    return Outcome(replace(UNASKED, key_id=key_id), steps, {"active": True}, {"active": False})
+
+
+ACTIONS: dict[str, Callable[..., Outcome]] = {"validate": validate, "mint": mint, "revoke": revoke}
+
+
+def main() -> None:
+    module = make_module(SPEC, needs_boto3=False, required_if=REQUIRED)
+    params = module.params
+    with failing(module):
+        credentials = Credentials(params, module.no_log_values.add)
+        auth = AuthService(check_url(params["auth_url"], "auth_url"), credentials.scrub, params["timeout"])
+        outcome = ACTIONS[params["action"]](auth, credentials, params, module.check_mode)
+        module.exit_json(**outcome.result())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""Drive the product from outside, as a user does: the sandbox by its command line, the collection by Ansible's.
+
+Shared by the demo and the integration tests; needs the checkout's `.venv` and the repository's root on PYTHONPATH.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+
+SCORE_OPTIONS = {
+    "hosts": "{{ hokusai_hosts }}",
+    "cluster": "{{ hokusai_cluster }}",
+    "services": "{{ hokusai_services.values() | map(attribute='name') }}",
+    "target_groups": "{{ hokusai_target_groups | map(attribute='name') }}",
+    "namespace": "{{ hokusai_namespace }}",
+    "source": "{{ hokusai_api_key }}",
+    "region": "{{ hokusai_region }}",
+}
+"""The options of `health_score`, as the role `validation` takes them from the inventory."""
+
+Step = tuple[str, str, str]
+"""Role, verb and reason of one write."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What became of a program: its exit code, all it printed, and for a playbook the steps that its roles took."""
+
+    code: int
+    output: str
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def changed(self) -> int:
+        """Changed tasks, summed over the hosts of the recap."""
+        return sum(map(int, re.findall(r"\bchanged=(\d+)", self.output)))
+
+    def wanted(self, code: int = 0) -> Run:
+        """This run, provided that it ended with `code`."""
+        assert self.code == code, f"exit code {self.code}, not {code}:\n{self.output}"
+        return self
+
+
+def plain_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The least a program needs, and `extra`: nothing of the caller's AWS, proxy or key settings."""
+    kept = {name: os.environ[name] for name in ("HOME", "LC_ALL", "TMPDIR", "USER") if name in os.environ}
+    return {
+        **kept,
+        "ANSIBLE_NOCOLOR": "1",
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONUNBUFFERED": "1",
+        **(extra or {}),
+    }
+
+
+def run(
+    command: Sequence[str], extra: Mapping[str, str] | None = None, cwd: Path = ROOT, *, shown: bool = False
+) -> Run:
+    """Run a program to its end in a plain environment; with `shown` its output also appears as it comes."""
+    lines: list[str] = []
+    with subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=plain_environment(extra),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line)
+            if shown:
+                print(line, end="", flush=True)
+    return Run(process.returncode, "".join(lines))
+
+
+def play(
+    playbook: str,
+    *arguments: str,
+    inventory: str = "inventories/sandbox",
+    extra: Mapping[str, str] | None = None,
+    cwd: Path = ROOT,
+    shown: bool = False,
+) -> Run:
+    """Run `ansible-playbook` and collect the steps that the callback `hokusai.platform.steps` writes down."""
+    with tempfile.TemporaryDirectory(prefix="hokusai-steps-") as directory:
+        file = Path(directory) / "steps.json"
+        command = ["ansible-playbook", playbook, "-i", inventory, *arguments]
+        ended = run(command, {**(extra or {}), "HOKUSAI_STEPS_FILE": str(file)}, cwd, shown=shown)
+        steps = json.loads(file.read_text()) if file.exists() else []
+    return Run(ended.code, ended.output, tuple((step["role"], step["verb"], step["why"]) for step in steps))
+
+
+def module(
+    name: str,
+    options: Mapping[str, Any],
+    extra: Mapping[str, str],
+    *,
+    inventory: str = "inventories/development",
+    host: str = "hokusai_platforms",
+) -> dict[str, Any]:
+    """The result of one module of the collection, run by itself on the inventory's host, `failed` included."""
+    command = [
+        "ansible",
+        host,
+        "-i",
+        inventory,
+        "--one-line",
+        "-m",
+        f"hokusai.platform.{name}",
+        "-a",
+        json.dumps(options),
+    ]
+    ended = run(command, extra)
+    found = re.search(r"^\S+ \| \S+ => (\{.*\})$", ended.output, re.MULTILINE)
+    assert found, ended.output
+    result: dict[str, Any] = json.loads(found[1])
+    return {**result, "failed": ended.code != 0}
+
+
+class Sandbox:
+    """A sandbox with its state under `home`, driven through `python -m sandbox`."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.environment: dict[str, str] = {}
+
+    def command(self, *arguments: str) -> Run:
+        return run([sys.executable, "-m", "sandbox", *arguments], {"HOKUSAI_SANDBOX_HOME": str(self.home)})
+
+    def up(self, *arguments: str) -> Run:
+        started = self.command("up", *arguments).wanted()
+        self.environment = json.loads((self.home / "env.json").read_text())
+        return started
+
+    def down(self) -> Run:
+        return self.command("down")
+
+    def calls(self) -> dict[str, Any]:
+        """AWS calls since the last reset: {"reads": n, "writes": n, "actions": {"elbv2:CreateRule": 3}}."""
+        counted: dict[str, Any] = json.loads(self.command("calls", "--json").wanted().output)
+        return counted
+
+    def forget_calls(self) -> None:
+        self.command("calls", "--reset").wanted()
+
+    def score(self, profile: str) -> dict[str, Any]:
+        """The result of the judge `health_score`."""
+        return module("health_score", {"profile": profile, **SCORE_OPTIONS}, self.environment)

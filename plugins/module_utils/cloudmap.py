@@ -1,0 +1,127 @@
+# Copyright (c) 2026 Hokusai Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Cloud Map: namespaces and services found by name, and operations waited for."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, repeat
+from typing import Any
+
+from ansible_collections.hokusai.platform.plugins.module_utils import tags
+from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import Ambiguous, BadInput, GaveUp
+from ansible_collections.hokusai.platform.plugins.module_utils.module import Params
+from ansible_collections.hokusai.platform.plugins.module_utils.runner import Response
+
+OPERATION_TIMEOUT = 300.0
+"""Seconds an operation may take; AWS makes a namespace in about a minute."""
+POLL_DELAYS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+IN_FLIGHT = ("SUBMITTED", "PENDING")
+Listed = Mapping[str, Any]
+
+
+def find_namespace(aws: Aws, given: str, vpc: str | None) -> Listed | None:
+    """The private DNS namespace of that name (or `ns-` id), as Cloud Map lists it; None if there is none.
+
+    With `vpc` only a namespace whose private zone is in this VPC counts: names repeat between VPCs, and an HTTP or
+    public namespace may have the name too. Raises `Ambiguous` listing the ids.
+    """
+    key = "Id" if given.startswith("ns-") else "Name"
+    found = [each for each in private_namespaces(aws) if each[key] == given]
+    if vpc:
+        found = [each for each in found if vpc in zone_vpcs(aws, each)]
+    if len(found) > 1:
+        ids = ", ".join(sorted(each["Id"] for each in found))
+        remedy = "delete the one nothing uses, or name another VPC" if vpc else "give vpc, or the namespace's id"
+        raise Ambiguous(f"{len(found)} private DNS namespaces are named {given}: {ids}", remedy)
+    return found[0] if found else None
+
+
+def private_namespaces(aws: Aws) -> list[Listed]:
+    asked = [{"Name": "TYPE", "Values": ["DNS_PRIVATE"], "Condition": "EQ"}]
+    listed = _pages(aws, "list_namespaces", "Namespaces", Filters=asked)
+    return [each for each in listed if each["Type"] == "DNS_PRIVATE"]
+
+
+def zone_vpcs(aws: Aws, namespace: Listed) -> set[str]:
+    """The VPCs in which the namespace's names resolve: those of its hosted zone."""
+    zone = namespace["Properties"]["DnsProperties"]["HostedZoneId"]
+    return {each["VPCId"] for each in aws.route53.get_hosted_zone(Id=zone).get("VPCs", [])}
+
+
+def list_services(aws: Aws, namespace_id: str) -> list[Listed]:
+    asked = [{"Name": "NAMESPACE_ID", "Values": [namespace_id], "Condition": "EQ"}]
+    return _pages(aws, "list_services", "Services", Filters=asked)
+
+
+def find_service(aws: Aws, name: str, namespace_id: str) -> Listed | None:
+    """The service of that name in the namespace, as Cloud Map lists it. Raises `Ambiguous` listing the ids."""
+    found = [each for each in list_services(aws, namespace_id) if each["Name"] == name]
+    if len(found) > 1:
+        ids = ", ".join(sorted(each["Id"] for each in found))
+        raise Ambiguous(f"{len(found)} Cloud Map services are named {name}: {ids}", "delete the one nothing uses")
+    return found[0] if found else None
+
+
+def tags_of(aws: Aws, resource: Listed) -> dict[str, str]:
+    return tags.from_aws(aws.servicediscovery.list_tags_for_resource(ResourceARN=resource["Arn"])["Tags"])
+
+
+def request_id(*identity: str) -> str:
+    """The CreatorRequestId of what is identified so; always the same, so a repeated create makes nothing twice."""
+    return "hokusai-" + hashlib.sha256("\0".join(identity).encode()).hexdigest()[:48]
+
+
+def pending(aws: Aws, kind: str) -> Iterator[str]:
+    """Ids of operations of a type (CREATE_NAMESPACE, ...) that have not ended."""
+    asked = [
+        {"Name": "TYPE", "Values": [kind], "Condition": "EQ"},
+        {"Name": "STATUS", "Values": list(IN_FLIGHT), "Condition": "IN"},
+    ]
+    for each in _pages(aws, "list_operations", "Operations", Filters=asked):
+        if each["Status"] in IN_FLIGHT:
+            yield each["Id"]
+
+
+def settle(aws: Aws, _params: Params, responses: Sequence[Response]) -> None:
+    """Wait for the operations that writes answered with. Raises `GaveUp` with Cloud Map's own words."""
+    for step, answer in responses:
+        if "OperationId" not in answer:
+            continue
+        ended = wait_end(aws, answer["OperationId"])
+        if ended["Status"] == "FAIL":
+            told = f"{ended.get('ErrorCode', 'no code')}: {ended.get('ErrorMessage', 'no message')}"
+            raise GaveUp(f"Cloud Map could not do it ({step.why}): {told}", "repair what it names, then run again")
+
+
+def wait_end(aws: Aws, operation_id: str) -> Listed:
+    """The operation once it has ended, well or not. Raises `GaveUp` when it takes too long."""
+    deadline = time.monotonic() + OPERATION_TIMEOUT
+    for delay in chain(POLL_DELAYS, repeat(POLL_DELAYS[-1])):
+        operation: Listed = aws.servicediscovery.get_operation(OperationId=operation_id)["Operation"]
+        if operation["Status"] not in IN_FLIGHT:
+            return operation
+        if time.monotonic() >= deadline:
+            break
+        time.sleep(delay)
+    raise GaveUp(
+        f"The Cloud Map operation {operation_id} has not ended after {OPERATION_TIMEOUT:.0f} s",
+        "run again later: what was started is not started twice",
+    )
+
+
+def refuse_foreign(what: str, owned: bool) -> None:
+    """Only what this collection made is removed by it."""
+    if not owned:
+        raise BadInput(
+            f"{what} was not made by this collection, so it is not removed",
+            f"remove it by hand, or tag it {tags.MANAGED_BY}={tags.OWNER} if it is ours to remove",
+        )
+
+
+def _pages(aws: Aws, operation: str, key: str, **arguments: Any) -> list[Listed]:
+    answer = aws.servicediscovery.get_paginator(operation).paginate(**arguments).build_full_result()
+    return list(answer.get(key, []))

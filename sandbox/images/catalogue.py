@@ -41,9 +41,9 @@ class CannotStartContainerError(Exception):
 
 @dataclass(frozen=True)
 class Program:
-    """A command, the environment that the image declares and a task definition may override, and the address it binds.
+    """A command, and the environment that the image declares and a task definition may override.
 
-    `binding` goes over everything: a container may bind every address of its own network, a process here only its twin's.
+    `binding` goes over everything: a container may bind every address of its own network, a process here one only.
     """
 
     argv: tuple[str, ...]

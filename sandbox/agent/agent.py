@@ -1,0 +1,93 @@
+"""The agent's thread: every service, every task, again and again."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Any
+
+from sandbox.agent.logs import LogShipper
+from sandbox.agent.seam import ControlPlane, Host, World
+from sandbox.agent.service import ServiceReconciler
+from sandbox.agent.task import Loopbacks, ServiceTask
+
+TICK = 0.2
+LOGGER = logging.getLogger(__name__)
+
+
+class Agent:
+    """Makes the control plane's ECS services real from `start` to `stop`."""
+
+    def __init__(self, control_plane: ControlPlane, world: World, host: Host) -> None:
+        self._control_plane, self._world, self._host = control_plane, world, host
+        self._loopbacks = Loopbacks(host.loopback)
+        self._services: dict[str, ServiceReconciler] = {}
+        self._shippers: dict[str, LogShipper] = {}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ecs-agent", daemon=True)
+        self._seen = ""
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End every task at once and return when all are gone."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        with self._control_plane.lock:
+            for service in self._services.values():
+                service.end()
+        self._ship_logs()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(TICK):
+            try:
+                with self._control_plane.lock:
+                    self._tick(time.monotonic())
+                self._ship_logs()
+            except Exception:
+                LOGGER.exception("the ECS agent failed on this tick and goes on with the next")
+
+    def _tick(self, now: float) -> None:
+        services = list(self._control_plane.backend("ecs").services.values())
+        for service in services:
+            if service.deployment_controller["type"] == "ECS" and service.task_definition:
+                self._reconciler(service).tick(service, now)
+        self._publish(services)
+
+    def _reconciler(self, service: Any) -> ServiceReconciler:
+        if service.arn not in self._services:
+            self._services[service.arn] = ServiceReconciler(
+                self._control_plane, self._world, self._host, self._loopbacks
+            )
+        return self._services[service.arn]
+
+    def _publish(self, services: list[Any]) -> None:
+        """Cluster counts; and the generation moves only when something that the API shows has."""
+        for cluster in self._control_plane.backend("ecs").clusters.values():
+            own = [service for service in services if service.cluster_name == cluster.name]
+            cluster.active_services_count = sum(service.status == "ACTIVE" for service in own)
+            cluster.running_tasks_count = sum(service.running_count for service in own)
+            cluster.pending_tasks_count = sum(service.pending_count for service in own)
+        seen = repr([(service.arn, service.deployments, service.events[:1]) for service in services])
+        if seen != self._seen:
+            self._seen = seen
+            self._control_plane.touch()
+
+    def _ship_logs(self) -> None:
+        for service in self._services.values():
+            for task in list(service.tasks):
+                shipper = self._shippers.get(task.id) or self._shippers.setdefault(task.id, self._shipper(task))
+                shipped = shipper.ship()
+                if task.state == "STOPPED" and not shipped:
+                    task.log.unlink(missing_ok=True)
+
+    def _shipper(self, task: ServiceTask) -> LogShipper:
+        configured = task.definition.containers[0]
+        stream = None
+        if configured.log_stream:
+            group, prefix = configured.log_stream
+            stream = (group, f"{prefix}/{configured.name}/{task.id}")
+        return LogShipper(self._control_plane, task.log, self._host.state_dir / "logs" / f"{task.service}.log", stream)

@@ -1,0 +1,278 @@
+"""One service: its deployments, its tasks, and the events that tell about them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from sandbox.agent import configuration as config
+from sandbox.agent.configuration import Configuration
+from sandbox.agent.definition import parse
+from sandbox.agent.records import TaskRecord, add_event
+from sandbox.agent.scheduling import (
+    Bounds,
+    TaskView,
+    breaker_threshold,
+    decide,
+    is_steady,
+    restart_delay,
+)
+from sandbox.agent.seam import ControlPlane, Host, World
+from sandbox.agent.task import Loopbacks, ServiceTask
+
+PASSING = {"healthy", "unused"}
+STOPPED_KEPT = 3600.0
+"""AWS shows stopped tasks for about an hour."""
+INCONSISTENT = (
+    "is unable to consistently start tasks successfully. For more information, see the Troubleshooting section of "
+    "the Amazon ECS Developer Guide."
+)
+
+
+class ServiceReconciler:
+    """Brings one ECS service's tasks to what its deployments ask for, one `tick` at a time, under the lock."""
+
+    def __init__(self, control_plane: ControlPlane, world: World, host: Host, loopbacks: Loopbacks) -> None:
+        self._control_plane, self._world, self._host, self._loopbacks = control_plane, world, host, loopbacks
+        self.tasks: list[ServiceTask] = []
+        self._configurations: dict[str, Configuration] = {}
+        self._completed: Configuration | None = None
+        self._failures = 0
+        self._next_start = 0.0
+        self._stopped_at: dict[str, float] = {}
+        self._steady = False
+        self._subnets = itertools.count()
+
+    def tick(self, service: Any, now: float) -> None:
+        """Look at the service, its processes and its targets, and take the next step."""
+        deployment = self._primary(service)
+        for task in self.tasks:
+            self._follow(service, deployment, task, now)
+        self._break_circuit(service)
+        self._schedule(service, self._primary(service), now)
+        self._settle(service, self._primary(service))
+        self._publish(service)
+        self._forget_stopped(now)
+
+    def end(self) -> None:
+        for task in self.tasks:
+            task.end_at_once()
+
+    # deployments
+
+    def _primary(self, service: Any) -> dict[str, Any]:
+        """The PRIMARY deployment, new when the service asks for something else than the last one did."""
+        wanted = config.of(service, self._control_plane.backend("ecs"))
+        primary: dict[str, Any] | None = service.deployments[0] if service.deployments else None
+        if primary is not None and primary["id"] not in self._configurations:
+            self._adopt(primary, wanted)
+        if primary is None or self._configurations[primary["id"]] != wanted:
+            primary = self._begin(service, wanted)
+        return primary
+
+    def _adopt(self, deployment: dict[str, Any], wanted: Configuration) -> None:
+        """A deployment that CreateService or UpdateService has just made."""
+        self._configurations[deployment["id"]] = wanted
+        self._failures, self._next_start, self._steady = 0, 0.0, False
+
+    def _begin(self, service: Any, wanted: Configuration, reason: str = "") -> dict[str, Any]:
+        """Put a new PRIMARY deployment on top; the others become ACTIVE until their tasks are gone."""
+        for other in service.deployments:
+            other["status"] = "ACTIVE"
+        deployment_id = f"ecs-svc/{uuid.uuid4().int % 10**19:019d}"
+        now = datetime.now(UTC)
+        deployment = {
+            "id": deployment_id,
+            "status": "PRIMARY",
+            "taskDefinition": wanted.task_definition,
+            "desiredCount": service.desired_count,
+            "pendingCount": 0,
+            "runningCount": 0,
+            "failedTasks": 0,
+            "createdAt": now,
+            "updatedAt": now,
+            "launchType": service.launch_type,
+            "platformVersion": "1.4.0",
+            "platformFamily": "Linux",
+            "networkConfiguration": json.loads(wanted.network),
+            "rolloutState": "IN_PROGRESS",
+            "rolloutStateReason": reason or f"ECS deployment {deployment_id} in progress.",
+        }
+        service.deployments.insert(0, deployment)
+        self._adopt(deployment, wanted)
+        return deployment
+
+    def _break_circuit(self, service: Any) -> None:
+        deployment = self._primary(service)
+        breaker = deployment_configuration(service).get("deploymentCircuitBreaker") or {}
+        failed = int(deployment["failedTasks"]) >= breaker_threshold(service.desired_count)
+        if not breaker.get("enable") or not failed or deployment["rolloutState"] != "IN_PROGRESS":
+            return
+        deployment["rolloutState"] = "FAILED"
+        deployment["rolloutStateReason"] = "ECS deployment circuit breaker: tasks failed to start."
+        add_event(service, f"(deployment {deployment['id']}) deployment failed: tasks failed to start.")
+        if breaker.get("rollback") and self._completed and self._completed != self._configurations[deployment["id"]]:
+            self._roll_back(service, self._completed)
+
+    def _roll_back(self, service: Any, completed: Configuration) -> None:
+        config.restore(service, completed)
+        deployment = self._begin(service, completed)
+        reason = f"ECS deployment circuit breaker: rolling back to deploymentId {deployment['id']}."
+        deployment["rolloutStateReason"] = reason
+        add_event(service, f"rolling back to deployment {deployment['id']}.")
+        for task in self.tasks:
+            if task.configuration == completed and not task.is_leaving:
+                task.record.started_by = deployment["id"]
+
+    # tasks
+
+    def _follow(self, service: Any, deployment: dict[str, Any], task: ServiceTask, now: float) -> None:
+        was = task.state
+        task.advance(now)
+        if task.state == "STOPPED" and was in {"PENDING", "RUNNING"}:
+            self._failed(service, deployment, task, now)
+        if task.state == "STOPPED":
+            if was != "STOPPED":
+                add_event(service, f"has stopped 1 running tasks: (task {task.id}).")
+            self._stopped_at.setdefault(task.id, now)
+        if task.state == "RUNNING":
+            self._judge(service, deployment, task, now)
+        for notice in task.notices:
+            add_event(service, notice)
+        task.notices.clear()
+
+    def _judge(self, service: Any, deployment: dict[str, Any], task: ServiceTask, now: float) -> None:
+        """After the grace period an unhealthy target marks its task for replacement."""
+        grace = float(getattr(service, "health_check_grace_period_seconds", None) or 0) / self._host.pace
+        if task.failing or now - task.running_since < grace:
+            return
+        for arn, port, state, description in task.target_states():
+            if state == "unhealthy" and not task.failing:
+                task.failing = True
+                reason = f"(reason {description or 'Health checks failed'})"
+                add_event(
+                    service, f"(task {task.id}) (port {port}) is unhealthy in (target-group {arn}) due to {reason}."
+                )
+                self._count_failure(deployment, task)
+
+    def _failed(self, service: Any, deployment: dict[str, Any], task: ServiceTask, now: float) -> None:
+        """A task that stopped by itself: it counts against its deployment and delays the next start."""
+        self._count_failure(deployment, task)
+        self._failures += 1
+        delay = restart_delay(self._failures)
+        self._next_start = now + delay / self._host.pace
+        if delay:
+            add_event(service, INCONSISTENT)
+
+    def _count_failure(self, deployment: dict[str, Any], task: ServiceTask) -> None:
+        if task.record.started_by == deployment["id"] and deployment["rolloutState"] == "IN_PROGRESS":
+            deployment["failedTasks"] += 1
+
+    def _schedule(self, service: Any, deployment: dict[str, Any], now: float) -> None:
+        decision = decide(self._views(deployment), bounds(service))
+        for task_id in decision.stop:
+            self._stop(service, next(task for task in self.tasks if task.id == task_id), deployment, now)
+        if decision.start and now >= self._next_start and deployment["rolloutState"] != "FAILED":
+            started = [self._start(service, deployment, now) for _ in range(decision.start)]
+            names = " ".join(f"(task {task.id})" for task in started)
+            add_event(service, f"has started {len(started)} tasks: {names}.")
+
+    def _start(self, service: Any, deployment: dict[str, Any], now: float) -> ServiceTask:
+        ecs = self._control_plane.backend("ecs")
+        wanted = self._configurations[deployment["id"]]
+        definition = parse(ecs.describe_task_definition(wanted.task_definition))
+        record = TaskRecord(service, definition, deployment["id"], ecs)
+        task = ServiceTask(
+            self._control_plane,
+            self._world,
+            self._host,
+            service.name,
+            definition,
+            wanted,
+            record,
+            self._loopbacks.take(),
+        )
+        ecs.tasks.setdefault(service.cluster_name, {})[record.task_arn] = record
+        self.tasks.append(task)
+        task.start(now, wanted.subnets[next(self._subnets) % len(wanted.subnets)])
+        self._steady = False
+        if task.state == "STOPPED":
+            self._failed(service, deployment, task, now)
+        return task
+
+    def _stop(self, service: Any, task: ServiceTask, deployment: dict[str, Any], now: float) -> None:
+        unhealthy = [arn for arn, _, state, _ in task.target_states() if state == "unhealthy"]
+        reason = f"Scaling activity initiated by (deployment {deployment['id']})"
+        if task.failing and unhealthy:
+            reason = f"Task failed ELB health checks in (target-group {unhealthy[0]})"
+        if task.state == "RUNNING" and task.configuration.load_balancers:
+            add_event(service, "has begun draining connections on 1 tasks.")
+        task.stop(now, "ServiceSchedulerInitiated", reason)
+        self._steady = False
+
+    def _views(self, deployment: dict[str, Any]) -> list[TaskView]:
+        return [self._view(task, deployment) for task in self.tasks if not task.is_leaving]
+
+    def _view(self, task: ServiceTask, deployment: dict[str, Any]) -> TaskView:
+        running = task.state == "RUNNING"
+        healthy = running and all(state in PASSING for _, _, state, _ in task.target_states())
+        return TaskView(task.id, task.record.started_by == deployment["id"], running, healthy, task.failing)
+
+    # what the API shows
+
+    def _settle(self, service: Any, deployment: dict[str, Any]) -> None:
+        """Complete the deployment and say so once, when its tasks and no others run, all healthy."""
+        steady = is_steady(self._views(deployment), bounds(service))
+        if steady and deployment["rolloutState"] == "IN_PROGRESS":
+            deployment["rolloutState"] = "COMPLETED"
+            deployment["rolloutStateReason"] = f"ECS deployment {deployment['id']} completed."
+            deployment["updatedAt"] = datetime.now(UTC)
+            self._completed = self._configurations[deployment["id"]]
+            add_event(service, f"(deployment {deployment['id']}) deployment completed.")
+        if steady and not self._steady:
+            self._failures = 0
+            add_event(service, "has reached a steady state.")
+        self._steady = steady
+
+    def _publish(self, service: Any) -> None:
+        """Counts of the service and of each deployment; deployments without tasks leave the list."""
+        staying = [task for task in self.tasks if not task.is_leaving]
+        for deployment in service.deployments:
+            own = [task.state for task in staying if task.record.started_by == deployment["id"]]
+            deployment["runningCount"] = own.count("RUNNING")
+            deployment["pendingCount"] = len(own) - own.count("RUNNING")
+            if deployment["status"] == "PRIMARY":
+                deployment["desiredCount"] = desired(service)
+        service.deployments = [
+            found
+            for found in service.deployments
+            if found["status"] == "PRIMARY" or found["runningCount"] or found["pendingCount"]
+        ]
+        service.running_count = sum(task.state == "RUNNING" for task in staying)
+        service.pending_count = len(staying) - service.running_count
+
+    def _forget_stopped(self, now: float) -> None:
+        gone = {task_id for task_id, at in self._stopped_at.items() if now - at > STOPPED_KEPT / self._host.pace}
+        for task in self.tasks:
+            if task.id in gone:
+                self._control_plane.backend("ecs").tasks[task.record.cluster_name].pop(task.record.task_arn, None)
+                del self._stopped_at[task.id]
+        self.tasks = [task for task in self.tasks if task.id not in gone]
+
+
+def desired(service: Any) -> int:
+    return int(service.desired_count) if service.status == "ACTIVE" else 0
+
+
+def bounds(service: Any) -> Bounds:
+    found = deployment_configuration(service)
+    return Bounds(desired(service), found.get("minimumHealthyPercent", 100), found.get("maximumPercent", 200))
+
+
+def deployment_configuration(service: Any) -> dict[str, Any]:
+    """Absent on a service that was created without one."""
+    found: dict[str, Any] = getattr(service, "deployment_configuration", None) or {}
+    return found

@@ -1,0 +1,109 @@
+"""The sandbox's state directory and the environment that its users need."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+HOME_VARIABLE = "HOKUSAI_SANDBOX_HOME"
+NOT_PROXIED = "127.0.0.1,localhost"
+TRACKING_URI = "https://registry.hokus.ai/api/mlflow"
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where everything of one sandbox is kept."""
+
+    path: Path
+
+    @property
+    def environment(self) -> Path:
+        """Written last: it exists when the sandbox is ready."""
+        return self.path / "env.json"
+
+    @property
+    def pid(self) -> Path:
+        return self.path / "daemon.pid"
+
+    @property
+    def owner(self) -> Path:
+        """The mark in the environment of every process of this sandbox."""
+        return self.path / "owner"
+
+    @property
+    def lock(self) -> Path:
+        """Locked by the daemon for as long as it lives."""
+        return self.path / "lock"
+
+    @property
+    def trust(self) -> Path:
+        return self.path / "ca.pem"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def data(self) -> Path:
+        """Stands for RDS, S3 and the auth service's database: it outlives tasks."""
+        return self.path / "data"
+
+    @property
+    def tasks(self) -> Path:
+        """Working directories of tasks: gone with the sandbox."""
+        return self.path / "tasks"
+
+
+def home() -> Home:
+    return Home(Path(os.environ.get(HOME_VARIABLE) or ".sandbox").resolve())
+
+
+def variables(place: Home, endpoint: str, proxy: str, api_key: str, admin_key: str) -> dict[str, str]:
+    """All that an unmodified client needs to take the sandbox for AWS and the internet."""
+    trust = str(place.trust)
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "sandbox",
+        "AWS_SECRET_ACCESS_KEY": "sandbox",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "HTTP_PROXY": proxy,
+        "HTTPS_PROXY": proxy,
+        "http_proxy": proxy,
+        "https_proxy": proxy,
+        "NO_PROXY": NOT_PROXIED,
+        "no_proxy": NOT_PROXIED,
+        "SSL_CERT_FILE": trust,
+        "REQUESTS_CA_BUNDLE": trust,
+        "CURL_CA_BUNDLE": trust,
+        "HOKUSAI_API_KEY": api_key,
+        "HOKUSAI_AUTH_ADMIN_KEY": admin_key,
+        "MLFLOW_TRACKING_URI": TRACKING_URI,
+        "MLFLOW_TRACKING_TOKEN": api_key,
+        HOME_VARIABLE: str(place.path),
+    }
+
+
+def write(place: Home, values: dict[str, str]) -> None:
+    """Readable by its owner only, for it holds keys; whole or not there at all."""
+    unfinished = place.environment.with_suffix(".new")
+    unfinished.unlink(missing_ok=True)
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(values, file, indent=2)
+    unfinished.replace(place.environment)
+
+
+def read(place: Home) -> dict[str, str]:
+    """Raises FileNotFoundError when no sandbox is ready here."""
+    values: dict[str, str] = json.loads(place.environment.read_text())
+    return values
+
+
+def exports(values: dict[str, str]) -> str:
+    """Lines for `eval "$(python -m sandbox env)"`."""
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in values.items())

@@ -16,6 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
+import requests
+
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 
@@ -156,6 +159,27 @@ class Sandbox:
 
     def forget_calls(self) -> None:
         self.command("calls", "--reset").wanted()
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of the sandbox's control plane."""
+        given = self.environment
+        connect: Any = boto3.client
+        return connect(
+            service,
+            endpoint_url=given["AWS_ENDPOINT_URL"],
+            region_name=given["AWS_DEFAULT_REGION"],
+            aws_access_key_id=given["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=given["AWS_SECRET_ACCESS_KEY"],
+        )
+
+    def ask(self, url: str, key: str | None = None, **options: Any) -> requests.Response:
+        """The answer to a request through the sandbox's internet proxy; a key is sent as a bearer token."""
+        with requests.Session() as session:
+            session.trust_env = False
+            session.proxies = {"http": self.environment["HTTP_PROXY"], "https": self.environment["HTTPS_PROXY"]}
+            session.verify = self.environment["SSL_CERT_FILE"]
+            headers = {"Authorization": f"Bearer {key}"} if key else {}
+            return session.request(options.pop("method", "GET"), url, headers=headers, timeout=70, **options)
 
     def score(self, profile: str) -> dict[str, Any]:
         """The result of the judge `health_score`."""

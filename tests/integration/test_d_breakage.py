@@ -1,0 +1,99 @@
+"""What is broken by hand after the repair is named by `verify.yml`, and `site.yml` repairs what is its to repair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.harness import Run, Sandbox, play
+
+CLUSTER = "hokusai-development"
+
+
+@dataclass(frozen=True)
+class Broken:
+    """What `verify.yml` said after each thing that was broken, and what `site.yml` did about all of them."""
+
+    verdicts: dict[str, Run]
+    repair: Run
+    after: Run
+
+
+def group_id(ec2: Any, name: str) -> str:
+    found = ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": [name]}])["SecurityGroups"]
+    return str(found[0]["GroupId"])
+
+
+def delete_a_route(sandbox: Sandbox) -> None:
+    elbv2 = sandbox.client("elbv2")
+    balancer = elbv2.describe_load_balancers(Names=["hokusai-main-development"])["LoadBalancers"][0]
+    listeners = elbv2.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
+    secure = next(listener for listener in listeners if listener["Port"] == 443)
+    rules = elbv2.describe_rules(ListenerArn=secure["ListenerArn"])["Rules"]
+    elbv2.delete_rule(RuleArn=next(rule["RuleArn"] for rule in rules if rule["Priority"] == "105"))
+
+
+def revoke_the_rule_from_api_to_mlflow(sandbox: Sandbox) -> None:
+    ec2 = sandbox.client("ec2")
+    api, mlflow = group_id(ec2, "hokusai-api-development"), group_id(ec2, "hokusai-mlflow-development")
+    filters = [{"Name": "group-id", "Values": [mlflow]}]
+    rules = ec2.describe_security_group_rules(Filters=filters)["SecurityGroupRules"]
+    ids = [
+        rule["SecurityGroupRuleId"]
+        for rule in rules
+        if not rule["IsEgress"] and rule.get("ReferencedGroupInfo", {}).get("GroupId") == api
+    ]
+    ec2.revoke_security_group_ingress(GroupId=mlflow, SecurityGroupRuleIds=ids)
+
+
+def stop_mlflow(sandbox: Sandbox) -> None:
+    service = "hokusai-mlflow-development"
+    sandbox.client("ecs").update_service(cluster=CLUSTER, service=service, desiredCount=0)
+
+
+BREAKAGES = {
+    "route": delete_a_route,
+    "group rule": revoke_the_rule_from_api_to_mlflow,
+    "mlflow": stop_mlflow,
+}
+NAMED = {
+    "route": ("mlflow-through-api", "hokusai-main-development"),
+    "group rule": ("api-to-mlflow", "hokusai-mlflow-development"),
+    "mlflow": ("hokusai-mlflow-development", "desired"),
+}
+"""What the diagnosis of each breakage must contain: the hop, by the names of the inventory."""
+
+
+@pytest.fixture(scope="module")
+def broken(repaired: Sandbox, at: dict[str, str]) -> Broken:
+    """Each breakage on top of the ones before, then one repair with the inventory of the real platform."""
+    verdicts = {}
+    for name, breaks in BREAKAGES.items():
+        breaks(repaired)
+        verdicts[name] = play("playbooks/verify.yml", extra=at)
+    repair = play("playbooks/site.yml", inventory="inventories/development", extra=repaired.environment)
+    return Broken(verdicts, repair, play("playbooks/verify.yml", extra=at))
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES)
+def test_the_verification_fails_and_names_the_hop(broken: Broken, breakage: str) -> None:
+    verdict = broken.verdicts[breakage]
+    assert verdict.code != 0
+    diagnosis = " ".join(verdict.output[verdict.output.index("not as it should be") :].split())
+    assert not [word for word in NAMED[breakage] if word not in diagnosis], verdict.output
+
+
+def test_a_hop_is_not_named_before_it_is_broken(broken: Broken) -> None:
+    assert "api-to-mlflow" not in broken.verdicts["route"].output
+
+
+def test_one_run_repairs_all_of_it(broken: Broken) -> None:
+    broken.repair.wanted()
+    assert {role for role, _verb, _why in broken.repair.steps} == {
+        "alb_routing",
+        "security_groups",
+        "service_discovery",
+    }
+    broken.after.wanted()

@@ -93,10 +93,12 @@ class World:
             self._control_plane.touch()
 
     def remove_target(self, arn: str, address: str, port: int) -> None:
-        """Forget a target at once."""
+        """Forget a target at once; harmless when it, or its group, is gone."""
         with self._control_plane.lock:
-            self._group(arn).remove(address, port)
-            self._control_plane.touch()
+            group = self._backend("elbv2").target_groups.get(arn)
+            if group is not None:
+                group.remove(address, port)
+                self._control_plane.touch()
 
     def certificate(self, arn: str) -> Certificate:
         """An ACM certificate with its key, as imported."""
@@ -148,7 +150,10 @@ class World:
     def register_instance(self, service_id: str, instance_id: str, attributes: dict[str, str]) -> None:
         """Register a Cloud Map instance, or replace the attributes of one."""
         with self._control_plane.lock:
-            self._backend("servicediscovery").register_instance(service_id, instance_id, "", dict(attributes))
+            discovery = self._backend("servicediscovery")
+            if service_id not in discovery.services:
+                raise UnknownResourceError(f"Cloud Map service {service_id}")
+            discovery.register_instance(service_id, instance_id, "", dict(attributes))
             self._control_plane.touch()
 
     def deregister_instance(self, service_id: str, instance_id: str) -> None:

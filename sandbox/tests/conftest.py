@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import boto3
 import pytest
@@ -14,6 +14,14 @@ from sandbox.world import World
 
 ClientFactory = Callable[..., Any]
 _BOTO3: Any = boto3
+
+
+class Network(NamedTuple):
+    """A VPC 10.0.0.0/16 with two subnets (10.0.1.0/24, 10.0.2.0/24) in two zones, and one security group."""
+
+    vpc: str
+    subnets: list[str]
+    group: str
 
 
 @pytest.fixture
@@ -46,3 +54,15 @@ def client(control_plane: ControlPlane) -> ClientFactory:
         )
 
     return make
+
+
+@pytest.fixture
+def network(client: ClientFactory) -> Network:
+    ec2 = client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    subnets = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{number}.0/24", AvailabilityZone=zone)["Subnet"]["SubnetId"]
+        for number, zone in ((1, "us-east-1a"), (2, "us-east-1b"))
+    ]
+    group = ec2.create_security_group(GroupName="tasks", Description="tasks", VpcId=vpc)["GroupId"]
+    return Network(vpc, subnets, group)

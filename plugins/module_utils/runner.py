@@ -109,7 +109,6 @@ def converge(resource: Resource[T], aws: Aws, params: Params, *, dry: bool) -> O
             with calling(f"wait for what was started ({resource.service})"):
                 resource.settle(aws, params, ())
         return Outcome(observed.resource, overlay(observed.resource, desired), steps)
-    refuse_missing(steps)
     applied, last = Apply(resource, aws, params, desired).all(steps)
     return Outcome(observed.resource, last.resource, applied)
 
@@ -140,7 +139,15 @@ class Apply(Generic[T]):
         self.done: list[Response] = []
 
     def all(self, steps: tuple[Step, ...]) -> tuple[tuple[Step, ...], Observed[T]]:
+        try:
+            return self.rounds(steps)
+        except PlatformError as error:
+            error.details.setdefault("steps_done", [step.shown() for step, _response in self.done])
+            raise
+
+    def rounds(self, steps: tuple[Step, ...]) -> tuple[tuple[Step, ...], Observed[T]]:
         for _round in range(MAX_ROUNDS):
+            refuse_missing(steps)
             ready = tuple(takewhile(lambda step: not any(holds(step.args, Later)), steps))
             if not ready:
                 raise self.stuck(steps)
@@ -152,40 +159,35 @@ class Apply(Generic[T]):
         raise self.stuck(steps)
 
     def settle(self, responses: Sequence[Response]) -> None:
-        if self.resource.settle is None:
-            return
-        try:
+        if self.resource.settle is not None:
             with calling(f"wait for what was started ({self.resource.service})"):
                 self.resource.settle(self.aws, self.params, responses)
-        except PlatformError as error:
-            error.details.setdefault("steps_done", [done.shown() for done, _response in self.done])
-            raise
 
     def batch(self, steps: Sequence[Step]) -> list[Response]:
-        """The responses of steps that may run at the same time; all have ended before an error is raised."""
-        if len(steps) == 1:
-            return [self.one(steps[0])]
-        with ThreadPoolExecutor(PARALLEL_WRITES) as pool:
+        """The responses of steps that may run at the same time; all have ended before the first error is raised.
+
+        What is done is remembered in the order of the plan, whichever call came back first.
+        """
+        with ThreadPoolExecutor(min(len(steps), PARALLEL_WRITES)) as pool:
             futures = [pool.submit(self.one, step) for step in steps]
+        self.done += [future.result() for future in futures if future.exception() is None]
         return [future.result() for future in futures]
 
     def one(self, step: Step) -> Response:
         """Make the call. An error does not prove that nothing happened: a step no longer needed has landed."""
         try:
             with calling(f"{step.verb} ({step.why})"):
-                response: Response = step, getattr(self.client, step.verb)(**step.args)
+                return step, getattr(self.client, step.verb)(**step.args)
         except AwsError as error:
-            if not self.landed(step):
-                error.details.update(step_failed=step.shown(), steps_done=[done.shown() for done, _ in self.done])
-                raise
-            response = step, {}
-        self.done.append(response)
-        return response
+            if self.landed(step):
+                return step, {}
+            error.details["step_failed"] = step.shown()
+            raise
 
     def landed(self, step: Step) -> bool:
         try:
             _observed, left = self.look_and_plan()
-        except AwsError:
+        except PlatformError:
             return False
         return step.key not in {each.key for each in left}
 
@@ -208,7 +210,6 @@ class Apply(Generic[T]):
             "AWS accepted the writes, but planning again still finds: "
             + "; ".join(f"{s.verb} ({s.why})" for s in left),
             "look who else writes this resource (Terraform, a deploy job, the console), then run again",
-            steps_done=[done.shown() for done, _response in self.done],
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -12,7 +11,9 @@ from typing import Any
 import pytest
 from ansible.module_utils import basic
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
-from moto.server import ThreadedMotoServer
+from moto.core.base_backend import BackendDict
+
+from sandbox.controlplane import ControlPlane
 
 REGION = "us-east-1"
 RunModule = Callable[..., dict[str, Any]]
@@ -42,21 +43,30 @@ class CountingAws(Aws):
 
 
 @pytest.fixture(scope="session")
-def endpoint() -> Iterator[str]:
-    """One server for the whole run; use `aws_endpoint`, which empties it for each test."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+def running_control_plane() -> Iterator[ControlPlane]:
+    """One control plane for the whole run; use `control_plane`, which empties it for each test."""
+    plane = ControlPlane(pace=1000)
+    plane.start()
+    yield plane
+    plane.stop()
 
 
 @pytest.fixture
-def aws_endpoint(endpoint: str) -> str:
+def control_plane(running_control_plane: ControlPlane) -> Iterator[ControlPlane]:
+    """The sandbox's AWS with an empty account and no faults; `faults` and `calls` are its own."""
+    plane = running_control_plane
+    with plane.lock:
+        BackendDict.reset()
+        plane.touch()
+    plane.calls.reset()
+    yield plane
+    plane.faults.replace([])
+
+
+@pytest.fixture
+def aws_endpoint(control_plane: ControlPlane) -> str:
     """The URL of an AWS that holds nothing yet."""
-    request = urllib.request.Request(f"{endpoint}/moto-api/reset", method="POST")
-    urllib.request.urlopen(request, timeout=10).close()
-    return endpoint
+    return control_plane.url
 
 
 @pytest.fixture

@@ -1,0 +1,215 @@
+# Copyright (c) 2026 Hokusai Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The rules of one listener, and which live rule is which of the rules asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ansible_collections.hokusai.platform.plugins.module_utils import elb_action, elb_condition
+from ansible_collections.hokusai.platform.plugins.module_utils import tags as tagging
+from ansible_collections.hokusai.platform.plugins.module_utils.elb_action import Actions
+from ansible_collections.hokusai.platform.plugins.module_utils.elb_condition import Conditions
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput
+
+LAST_PRIORITY = 50000
+MAX_VALUES = 5
+MAX_WILDCARDS = 5
+REWRITES = {"host-header-rewrite": "HostHeaderRewriteConfig", "url-rewrite": "UrlRewriteConfig"}
+
+
+@dataclass(frozen=True, order=True)
+class Transform:
+    """A rewrite of the request on its way to the target; a rule has one of each type at most."""
+
+    type: str
+    regex: str
+    replace: str
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A listener rule. `name` is ours; a live rule has it from its tag or from the rule asked for that it equals.
+
+    `tags` of a live rule is None when they were not read, because the rule equals one that is asked for.
+    """
+
+    name: str
+    priority: int
+    conditions: Conditions
+    actions: Actions
+    transforms: tuple[Transform, ...] = ()
+    arn: str = field(default="", compare=False)
+    tags: Mapping[str, str] | None = field(default=None, compare=False)
+
+    def shown(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "priority": self.priority,
+            "conditions": sorted(self.conditions),
+            "actions": self.actions,
+            "transforms": self.transforms,
+        }
+
+    def __str__(self) -> str:
+        return self.name or f"[{elb_condition.says(self.conditions)}]"
+
+    def stands_as(self, other: Rule) -> bool:
+        return (self.priority, self.conditions) == (other.priority, other.conditions)
+
+    def overlaps(self, other: Rule) -> bool:
+        return elb_condition.overlap(self.conditions, other.conditions)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How a desired set treats what is live; the module's options of the same names."""
+
+    owner: str = tagging.OWNER
+    purge: str = "owned"
+    adopt: bool = True
+    weights: str = "desired"
+    quota: int = 100
+
+    def owns(self, rule: Rule) -> bool:
+        return tagging.is_owned(rule.tags or {}, self.owner)
+
+    def may_change(self, rule: Rule) -> bool:
+        """Ours, or (adopting) nobody's who marks rules as this collection does."""
+        return self.owns(rule) or (self.adopt and tagging.MANAGED_BY not in (rule.tags or {}))
+
+    def actions(self, wanted: Rule, live: Rule) -> Actions:
+        return elb_action.keep_weights(wanted.actions, live.actions) if self.weights == "observed" else wanted.actions
+
+    def same(self, wanted: Rule, live: Rule) -> bool:
+        """Nothing is left to do to the live rule."""
+        return replace(wanted, name=live.name, actions=self.actions(wanted, live)) == live
+
+
+@dataclass(frozen=True)
+class RuleSet:
+    """The rules of a listener, but for the default one. `elsewhere` counts those of the balancer's other listeners."""
+
+    listener: str
+    rules: tuple[Rule, ...]
+    elsewhere: int = 0
+    policy: Policy = Policy()
+
+    def shown(self) -> dict[str, Any]:
+        return {"listener": self.listener, "rules": sorted(self.rules, key=lambda rule: rule.priority)}
+
+    def over(self, current: RuleSet | None) -> RuleSet:
+        """The set that is live once this one is applied: ours, and the strangers' rules that stay."""
+        found = match(current.rules if current else (), self)
+        ours = [replace(wanted, actions=self.policy.actions(wanted, live)) for live, wanted in found.pairs]
+        return replace(self, rules=(*ours, *found.created, *found.kept))
+
+
+def from_aws(given: Mapping[str, Any]) -> Rule:
+    """A live rule; its name and tags come from elsewhere."""
+    return Rule(
+        name="",
+        priority=int(given["Priority"]),
+        conditions=elb_condition.from_aws(given.get("Conditions", ())),
+        actions=elb_action.from_aws(given.get("Actions", ())),
+        transforms=tuple(sorted(_transforms(given.get("Transforms") or ()))),
+        arn=str(given["RuleArn"]),
+    )
+
+
+def _transforms(listed: Iterable[Mapping[str, Any]]) -> Iterator[Transform]:
+    for each in listed:
+        for rewrite in each.get(REWRITES.get(each["Type"], ""), {}).get("Rewrites", ()):
+            yield Transform(each["Type"], rewrite["Regex"], rewrite["Replace"])
+
+
+def transforms_to_aws(transforms: Iterable[Transform]) -> list[dict[str, Any]]:
+    return [
+        {"Type": each.type, REWRITES[each.type]: {"Rewrites": [{"Regex": each.regex, "Replace": each.replace}]}}
+        for each in transforms
+    ]
+
+
+def desired(option: Mapping[str, Any], listener: str) -> Rule:
+    """The rule an entry of the option `rules` states, within every quota that concerns it alone, or `BadInput`."""
+    where = f"Rule {option['name']} of {listener}"
+    transforms = (Transform(t["type"].replace("_", "-"), t["regex"], t["replace"]) for t in option["transforms"] or ())
+    rule = Rule(
+        name=option["name"],
+        priority=option["priority"],
+        conditions=frozenset(elb_condition.desired(option)),
+        actions=(elb_action.desired(option["action"], where),),
+        transforms=tuple(sorted(transforms)),
+        tags=option["tags"],
+    )
+    for problem, remedy in _problems(rule, option):
+        raise BadInput(f"{where}: {problem}", remedy)
+    return rule
+
+
+def _problems(rule: Rule, option: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What AWS would refuse about a rule (ELB user guide: quotas; API reference: CreateRule)."""
+    values = sum(len(each.values) + len(each.regexes) for each in rule.conditions)
+    if not 1 <= rule.priority <= LAST_PRIORITY:
+        yield f"priority {rule.priority} is out of range", f"use 1 to {LAST_PRIORITY}"
+    if not values:
+        yield "it has no condition", "give it one; what is to meet every other request is alb_listener's default_action"
+    if values > MAX_VALUES:
+        yield f"{values} condition values", f"AWS allows {MAX_VALUES} in a rule: split it into several rules"
+    if elb_condition.wildcards(rule.conditions) > MAX_WILDCARDS:
+        count = elb_condition.wildcards(rule.conditions)
+        yield f"{count} wildcards", f"AWS allows {MAX_WILDCARDS} in a rule: split it into several rules"
+    for pair in (("hosts", "host_regexes"), ("paths", "path_regexes")):
+        if all(option.get(name) for name in pair):
+            yield f"both {pair[0]} and {pair[1]}", "a condition has values or regular expressions: split the rule"
+    if len({each.type for each in rule.transforms}) < len(rule.transforms):
+        yield "two transforms of one type", "AWS allows one of each type in a rule"
+
+
+def refuse_clashes(rules: Iterable[Rule], listener: str) -> None:
+    """Raise `BadInput` where two rules asked for cannot both be."""
+    seen: dict[tuple[str, Any], Rule] = {}
+    for rule in rules:
+        for what, value in (("name", rule.name), ("priority", rule.priority), ("set of conditions", rule.conditions)):
+            first = seen.setdefault((what, value), rule)
+            if first is not rule:
+                text = f"Rules {first.name} ({first.priority}) and {rule.name} ({rule.priority}) of {listener}"
+                raise BadInput(f"{text} have the same {what}", "change or drop one of them")
+
+
+@dataclass(frozen=True)
+class Matching:
+    """Live rules paired with the rules asked for, and what is left over on either side."""
+
+    pairs: tuple[tuple[Rule, Rule], ...]
+    created: tuple[Rule, ...]
+    doomed: tuple[Rule, ...]
+    kept: tuple[Rule, ...]
+
+
+def match(live: Iterable[Rule], wanted: RuleSet) -> Matching:
+    """Which live rule each rule asked for is.
+
+    Equal conditions come first, so that rules trading places are seen as that, which one call does; then the name in
+    our tag; then, adopting, a stranger's rule on the same priority that answers some of the same requests.
+    """
+    policy, free, left = wanted.policy, list(live), list(wanted.rules)
+    pairs: list[tuple[Rule, Rule]] = []
+    criteria: tuple[Callable[[Rule, Rule], bool], ...] = (
+        lambda want, rule: want.stands_as(rule) and (policy.same(want, rule) or policy.may_change(rule)),
+        lambda want, rule: want.conditions == rule.conditions and policy.may_change(rule),
+        lambda want, rule: want.name == rule.name and policy.owns(rule),
+        lambda want, rule: want.priority == rule.priority and want.overlaps(rule) and policy.may_change(rule),
+    )
+    for meets in criteria:
+        for want in tuple(left):
+            found = next((rule for rule in free if meets(want, rule)), None)
+            if found:
+                pairs.append((found, want))
+                free.remove(found)
+                left.remove(want)
+    doomed = {"all": free, "none": [], "owned": [rule for rule in free if policy.owns(rule)]}[policy.purge]
+    kept = tuple(rule for rule in free if rule not in doomed)
+    return Matching(tuple(pairs), tuple(left), tuple(doomed), kept)

@@ -1,0 +1,412 @@
+# Copyright (c) 2026 Hokusai Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: alb_rules
+short_description: The ordered rules of one listener of an Application Load Balancer
+version_added: 0.1.0
+author: Hokusai Platform contributors (@hokusai)
+description:
+  - Brings the rules of a listener to the set asked for, and keeps every route served on the way.
+  - New rules are created before the ones they replace are deleted, and all moves, swaps included, are one call.
+  - A rule that changes keeps its ARN.
+  - Which live rule is which is decided by equal conditions first, then by the name in the tag C(hokusai:name), then by
+    an equal priority and overlapping conditions.
+  - Only rules created by this module (tag C(hokusai:managed-by)) are ever removed, unless O(purge=all).
+  - A run that finds nothing to do makes at most four calls, plus one for every 20 rules of others on the listener.
+  - The default rule belongs to the listener, see M(hokusai.platform.alb_listener).
+options:
+  load_balancer:
+    description: Name or ARN of the load balancer.
+    type: str
+    required: true
+  port:
+    description: Port of the listener.
+    type: int
+    required: true
+  rules:
+    description:
+      - The rules. A rule's conditions, action and transforms are stated as a whole, what is omitted is not there.
+      - An empty list with O(purge=owned) removes all rules that this module created.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Name of the rule, unique in the list, kept in the tag C(hokusai:name).
+        type: str
+        required: true
+      priority:
+        description: From 1 to 50000, unique in the list. The lowest number is tried first.
+        type: int
+        required: true
+      hosts:
+        description: Host names, of which one must match. Case does not matter, C(*) and C(?) are wildcards.
+        type: list
+        elements: str
+      host_regexes:
+        description: Regular expressions for the host, instead of O(rules[].hosts).
+        type: list
+        elements: str
+      paths:
+        description: Paths, of which one must match. Case matters, C(*) and C(?) are wildcards.
+        type: list
+        elements: str
+      path_regexes:
+        description: Regular expressions for the path, instead of O(rules[].paths).
+        type: list
+        elements: str
+      methods:
+        description: HTTP methods, of which one must match.
+        type: list
+        elements: str
+      headers:
+        description: HTTP headers, all of which must match.
+        type: list
+        elements: dict
+        suboptions:
+          name:
+            description: Name of the header. Case does not matter.
+            type: str
+            required: true
+          values:
+            description: Values, of which one must match. Case does not matter.
+            type: list
+            elements: str
+          regexes:
+            description: Regular expressions for the value, instead of O(rules[].headers[].values).
+            type: list
+            elements: str
+      query_strings:
+        description: Query parameters, of which one must match. Case does not matter.
+        type: list
+        elements: dict
+        suboptions:
+          key:
+            description: Name of the parameter. Omitted, any will do.
+            type: str
+          value:
+            description: Value of the parameter.
+            type: str
+            required: true
+      source_ips:
+        description: CIDR blocks, of which one must contain the client's address.
+        type: list
+        elements: str
+      action:
+        description: What is done with a request that meets the conditions.
+        type: dict
+        required: true
+        suboptions:
+          type:
+            description: Kind of action.
+            type: str
+            choices: [forward, redirect, fixed_response]
+            default: forward
+          target_group:
+            description: Name or ARN of the one target group to forward to.
+            type: str
+          target_groups:
+            description: Several target groups to forward to, five at most.
+            type: list
+            elements: dict
+            suboptions:
+              name:
+                description: Name or ARN of the target group.
+                type: str
+                required: true
+              weight:
+                description: Share of the requests, from 0 to 999.
+                type: int
+                default: 1
+          stickiness_seconds:
+            description: How long a client stays with its target group. 0 is not at all.
+            type: int
+            default: 0
+          redirect:
+            description: Where to redirect to. An omitted part stays as the request has it.
+            type: dict
+            suboptions:
+              protocol:
+                description: Protocol.
+                type: str
+                choices: [HTTP, HTTPS, "#{protocol}"]
+              port:
+                description: Port.
+                type: str
+              host:
+                description: Host name.
+                type: str
+              path:
+                description: Path, with a leading slash.
+                type: str
+              query:
+                description: Query, without the question mark.
+                type: str
+              status_code:
+                description: Permanent or temporary.
+                type: str
+                choices: [HTTP_301, HTTP_302]
+                default: HTTP_301
+          fixed_response:
+            description: What to answer with.
+            type: dict
+            suboptions:
+              status_code:
+                description: A 2xx, 4xx or 5xx status.
+                type: int
+                required: true
+              content_type:
+                description: Content type. Omitted, C(text/plain).
+                type: str
+              message_body:
+                description: Body, 1024 characters at most. Omitted, empty.
+                type: str
+      transforms:
+        description: Rewrites of the request on its way to the target, one of each type at most. Omitted means none.
+        type: list
+        elements: dict
+        suboptions:
+          type:
+            description: What is rewritten.
+            type: str
+            choices: [host_header_rewrite, url_rewrite]
+            required: true
+          regex:
+            description: What to look for.
+            type: str
+            required: true
+          replace:
+            description: What to put in its place, with C($1) for the first group.
+            type: str
+            required: true
+      tags:
+        description: Tags for a rule that this task creates. The tags of a rule that exists are unmanaged.
+        type: dict
+  purge:
+    description:
+      - What happens to live rules that are not listed. V(owned) removes those of this O(owner).
+      - V(all) removes strangers' rules too, and V(none) removes nothing.
+    type: str
+    choices: [owned, none, all]
+    default: owned
+  owner:
+    description: Value of the tag C(hokusai:managed-by) by which rules are known as one's own.
+    type: str
+    default: hokusai.platform
+  adopt:
+    description:
+      - Whether a rule made by somebody else (Terraform, the console) may be changed in place when it is a listed
+        one, by equal conditions, or by an equal priority and overlapping conditions.
+      - It keeps its ARN and its tags, so it is managed while it is listed, and never purged.
+      - When V(false) such a rule is left alone, and if its priority is wanted that is an error.
+    type: bool
+    default: true
+  weights:
+    description:
+      - V(observed) leaves live weights alone where a rule forwards to the same groups, as a canary owns them.
+    type: str
+    choices: [desired, observed]
+    default: desired
+  rules_quota:
+    description: Rules the load balancer may have, default rules apart. AWS allows 100 and raises it on request.
+    type: int
+    default: 100
+extends_documentation_fragment:
+  - hokusai.platform.aws
+  - hokusai.platform.aws.group
+  - hokusai.platform.aws.writes
+seealso:
+  - module: hokusai.platform.alb_listener
+  - module: hokusai.platform.alb_target_group
+"""
+
+EXAMPLES = r"""
+- name: Route the tracking API through the API service, which checks keys
+  hokusai.platform.alb_rules:
+    load_balancer: hokusai-registry-development
+    port: 443
+    rules:
+      - name: api-mlflow
+        priority: 105
+        hosts: [registry.hokus.ai]
+        paths: [/api/mlflow, /api/mlflow/*]
+        action:
+          target_group: hokusai-reg-api-development
+      - name: api
+        priority: 110
+        hosts: [registry.hokus.ai]
+        paths: [/api/*]
+        action:
+          target_group: hokusai-reg-api-development
+
+- name: Keep a canary's weights, remove nothing
+  hokusai.platform.alb_rules:
+    load_balancer: hokusai-main-development
+    port: 443
+    purge: none
+    weights: observed
+    rules:
+      - name: api
+        priority: 110
+        paths: [/api/v1/*]
+        action:
+          target_groups:
+            - name: hokusai-api-tg-development
+              weight: 100
+            - name: hokusai-api-canary-development
+              weight: 0
+"""
+
+RETURN = r"""
+steps:
+  description: The writes in the order in which they were made, or in check mode would be.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    verb:
+      description: The API call.
+      type: str
+    why:
+      description: The rule, and the reason.
+      type: str
+  sample:
+    - verb: modify_rule
+      why: >-
+        rule api-mlflow of hokusai-registry-development:443: forward to hokusai-reg-mlflow-development becomes
+        forward to hokusai-reg-api-development
+resource:
+  description: The listener's rules by priority, others' included, as they are now or in check mode would be.
+  returned: success
+  type: dict
+  contains:
+    listener:
+      description: Name of the load balancer, and port.
+      type: str
+    rules:
+      description: Name, priority, conditions, actions and transforms of each rule.
+      type: list
+      elements: dict
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ansible_collections.hokusai.platform.plugins.module_utils import elb, elb_action, elb_rules, tags
+from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
+from ansible_collections.hokusai.platform.plugins.module_utils.elb_rule_plan import LISTENER, plan
+from ansible_collections.hokusai.platform.plugins.module_utils.elb_rules import Policy, Rule, RuleSet
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import calling
+from ansible_collections.hokusai.platform.plugins.module_utils.module import Params
+from ansible_collections.hokusai.platform.plugins.module_utils.plan import Observed
+from ansible_collections.hokusai.platform.plugins.module_utils.runner import run
+
+STRINGS: dict[str, Any] = {"type": "list", "elements": "str"}
+RULE: dict[str, Any] = {
+    "name": {"type": "str", "required": True},
+    "priority": {"type": "int", "required": True},
+    "hosts": STRINGS,
+    "host_regexes": STRINGS,
+    "paths": STRINGS,
+    "path_regexes": STRINGS,
+    "methods": STRINGS,
+    "headers": {
+        "type": "list",
+        "elements": "dict",
+        "options": {"name": {"type": "str", "required": True}, "values": STRINGS, "regexes": STRINGS},
+        "mutually_exclusive": [("values", "regexes")],
+        "required_one_of": [("values", "regexes")],
+    },
+    "query_strings": {
+        "type": "list",
+        "elements": "dict",
+        "options": {"key": {"type": "str", "no_log": False}, "value": {"type": "str", "required": True}},
+    },
+    "source_ips": STRINGS,
+    "action": {**elb_action.ACTION_SPEC, "required": True},
+    "transforms": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "type": {"type": "str", "choices": ["host_header_rewrite", "url_rewrite"], "required": True},
+            "regex": {"type": "str", "required": True},
+            "replace": {"type": "str", "required": True},
+        },
+    },
+    "tags": {"type": "dict"},
+}
+SPEC: dict[str, Any] = {
+    "load_balancer": {"type": "str", "required": True},
+    "port": {"type": "int", "required": True},
+    "rules": {"type": "list", "elements": "dict", "required": True, "options": RULE},
+    "purge": {"type": "str", "choices": ["owned", "none", "all"], "default": "owned"},
+    "owner": {"type": "str", "default": tags.OWNER},
+    "adopt": {"type": "bool", "default": True},
+    "weights": {"type": "str", "choices": ["desired", "observed"], "default": "desired"},
+    "rules_quota": {"type": "int", "default": 100},
+}
+
+
+def desire(params: Params) -> RuleSet:
+    """Raises `BadInput` for what AWS would refuse whatever is live."""
+    listener = f"{elb.balancer_name(params['load_balancer'])}:{params['port']}"
+    rules = tuple(elb_rules.desired(option, listener) for option in params["rules"])
+    elb_rules.refuse_clashes(rules, listener)
+    policy = Policy(*(params[name] for name in ("owner", "purge", "adopt", "weights", "rules_quota")))
+    return RuleSet(listener, rules, policy=policy)
+
+
+def observe(aws: Aws, params: Params) -> Observed[RuleSet]:
+    wanted = desire(params)
+    references = [name for rule in params["rules"] for name in elb_action.references(rule["action"])]
+    listeners = elb.listeners(aws, elb.balancer_arn(aws, params["load_balancer"]))
+    listener = elb.on_port(listeners, params["port"], wanted.listener)
+    if listener is None:
+        return Observed(None, elb.group_ids(aws, references, ()))
+    described = describe_rules(aws, listener["ListenerArn"], wanted.listener)
+    live_groups = (arn for rule in described for arn in elb_action.group_arns(rule["Actions"]))
+    ids = {**elb.group_ids(aws, references, live_groups), LISTENER: listener["ListenerArn"]}
+    live = with_names(aws, [elb_rules.from_aws(rule) for rule in described], wanted)
+    elsewhere = 0
+    if elb_rules.match(live, wanted).created:
+        others = [each["ListenerArn"] for each in listeners if each is not listener]
+        elsewhere = sum(len(describe_rules(aws, arn, wanted.listener)) for arn in others)
+    return Observed(RuleSet(wanted.listener, tuple(live), elsewhere), ids)
+
+
+def describe_rules(aws: Aws, listener_arn: str, name: str) -> list[dict[str, Any]]:
+    """The rules of a listener, without its default rule."""
+    with calling(f"describe the rules of {name}"):
+        found = elb.every(aws.elbv2, "describe_rules", "Rules", ListenerArn=listener_arn)
+    return [rule for rule in found if not rule["IsDefault"]]
+
+
+def with_names(aws: Aws, live: list[Rule], wanted: RuleSet) -> list[Rule]:
+    """Live rules with their names: from the rule asked for that they equal, else (read only then) from their tag."""
+    names = {
+        rule.arn: want.name
+        for rule in live
+        for want in wanted.rules
+        if rule.priority == want.priority and wanted.policy.same(want, rule)
+    }
+    unexplained = [rule.arn for rule in live if rule.arn not in names]
+    needed = wanted.policy.purge == "owned" or len(names) < len(wanted.rules)
+    read: Mapping[str, Mapping[str, str]] = elb.tags_of(aws, unexplained) if needed else {}
+    return [
+        replace(rule, name=names[rule.arn])
+        if rule.arn in names
+        else replace(rule, name=read.get(rule.arn, {}).get(tags.NAME, ""), tags=read.get(rule.arn))
+        for rule in live
+    ]
+
+
+def main() -> None:
+    run(service="elbv2", spec=SPEC, desire=desire, observe=observe, plan=plan)
+
+
+if __name__ == "__main__":
+    main()

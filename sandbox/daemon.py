@@ -102,7 +102,7 @@ def populate(running: Running, state: str, finished: threading.Event) -> dict[st
     groups = build(aws, platform, running.authority.issue(f"*.{DOMAIN}", DOMAIN))
     LOGGER.info("platform built; its services are starting")
     wait(lambda: unsteady(aws, platform), ROLLOUT_LIMIT, finished)
-    edge.change_health_paths(aws, platform, groups)
+    edge.drift(aws, platform, groups)
     wait(lambda: untrue(aws, platform, groups), SYMPTOMS_LIMIT, finished)
     api_key = keys.mint(running.data_plane.proxy_url, home.trust, admin_key)
     return environment.variables(home, running.control_plane.url, running.data_plane.proxy_url, api_key, admin_key)

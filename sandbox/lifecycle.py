@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from sandbox.agent.process import OWNER_VARIABLE, end_all
+from sandbox.agent.process import OWNER_VARIABLE, end_all, owned_by, signal_one
 from sandbox.environment import HOME_VARIABLE, Home
 from sandbox.images.catalogue import ROOT
 

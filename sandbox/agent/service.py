@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import json
-import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from sandbox.agent import configuration as config
-from sandbox.agent.configuration import Configuration
+from sandbox.agent.configuration import of
 from sandbox.agent.definition import parse
 from sandbox.agent.records import TaskRecord, add_event
 from sandbox.agent.scheduling import (
@@ -38,8 +35,8 @@ class ServiceReconciler:
     def __init__(self, control_plane: ControlPlane, world: World, host: Host, loopbacks: Loopbacks) -> None:
         self._control_plane, self._world, self._host, self._loopbacks = control_plane, world, host, loopbacks
         self.tasks: list[ServiceTask] = []
-        self._configurations: dict[str, Configuration] = {}
-        self._completed: Configuration | None = None
+        self._primary = ""
+        self._completed: dict[str, Any] | None = None
         self._failures = 0
         self._next_start = 0.0
         self._stopped_at: dict[str, float] = {}
@@ -48,12 +45,12 @@ class ServiceReconciler:
 
     def tick(self, service: Any, now: float) -> None:
         """Look at the service, its processes and its targets, and take the next step."""
-        deployment = self._primary(service)
+        self._begin(service.deployments[0])
         for task in self.tasks:
-            self._follow(service, deployment, task, now)
-        self._break_circuit(service)
-        self._schedule(service, self._primary(service), now)
-        self._settle(service, self._primary(service))
+            self._follow(service, service.deployments[0], task, now)
+        self._break_circuit(service, service.deployments[0])
+        self._schedule(service, service.deployments[0], now)
+        self._settle(service, service.deployments[0])
         self._publish(service)
         self._forget_stopped(now)
 
@@ -63,74 +60,41 @@ class ServiceReconciler:
 
     # deployments
 
-    def _primary(self, service: Any) -> dict[str, Any]:
-        """The PRIMARY deployment, new when the service asks for something else than the last one did."""
-        wanted = config.of(service, self._control_plane.backend("ecs"))
-        primary: dict[str, Any] | None = service.deployments[0] if service.deployments else None
-        if primary is not None and primary["id"] not in self._configurations:
-            self._adopt(primary, wanted)
-        if primary is None or self._configurations[primary["id"]] != wanted:
-            primary = self._begin(service, wanted)
-        return primary
+    def _begin(self, primary: dict[str, Any]) -> None:
+        """A new deployment owes nothing to the failures of the one before."""
+        if primary["id"] != self._primary:
+            self._primary = primary["id"]
+            self._failures, self._next_start, self._steady = 0, 0.0, False
 
-    def _adopt(self, deployment: dict[str, Any], wanted: Configuration) -> None:
-        """A deployment that CreateService or UpdateService has just made."""
-        self._configurations[deployment["id"]] = wanted
-        self._failures, self._next_start, self._steady = 0, 0.0, False
-
-    def _begin(self, service: Any, wanted: Configuration, reason: str = "") -> dict[str, Any]:
-        """Put a new PRIMARY deployment on top; the others become ACTIVE until their tasks are gone."""
-        for other in service.deployments:
-            other["status"] = "ACTIVE"
-        deployment_id = f"ecs-svc/{uuid.uuid4().int % 10**19:019d}"
-        now = datetime.now(UTC)
-        deployment = {
-            "id": deployment_id,
-            "status": "PRIMARY",
-            "taskDefinition": wanted.task_definition,
-            "desiredCount": service.desired_count,
-            "pendingCount": 0,
-            "runningCount": 0,
-            "failedTasks": 0,
-            "createdAt": now,
-            "updatedAt": now,
-            "launchType": service.launch_type,
-            "platformVersion": "1.4.0",
-            "platformFamily": "Linux",
-            "networkConfiguration": json.loads(wanted.network),
-            "rolloutState": "IN_PROGRESS",
-            "rolloutStateReason": reason or f"ECS deployment {deployment_id} in progress.",
-        }
-        service.deployments.insert(0, deployment)
-        self._adopt(deployment, wanted)
-        return deployment
-
-    def _break_circuit(self, service: Any) -> None:
-        deployment = self._primary(service)
-        breaker = deployment_configuration(service).get("deploymentCircuitBreaker") or {}
+    def _break_circuit(self, service: Any, deployment: dict[str, Any]) -> None:
+        breaker = service.deployment_configuration["deploymentCircuitBreaker"]
         failed = int(deployment["failedTasks"]) >= breaker_threshold(service.desired_count)
         if not breaker.get("enable") or not failed or deployment["rolloutState"] != "IN_PROGRESS":
             return
         deployment["rolloutState"] = "FAILED"
         deployment["rolloutStateReason"] = "ECS deployment circuit breaker: tasks failed to start."
+        deployment["updatedAt"] = datetime.now(UTC)
         add_event(service, f"(deployment {deployment['id']}) deployment failed: tasks failed to start.")
-        if breaker.get("rollback") and self._completed and self._completed != self._configurations[deployment["id"]]:
+        if breaker.get("rollback") and self._completed and of(self._completed) != of(deployment):
             self._roll_back(service, self._completed)
 
-    def _roll_back(self, service: Any, completed: Configuration) -> None:
-        config.restore(service, completed)
-        deployment = self._begin(service, completed)
+    def _roll_back(self, service: Any, completed: dict[str, Any]) -> None:
+        """Tasks of the revision that is rolled back to stay: they are the new deployment's from now on."""
+        deployment = service.roll_back(completed, "")
         reason = f"ECS deployment circuit breaker: rolling back to deploymentId {deployment['id']}."
         deployment["rolloutStateReason"] = reason
         add_event(service, f"rolling back to deployment {deployment['id']}.")
         for task in self.tasks:
-            if task.configuration == completed and not task.is_leaving:
+            if task.configuration == of(completed) and not task.is_leaving:
                 task.record.started_by = deployment["id"]
+        self._begin(deployment)
 
     # tasks
 
     def _follow(self, service: Any, deployment: dict[str, Any], task: ServiceTask, now: float) -> None:
         was = task.state
+        if task.record.desired_status == "STOPPED" and not task.is_leaving:
+            task.stop(now, task.record.stop_code or "UserInitiated", task.record.stopped_reason or "")
         task.advance(now)
         if task.state == "STOPPED" and was in {"PENDING", "RUNNING"}:
             self._failed(service, deployment, task, now)
@@ -146,7 +110,7 @@ class ServiceReconciler:
 
     def _judge(self, service: Any, deployment: dict[str, Any], task: ServiceTask, now: float) -> None:
         """After the grace period an unhealthy target marks its task for replacement."""
-        grace = float(getattr(service, "health_check_grace_period_seconds", None) or 0) / self._host.pace
+        grace = float(service.health_check_grace_period_seconds or 0) / self._host.pace
         if task.failing or now - task.running_since < grace:
             return
         for arn, port, state, description in task.target_states():
@@ -182,7 +146,7 @@ class ServiceReconciler:
 
     def _start(self, service: Any, deployment: dict[str, Any], now: float) -> ServiceTask:
         ecs = self._control_plane.backend("ecs")
-        wanted = self._configurations[deployment["id"]]
+        wanted = of(deployment)
         definition = parse(ecs.describe_task_definition(wanted.task_definition))
         record = TaskRecord(service, definition, deployment["id"], ecs)
         task = ServiceTask(
@@ -230,7 +194,7 @@ class ServiceReconciler:
             deployment["rolloutState"] = "COMPLETED"
             deployment["rolloutStateReason"] = f"ECS deployment {deployment['id']} completed."
             deployment["updatedAt"] = datetime.now(UTC)
-            self._completed = self._configurations[deployment["id"]]
+            self._completed = deployment
             add_event(service, f"(deployment {deployment['id']}) deployment completed.")
         if steady and not self._steady:
             self._failures = 0
@@ -268,11 +232,5 @@ def desired(service: Any) -> int:
 
 
 def bounds(service: Any) -> Bounds:
-    found = deployment_configuration(service)
-    return Bounds(desired(service), found.get("minimumHealthyPercent", 100), found.get("maximumPercent", 200))
-
-
-def deployment_configuration(service: Any) -> dict[str, Any]:
-    """Absent on a service that was created without one."""
-    found: dict[str, Any] = getattr(service, "deployment_configuration", None) or {}
-    return found
+    found = service.deployment_configuration
+    return Bounds(desired(service), found["minimumHealthyPercent"], found["maximumPercent"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import logging
 import os
 import time
 from collections import defaultdict, deque
@@ -183,6 +184,7 @@ def refusal(status: int, message: str, headers: dict[str, str] | None = None) ->
 
 
 def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     service = AuthService(
         KeyStore(Path(os.environ["AUTH_DATABASE"])),
         os.environ["AUTH_ADMIN_KEY_HASH"],

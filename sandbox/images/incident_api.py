@@ -8,6 +8,7 @@ MLflow longer than the ALB waits for it. Run as `python -m sandbox.images.incide
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 
 import aiohttp
@@ -88,6 +89,7 @@ class IncidentApi:
 
 
 def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     host, port = os.environ.get("API_HOST", "0.0.0.0"), int(os.environ.get("API_PORT", "8001"))  # noqa: S104 - a container's default
     web.run_app(IncidentApi(dict(os.environ)).application(), host=host, port=port, print=None)
 

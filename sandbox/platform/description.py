@@ -61,12 +61,16 @@ class Rule:
 
 @dataclass(frozen=True)
 class LoadBalancer:
-    """An ALB with its HTTPS listener; `default` is a target group's name, or None for a fixed 404."""
+    """An ALB with its HTTPS listener; `default` is a target group's name, or None for a fixed 404.
+
+    `lost_rules` were there while the services were rolled out and have been deleted since.
+    """
 
     name: str
     host: str
     default: str | None
     rules: tuple[Rule, ...]
+    lost_rules: tuple[Rule, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ def listeners(aws: Clients, described: LoadBalancer, arn: str, certificate: str,
         DefaultActions=[default],
         Tags=tags(described.name),
     )["Listeners"][0]["ListenerArn"]
-    for rule in described.rules:
+    for rule in (*described.rules, *described.lost_rules):
         listener_rule(aws, secure, described.host, rule, groups)
 
 
@@ -131,8 +131,22 @@ def alias(host: str, found: dict[str, Any]) -> dict[str, Any]:
     return {"Name": host, "Type": "A", "AliasTarget": target}
 
 
-def change_health_paths(aws: Clients, platform: Platform, groups: dict[str, str]) -> None:
-    """Bring the health paths to what they are now, for those that were changed after the services' roll-out."""
+def drift(aws: Clients, platform: Platform, groups: dict[str, str]) -> None:
+    """Do what somebody did after the services' roll-out: change health paths, delete rules."""
     for group in platform.target_groups:
         if group.health_path != group.path_at_rollout:
             aws.elbv2.modify_target_group(TargetGroupArn=groups[group.name], HealthCheckPath=group.health_path)
+    for described in platform.load_balancers:
+        lost = {str(rule.priority) for rule in described.lost_rules}
+        for rule in rules_of(aws, described.name) if lost else ():
+            if rule["Priority"] in lost:
+                aws.elbv2.delete_rule(RuleArn=rule["RuleArn"])
+
+
+def rules_of(aws: Clients, load_balancer_name: str) -> list[dict[str, Any]]:
+    """The rules of a load balancer's HTTPS listener."""
+    found = aws.elbv2.describe_load_balancers(Names=[load_balancer_name])["LoadBalancers"][0]["LoadBalancerArn"]
+    held = aws.elbv2.describe_listeners(LoadBalancerArn=found)["Listeners"]
+    secure = next(listener["ListenerArn"] for listener in held if listener["Port"] == 443)
+    rules: list[dict[str, Any]] = aws.elbv2.describe_rules(ListenerArn=secure)["Rules"]
+    return rules

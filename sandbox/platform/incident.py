@@ -53,7 +53,7 @@ def main_listener_has_no_rules(platform: Platform) -> Platform:
     """2. `api.hokus.ai` answers a fixed 404."""
 
     def change(found: LoadBalancer) -> LoadBalancer:
-        return replace(found, default=None, rules=())
+        return replace(found, default=None, rules=(), lost_rules=found.rules)
 
     return platform.with_changed("load_balancers", MAIN_LB, change)
 

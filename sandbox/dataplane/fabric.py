@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -55,6 +54,8 @@ class Endpoint:
     load_balancer: str = ""
 
 
+UNKNOWN_NODE = "0.0.0.0"  # noqa: S104 (not bound to: a load balancer without interfaces, which only 0.0.0.0/0 admits)
+
 ListenerPorts = dict[tuple[str, int], int]
 """Loopback ports of the load balancers' listeners, by the load balancer's ARN and the listener's own port."""
 
@@ -62,12 +63,8 @@ INTERNET = Source(INTERNET_CLIENT)
 
 
 def node_address(load_balancer: LoadBalancer) -> str:
-    """An address of the load balancer inside the VPC, the same for as long as it exists.
-
-    The control plane keeps no interfaces for load balancers; security group rules that admit the public
-    subnets by CIDR still have to admit it.
-    """
-    return f"10.0.101.{4 + zlib.crc32(load_balancer.arn.encode()) % 250}"
+    """The load balancer's address in the VPC; one node stands for all of them."""
+    return load_balancer.addresses[0] if load_balancer.addresses else UNKNOWN_NODE
 
 
 class Fabric:

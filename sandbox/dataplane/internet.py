@@ -74,15 +74,17 @@ class InternetProxy:
         protocol.connection_made(transport)
         protocol.data_received(first)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = cast("asyncio.Task[None]", asyncio.current_task())
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(self._guarded(reader, writer))
         self._tunnels.add(task)
+        task.add_done_callback(self._tunnels.discard)
+
+    async def _guarded(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await self._tunnel(reader, writer)
         except (OSError, TimeoutError, EOFError) as error:
             logger.debug("proxy client gone: %s", error)
         finally:
-            self._tunnels.discard(task)
             writer.close()
 
     async def _tunnel(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

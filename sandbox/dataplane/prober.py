@@ -25,7 +25,6 @@ SHORTEST_PERIOD = 0.2
 SHORTEST_PATIENCE = 2.0
 """A process that answers at all answers within this even on a loaded machine; paced timeouts would be shorter."""
 
-DEFAULT_DRAIN_SECONDS = 300.0
 UNUSED = ("unused", "Target.NotInUse", "Target group is not configured to receive traffic from the load balancer")
 INITIAL = ("initial", "Elb.InitialHealthChecking", "Initial health checks in progress")
 
@@ -81,41 +80,29 @@ class Prober:
         self._session = session
         self._pace = pace
         self._watches: dict[Key, asyncio.Task[None]] = {}
-        self._drains: dict[Key, asyncio.TimerHandle] = {}
 
     def reconcile(self) -> None:
-        """Watch the targets in use, and let the leaving ones go when their time is over."""
+        """Watch the targets in use; those that drain are asked no more, and leave by the control plane's clock."""
         used = in_use(self._world.load_balancers())
-        watched, draining = set(), set()
+        watched = set()
         for group in self._world.target_groups():
             for target in group.targets:
                 key = Key(group.arn, target.address, target.port)
                 if target.state == "draining":
-                    draining.add(key)
-                    self._drain(key, group)
-                elif group.arn in used:
+                    continue
+                if group.arn in used:
                     watched.add(key)
                     self._watch(key, target)
                 else:
                     self._report(key, target, UNUSED)
         for key in self._watches.keys() - watched:
             self._watches.pop(key).cancel()
-        for key in self._drains.keys() - draining:
-            self._drains.pop(key).cancel()
 
     async def stop(self) -> None:
-        for timer in self._drains.values():
-            timer.cancel()
         tasks = tuple(self._watches.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _drain(self, key: Key, group: TargetGroup) -> None:
-        if key not in self._drains:
-            delay = float(group.attributes.get("deregistration_delay.timeout_seconds", DEFAULT_DRAIN_SECONDS))
-            loop = asyncio.get_running_loop()
-            self._drains[key] = loop.call_later(delay / self._pace, self._world.remove_target, *key)
 
     def _watch(self, key: Key, target: Target) -> None:
         if target.state == "unused":

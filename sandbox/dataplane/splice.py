@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 
 CHUNK = 256 * 1024
+LINGER_ZERO = struct.pack("ii", 1, 0)
 
 
 class Splice:
@@ -41,13 +44,16 @@ class Splice:
 
     def sever(self) -> None:
         """Reset both connections."""
-        self._left[1].transport.abort()
-        self._right[1].transport.abort()
+        for _, writer in (self._left, self._right):
+            if not writer.is_closing():
+                # Without it uvloop's abort() ends the connection politely.
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_ZERO)
+            writer.transport.abort()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while chunk := await reader.read(CHUNK):
             self._last = asyncio.get_running_loop().time()
             writer.write(chunk)
             await writer.drain()
-        if writer.can_write_eof():
+        if not writer.is_closing():
             writer.write_eof()

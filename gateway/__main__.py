@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import sys
 from types import FrameType
 
@@ -36,6 +37,15 @@ def _leave(_signal: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)
 
 
+class Server(uvicorn.Server):
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say where it listens once it does; with GATEWAY_PORT=0 nobody else knows."""
+        await super().startup(sockets)
+        for listener in (found for server in self.servers for found in server.sockets):
+            address = listener.getsockname()
+            event("listening", {"host": address[0], "port": address[1]})
+
+
 def serve(config: Config) -> None:
     settings = uvicorn.Config(
         Gateway(config),
@@ -53,10 +63,7 @@ def serve(config: Config) -> None:
         timeout_keep_alive=int(config.keep_alive),
         timeout_graceful_shutdown=int(config.drain_timeout),
     )
-    listener = settings.bind_socket()
-    address = listener.getsockname()
-    event("listening", {"host": address[0], "port": address[1]})
-    uvicorn.Server(settings).run(sockets=[listener])
+    Server(settings).run()
     event("stopped")
 
 

@@ -47,7 +47,7 @@ class AuthService:
                 async with self._session.post(
                     self._url,
                     json={"service_id": self._config.service_id, "client_ip": client_ip},
-                    headers={"Authorization": f"Bearer {key}"},
+                    headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
                     allow_redirects=False,
                 ) as response:
                     return response.status, await response.read()

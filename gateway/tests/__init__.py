@@ -1,0 +1,1 @@
+"""The gateway against real sockets: a process of its own, a recording upstream, an auth stand-in."""

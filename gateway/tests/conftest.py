@@ -1,0 +1,75 @@
+"""One auth stand-in, one upstream and one gateway for all tests; a fresh key and clean records for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from gateway.tests.auth import AuthStandIn, grant
+from gateway.tests.process import GatewayProcess, new_key, running_gateway
+from gateway.tests.upstream import RecordingUpstream
+
+Keys = Callable[..., dict[str, str]]
+
+
+@pytest.fixture(scope="session")
+def shared_auth() -> Iterator[AuthStandIn]:
+    server = AuthStandIn()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_upstream() -> Iterator[RecordingUpstream]:
+    server = RecordingUpstream()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def auth(shared_auth: AuthStandIn) -> AuthStandIn:
+    shared_auth.reset()
+    return shared_auth
+
+
+@pytest.fixture
+def upstream(shared_upstream: RecordingUpstream) -> RecordingUpstream:
+    shared_upstream.reset()
+    return shared_upstream
+
+
+@pytest.fixture(scope="session")
+def shared_gateway(shared_auth: AuthStandIn, shared_upstream: RecordingUpstream) -> Iterator[GatewayProcess]:
+    """The breaker never opens here: these tests make many upstream failures on purpose."""
+    with running_gateway(**settings(shared_auth, shared_upstream.url)) as process:
+        yield process
+
+
+def settings(auth: AuthStandIn, mlflow_url: str, **changes: str) -> dict[str, str]:
+    return {
+        "MLFLOW_SERVER_URL": mlflow_url,
+        "HOKUSAI_AUTH_SERVICE_URL": auth.url,
+        "MLFLOW_CB_FAILURE_THRESHOLD": "10000",
+        "GATEWAY_AUTH_TIMEOUT": "1",
+    } | changes
+
+
+@pytest.fixture
+def gateway(shared_gateway: GatewayProcess, auth: AuthStandIn, upstream: RecordingUpstream) -> GatewayProcess:
+    return shared_gateway
+
+
+@pytest.fixture
+def keys(auth: AuthStandIn) -> Keys:
+    """Make a key the auth service knows, with changes to its answer; returns the header that presents it."""
+
+    def make(**changes: Any) -> dict[str, str]:
+        key = new_key()
+        auth.answers[key] = grant(key_id=f"key-{key[-6:]}", **changes) if "key_id" not in changes else grant(**changes)
+        return {"Authorization": f"Bearer {key}"}
+
+    return make

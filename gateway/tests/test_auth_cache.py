@@ -1,0 +1,148 @@
+"""How often the auth service is asked, and for how long its answer holds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from gateway.authenticator import ExpiringCache
+from gateway.tests.auth import AuthStandIn, grant
+from gateway.tests.conftest import Keys, settings
+from gateway.tests.process import GatewayProcess, new_key, running_gateway
+from gateway.tests.upstream import RecordingUpstream
+
+SEARCH = "/api/mlflow/api/2.0/mlflow/experiments/search"
+
+
+@pytest.fixture(scope="module")
+def forgetful(shared_auth: AuthStandIn, shared_upstream: RecordingUpstream) -> Iterator[GatewayProcess]:
+    changes = {"GATEWAY_AUTH_CACHE_TTL": "0.6", "GATEWAY_AUTH_REFUSAL_TTL": "0.3"}
+    with running_gateway(**settings(shared_auth, shared_upstream.url, **changes)) as gateway:
+        yield gateway
+
+
+def test_a_known_key_is_asked_about_once_per_scope(gateway: GatewayProcess, auth: AuthStandIn, keys: Keys) -> None:
+    key = keys()
+    for _ in range(3):
+        assert gateway.ask("GET", SEARCH, key).status == 200
+        assert gateway.ask("POST", "/api/mlflow/api/2.0/mlflow/runs/create", key, b"{}").status == 200
+
+    assert len(auth.questions) == 2
+
+
+def test_many_requests_with_a_new_key_ask_once(gateway: GatewayProcess, auth: AuthStandIn, keys: Keys) -> None:
+    key = keys()
+    auth.delay = 0.3
+    with ThreadPoolExecutor(16) as pool:
+        statuses = list(pool.map(lambda _: gateway.ask("GET", SEARCH, key).status, range(16)))
+
+    assert (statuses, len(auth.questions)) == ([200] * 16, 1)
+
+
+def test_many_requests_with_a_bad_key_ask_once_too(gateway: GatewayProcess, auth: AuthStandIn) -> None:
+    key = {"X-API-Key": new_key()}
+    auth.delay = 0.3
+    with ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(lambda _: gateway.ask("GET", SEARCH, key).status, range(8)))
+
+    assert (statuses, len(auth.questions)) == ([401] * 8, 1)
+
+
+def test_a_client_that_leaves_does_not_take_the_others_answer_along(
+    gateway: GatewayProcess, auth: AuthStandIn, keys: Keys
+) -> None:
+    key = keys()
+    auth.delay = 0.4
+    with gateway.connect() as leaving:
+        lines = [f"GET {SEARCH} HTTP/1.1", "Host: g", f"Authorization: {key['Authorization']}", "", ""]
+        leaving.sendall("\r\n".join(lines).encode())
+        time.sleep(0.1)
+    assert gateway.ask("GET", SEARCH, key).status == 200
+    assert len(auth.questions) == 1
+
+
+def test_a_revoked_key_is_refused_once_its_time_is_over(
+    forgetful: GatewayProcess, auth: AuthStandIn, upstream: RecordingUpstream, keys: Keys
+) -> None:
+    key = keys()
+    assert forgetful.ask("GET", SEARCH, key).status == 200
+    auth.answers.clear()
+    assert forgetful.ask("GET", SEARCH, key).status == 200
+
+    time.sleep(0.65)
+
+    assert forgetful.ask("GET", SEARCH, key).status == 401
+
+
+def test_a_key_made_after_it_was_refused_works_soon(forgetful: GatewayProcess, auth: AuthStandIn) -> None:
+    key = new_key()
+    assert forgetful.ask("GET", SEARCH, {"X-API-Key": key}).status == 401
+    auth.answers[key] = grant()
+
+    time.sleep(0.35)
+
+    assert forgetful.ask("GET", SEARCH, {"X-API-Key": key}).status == 200
+
+
+def test_an_outage_is_not_remembered(gateway: GatewayProcess, auth: AuthStandIn, keys: Keys) -> None:
+    key = keys()
+    auth.outage = 503
+    assert gateway.ask("GET", SEARCH, key).status == 503
+    auth.outage = 0
+
+    assert gateway.ask("GET", SEARCH, key).status == 200
+
+
+def test_known_keys_go_on_through_an_outage_until_their_time_ends(
+    forgetful: GatewayProcess, auth: AuthStandIn, upstream: RecordingUpstream, keys: Keys
+) -> None:
+    key = keys()
+    assert forgetful.ask("GET", SEARCH, key).status == 200
+    auth.outage = 500
+
+    assert forgetful.ask("GET", SEARCH, key).status == 200
+    assert forgetful.ask("GET", SEARCH, keys()).status == 503
+    time.sleep(0.65)
+    assert forgetful.ask("GET", SEARCH, key).status == 503
+
+
+def test_an_auth_service_that_refuses_connections_is_a_503(upstream: RecordingUpstream) -> None:
+    gone = AuthStandIn()
+    gone.start()
+    with running_gateway(**settings(gone, upstream.url)) as gateway:
+        gone.stop()
+        answer = gateway.ask("GET", SEARCH, {"X-API-Key": new_key()})
+
+    assert (answer.status, "connection refused" in answer.json()["message"]) == (503, True)
+    assert answer.value("retry-after") == "5"
+
+
+def test_keys_that_differ_never_share_an_entry(gateway: GatewayProcess, auth: AuthStandIn, keys: Keys) -> None:
+    good = keys()["Authorization"].removeprefix("Bearer ")
+    assert gateway.ask("GET", SEARCH, {"X-API-Key": good}).status == 200
+    for position in (0, 10, len(good) - 1):
+        wrong = good[:position] + ("x" if good[position] != "x" else "y") + good[position + 1 :]
+
+        assert gateway.ask("GET", SEARCH, {"X-API-Key": wrong}).status == 401
+
+
+def test_the_cache_drops_its_oldest_entry_when_it_is_full() -> None:
+    cache: ExpiringCache[int] = ExpiringCache(ttl=10, capacity=2, clock=lambda: 0.0)
+    for number in range(3):
+        cache.put(bytes([number]), number, since=0.0)
+
+    assert [cache.get(bytes([number])) for number in range(3)] == [None, 1, 2]
+    assert len(cache) == 2
+
+
+def test_an_entry_lives_from_the_question_and_not_from_the_answer() -> None:
+    now = 100.0
+    cache: ExpiringCache[int] = ExpiringCache(ttl=10, clock=lambda: now)
+    cache.put(b"k", 1, since=95.0)
+
+    assert cache.get(b"k") == 1
+    now = 105.0
+    assert cache.get(b"k") is None

@@ -1,0 +1,99 @@
+"""The three ways to present a key, and the ways not to."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.tests.auth import AuthStandIn
+from gateway.tests.conftest import Keys
+from gateway.tests.process import GatewayProcess
+from gateway.tests.upstream import RecordingUpstream
+
+SEARCH = "/api/mlflow/api/2.0/mlflow/experiments/search"
+
+
+@pytest.mark.parametrize(
+    ("header", "scheme"),
+    [
+        ("Authorization", "Bearer "),
+        ("authorization", "bEARER "),
+        ("Authorization", "ApiKey "),
+        ("Authorization", "APIKEY   "),
+        ("X-API-Key", ""),
+        ("x-api-key", ""),
+    ],
+)
+def test_a_key_is_taken_from_each_header_in_any_case(
+    gateway: GatewayProcess, auth: AuthStandIn, keys: Keys, header: str, scheme: str
+) -> None:
+    key = keys()["Authorization"].removeprefix("Bearer ")
+
+    assert gateway.ask("GET", SEARCH, {header: scheme + key}).status == 200
+    assert auth.questions[-1].value("authorization") == f"Bearer {key}"
+
+
+def test_the_auth_service_is_asked_in_its_contracts_words(
+    gateway: GatewayProcess, auth: AuthStandIn, keys: Keys
+) -> None:
+    gateway.ask("GET", SEARCH, keys() | {"X-Forwarded-For": "6.6.6.6, 203.0.113.9"})
+
+    question = auth.questions[-1]
+    assert (question.method, question.target) == ("POST", "/api/v1/keys/validate")
+    assert question.value("content-type") == "application/json"
+    assert question.body == b'{"service_id": "platform", "client_ip": "203.0.113.9"}'
+
+
+@pytest.mark.parametrize("second", ["Authorization", "X-API-Key"])
+def test_two_credentials_are_refused_even_when_they_agree(
+    gateway: GatewayProcess, auth: AuthStandIn, keys: Keys, second: str
+) -> None:
+    key = keys()["Authorization"]
+
+    answer = gateway.ask("GET", SEARCH, [("Authorization", key), (second, key)])
+
+    assert (answer.status, auth.questions) == (400, [])
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["Bearer", "Bearer ", "Basic dXNlcjpwYXNz", "Digest x", "Bearer two words", "Bearer \xe9", "Bearer " + "k" * 600],
+)
+def test_what_is_not_a_key_is_a_401_without_asking(gateway: GatewayProcess, auth: AuthStandIn, value: str) -> None:
+    answer = gateway.ask("GET", SEARCH, {"Authorization": value})
+
+    assert (answer.status, auth.questions) == (401, [])
+
+
+def test_basic_credentials_are_told_what_wins_over_the_token(gateway: GatewayProcess) -> None:
+    answer = gateway.ask("GET", SEARCH, {"Authorization": "Basic dXNlcjpwYXNz"})
+
+    assert "MLFLOW_TRACKING_USERNAME" in answer.json()["message"]
+
+
+def test_the_key_never_reaches_mlflow(gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys) -> None:
+    key = keys()["Authorization"].removeprefix("Bearer ")
+    for headers in ({"Authorization": f"Bearer {key}"}, {"X-API-Key": key}):
+        gateway.ask("GET", SEARCH, headers)
+
+        assert key not in str(upstream.last.headers)
+
+
+def test_identity_headers_are_set_and_cannot_be_forged(
+    gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys
+) -> None:
+    forged = {
+        "X-Hokusai-User-Id": "root",
+        "x-hokusai-is-admin": "1",
+        "X_Hokusai_Key_Id": "k",
+        "X-Hokusai_Scopes": "all",
+    }
+
+    gateway.ask("GET", SEARCH, keys(user_id="üser\n1", key_id="kéy") | forged)
+
+    sent = {name: value for name, value in upstream.last.headers if "okusai" in name}
+    assert sent == {
+        "X-Hokusai-User-Id": "%C3%BCser%0A1",
+        "X-Hokusai-Key-Id": "k%C3%A9y",
+        "X-Hokusai-Service-Id": "platform",
+        "X-Hokusai-Scopes": "read write",
+    }

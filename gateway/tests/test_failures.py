@@ -1,0 +1,176 @@
+"""What the client gets when MLflow does not answer, and how often MLflow is asked."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.tests.auth import AuthStandIn
+from gateway.tests.conftest import Keys, settings
+from gateway.tests.process import GatewayProcess, running_gateway
+from gateway.tests.upstream import MEGABYTE, RecordingUpstream
+
+RUN = "/api/mlflow/api/2.0/mlflow/runs/get"
+CREATE = "/api/mlflow/api/2.0/mlflow/runs/create"
+ARTIFACT = "/api/mlflow/api/2.0/mlflow-artifacts/artifacts/1/a"
+
+
+@pytest.fixture(scope="module")
+def refused_port() -> Iterator[int]:
+    """A port that nobody listens on and nobody can take."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def impatient(shared_auth: AuthStandIn, shared_upstream: RecordingUpstream) -> Iterator[GatewayProcess]:
+    changes = {"MLFLOW_PROXY_TIMEOUT": "1"}
+    with running_gateway(**settings(shared_auth, shared_upstream.url, **changes)) as gateway:
+        yield gateway
+
+
+def test_an_upstream_that_refuses_is_a_502_that_names_it(auth: AuthStandIn, keys: Keys, refused_port: int) -> None:
+    with running_gateway(**settings(auth, f"http://127.0.0.1:{refused_port}")) as gateway:
+        answer = gateway.ask("POST", CREATE, keys(), b"{}")
+
+        assert (answer.status, answer.json()["error_code"]) == (502, "TEMPORARILY_UNAVAILABLE")
+        assert f"MLflow at 127.0.0.1:{refused_port}: connection refused" in answer.json()["message"]
+
+
+def test_an_upstream_that_does_not_resolve_is_a_502(auth: AuthStandIn, keys: Keys) -> None:
+    with running_gateway(**settings(auth, "http://mlflow.does-not-exist.invalid:5000")) as gateway:
+        answer = gateway.ask("GET", RUN, keys())
+
+        assert (answer.status, "cannot resolve or reach" in answer.json()["message"]) == (502, True)
+
+
+def test_an_address_that_drops_packets_is_a_504_after_the_connect_timeout(auth: AuthStandIn, keys: Keys) -> None:
+    """A listener whose queue is full drops SYNs, which is what a security group does."""
+    with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for filler in (first, second):
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        port = listener.getsockname()[1]
+        with running_gateway(**settings(auth, f"http://127.0.0.1:{port}", GATEWAY_CONNECT_TIMEOUT="0.5")) as gateway:
+            started = time.monotonic()
+            answer = gateway.ask("GET", RUN, keys())
+
+    assert (answer.status, answer.json()["error_code"]) == (504, "DEADLINE_EXCEEDED")
+    assert 0.4 < time.monotonic() - started < 3
+    assert "packets are dropped" in answer.json()["message"]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_an_upstream_that_dies_is_a_502_and_a_write_is_not_repeated(
+    gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys, method: str
+) -> None:
+    for body in (b"", b"{}"):
+        upstream.reset()
+        answer = gateway.ask(method, CREATE, keys() | {"X-Behave": "die"}, body)
+
+        assert (answer.status, len(upstream.requests)) == (502, 1)
+        assert answer.json()["request_id"] == answer.value("x-request-id")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_read_is_repeated_once(gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys, method: str) -> None:
+    assert gateway.ask(method, RUN, keys() | {"X-Behave": "flaky"}).status == 200
+    assert len(upstream.requests) == 2
+
+    assert gateway.ask(method, RUN, keys() | {"X-Behave": "die"}).status == 502
+    assert len(upstream.requests) == 4
+
+
+def test_an_upstream_that_dies_during_an_upload_is_a_502(
+    gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys
+) -> None:
+    answer = gateway.ask("PUT", ARTIFACT, keys() | {"X-Behave": "die-mid-upload"}, bytes(8 * MEGABYTE))
+
+    assert (answer.status, len(upstream.requests)) == (502, 1)
+
+
+def test_an_answer_that_stops_half_way_is_aborted_and_not_completed(
+    gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys
+) -> None:
+    with pytest.raises(http.client.IncompleteRead):
+        gateway.ask("GET", ARTIFACT, keys() | {"X-Behave": "die-mid-response", "X-Request-Id": "cut-short"})
+
+    assert "stopped after 9 bytes" in gateway.access("cut-short")["reason"]
+
+
+def test_an_upstream_that_says_nothing_is_a_504(
+    impatient: GatewayProcess, auth: AuthStandIn, upstream: RecordingUpstream, keys: Keys
+) -> None:
+    started = time.monotonic()
+    answer = impatient.ask("GET", RUN, keys() | {"X-Behave": "hang"})
+
+    assert (answer.status, answer.json()["error_code"]) == (504, "DEADLINE_EXCEEDED")
+    assert "did not answer within 1 s" in answer.json()["message"]
+    assert 0.9 < time.monotonic() - started < 2
+    assert len(upstream.requests) == 1
+    assert upstream.last.closed.wait(1)
+
+
+def test_a_slow_but_living_transfer_outlives_the_timeout(
+    impatient: GatewayProcess, auth: AuthStandIn, upstream: RecordingUpstream, keys: Keys
+) -> None:
+    def slowly() -> Iterator[bytes]:
+        for _ in range(6):
+            yield b"data"
+            time.sleep(0.3)
+
+    key = keys()
+    assert impatient.ask("GET", ARTIFACT, key | {"X-Behave": "trickle"}).body == b"." * 10
+    assert impatient.ask("PUT", ARTIFACT, key, slowly()).status == 200
+    assert upstream.last.length == 24
+
+
+def test_the_breaker_opens_says_when_to_return_and_closes_again(
+    auth: AuthStandIn, upstream: RecordingUpstream, keys: Keys
+) -> None:
+    changes = {"MLFLOW_CB_FAILURE_THRESHOLD": "2", "MLFLOW_CB_RECOVERY_TIMEOUT": "1"}
+    with running_gateway(**settings(auth, upstream.url, **changes)) as gateway:
+        key = keys()
+        statuses = [gateway.ask("POST", CREATE, key | {"X-Behave": "die"}, b"").status for _ in range(2)]
+        refused = gateway.ask("GET", RUN, key)
+
+        assert (statuses, refused.status, len(upstream.requests)) == ([502, 502], 503, 2)
+        assert refused.json()["error_code"] == "TEMPORARILY_UNAVAILABLE"
+        assert refused.value("retry-after") == "1"
+        assert b'gateway_breaker_state{state="open"} 1' in gateway.ask("GET", "/metrics").body
+
+        time.sleep(1)
+        assert gateway.ask("POST", CREATE, key | {"X-Behave": "die"}, b"").status == 502
+        assert gateway.ask("GET", RUN, key).status == 503
+        time.sleep(1)
+        assert [gateway.ask("GET", RUN, key).status for _ in range(2)] == [200, 200]
+
+
+def test_a_look_at_deep_health_closes_the_breaker(auth: AuthStandIn, upstream: RecordingUpstream, keys: Keys) -> None:
+    """After a repair nobody waits for the recovery time."""
+    with running_gateway(**settings(auth, upstream.url, MLFLOW_CB_FAILURE_THRESHOLD="1")) as gateway:
+        key = keys()
+        gateway.ask("POST", CREATE, key | {"X-Behave": "die"}, b"")
+        assert gateway.ask("GET", RUN, key).status == 503
+
+        assert gateway.ask("GET", "/api/health/mlflow").status == 200
+        assert gateway.ask("GET", RUN, key).status == 200
+
+
+def test_a_connection_mlflow_would_have_closed_is_not_used_again(
+    gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys
+) -> None:
+    key = keys()
+    gateway.ask("POST", CREATE, key, b"{}")
+    time.sleep(3.5)
+    gateway.ask("POST", CREATE, key, b"{}")
+
+    assert len(upstream.requests) == 2
+    assert upstream.connections >= 1

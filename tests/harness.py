@@ -22,17 +22,6 @@ import requests
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 
-SCORE_OPTIONS = {
-    "hosts": "{{ hokusai_hosts }}",
-    "cluster": "{{ hokusai_cluster }}",
-    "services": "{{ hokusai_services.values() | map(attribute='name') }}",
-    "target_groups": "{{ hokusai_target_groups | map(attribute='name') }}",
-    "namespace": "{{ hokusai_namespace }}",
-    "source": "{{ hokusai_api_key }}",
-    "region": "{{ hokusai_region }}",
-}
-"""The options of `health_score`, as the role `validation` takes them from the inventory."""
-
 Step = tuple[str, str, str]
 """Role, verb and reason of one write."""
 
@@ -134,6 +123,12 @@ def module(
     return {**result, "failed": ended.code != 0}
 
 
+def inventory(host: str) -> dict[str, Any]:
+    """The variables of an inventory's host, which has the inventory's name."""
+    told: dict[str, Any] = json.loads(run(["ansible-inventory", "-i", f"inventories/{host}", "--host", host]).output)
+    return told
+
+
 class Sandbox:
     """A sandbox with its state under `home`, driven through `python -m sandbox`."""
 
@@ -182,5 +177,14 @@ class Sandbox:
             return session.request(options.pop("method", "GET"), url, headers=headers, timeout=70, **options)
 
     def score(self, profile: str) -> dict[str, Any]:
-        """The result of the judge `health_score`."""
-        return module("health_score", {"profile": profile, **SCORE_OPTIONS}, self.environment)
+        """The result of the judge `health_score`, asked as the role `validation` asks it."""
+        told = inventory("development")
+        options = {
+            "hosts": told["hokusai_hosts"],
+            "cluster": told["hokusai_cluster"],
+            "services": {short: service["name"] for short, service in told["hokusai_services"].items()},
+            "target_groups": [group["name"] for group in told["hokusai_target_groups"]],
+            "namespace": told["hokusai_namespace"],
+            "api_key": told["hokusai_api_key"],
+        }
+        return module("health_score", {"profile": profile, **options}, self.environment)

@@ -33,7 +33,8 @@ from ansible_collections.hokusai.platform.plugins.module_utils.elb_rules import 
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Later, Observed, Step
 
-LISTENER = "listener"
+LISTENER = "the listener"
+"""Its key among the ids, the others of which are names of target groups: those have no space."""
 LISTENER_REMEDY = "create it first with alb_listener"
 
 

@@ -142,7 +142,7 @@ def desired(option: Mapping[str, Any], listener: str) -> Rule:
         conditions=frozenset(elb_condition.desired(option)),
         actions=(elb_action.desired(option["action"], where),),
         transforms=tuple(sorted(transforms)),
-        tags=option["tags"],
+        tags=tagging.texts(option["tags"]),
     )
     for problem, remedy in _problems(rule, option):
         raise BadInput(f"{where}: {problem}", remedy)

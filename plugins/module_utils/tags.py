@@ -36,3 +36,15 @@ def to_aws(tags: Mapping[str, str], *, lower: bool = False) -> list[dict[str, st
 def missing(current: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
     """The wanted tags that are absent or differ; tags nobody asked for stay, other tools write theirs too."""
     return {name: text for name, text in wanted.items() if current.get(name) != text}
+
+
+def texts(given: Mapping[str, Any] | None) -> dict[str, str] | None:
+    """An option's values as AWS writes them, in tags and in attributes: all text, booleans in lower case."""
+    if given is None:
+        return None
+    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in given.items()}
+
+
+def among(found: Mapping[str, str], asked: Mapping[str, Any] | None) -> dict[str, str] | None:
+    """Of what was found, that which was asked for: the rest is not ours to compare."""
+    return None if asked is None else {name: found[name] for name in asked if name in found}

@@ -1,0 +1,164 @@
+# Copyright (c) 2026 Hokusai Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""One listener of a load balancer: its state, and the steps from one state to another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.hokusai.platform.plugins.module_utils import elb_action
+from ansible_collections.hokusai.platform.plugins.module_utils import tags as tagging
+from ansible_collections.hokusai.platform.plugins.module_utils.elb import GROUP_REMEDY
+from ansible_collections.hokusai.platform.plugins.module_utils.elb_action import Actions
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput
+from ansible_collections.hokusai.platform.plugins.module_utils.plan import Later, Observed, Step
+
+BALANCER = "the load balancer"
+LISTENER = "the listener"
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A listener as this collection manages it; what is None is unmanaged, or in an observed one was not read.
+
+    `certificates` are references (see `acm.py`), the default one first and the others sorted. `attributes` and `tags`
+    hold what was asked for, by AWS's names.
+    """
+
+    name: str
+    port: int
+    protocol: str | None = None
+    certificates: tuple[str, ...] | None = None
+    ssl_policy: str | None = None
+    default_action: Actions | None = None
+    attributes: Mapping[str, str] | None = None
+    tags: Mapping[str, str] | None = None
+
+
+def plan(observed: Observed[Listener], desired: Listener | None) -> Iterator[Step]:
+    """Raises `BadInput` for a listener that cannot be created as asked for, or is not ours to delete."""
+    current = observed.resource
+    if desired is None:
+        yield from deletion(observed)
+    elif current is None:
+        yield from creation(observed, desired)
+    else:
+        yield from changes(observed, current, desired)
+
+
+def deletion(observed: Observed[Listener]) -> Iterator[Step]:
+    current = observed.resource
+    if current is None:
+        return
+    if not tagging.is_owned(current.tags or {}):
+        raise BadInput(
+            f"Listener {current.name} was not made by this collection (no tag {tagging.MANAGED_BY})",
+            "delete it with what made it, or tag it first",
+        )
+    why = f"listener {current.name} is no longer wanted"
+    yield Step("delete_listener", {"ListenerArn": observed.ids[LISTENER]}, why)
+
+
+def creation(observed: Observed[Listener], desired: Listener) -> Iterator[Step]:
+    refuse_incomplete(desired)
+    name = f"listener {desired.name}"
+    arguments = {
+        "LoadBalancerArn": observed.ids[BALANCER],
+        "Port": desired.port,
+        **settings(observed, desired),
+        "Tags": tagging.to_aws(tagging.owned(desired.tags)),
+    }
+    yield Step("create_listener", arguments, f"{name} is absent")
+    arn = {"ListenerArn": Later(name)}
+    if desired.certificates and desired.certificates[1:]:
+        yield add_certificates(observed, arn, desired.name, desired.certificates[1:])
+    if desired.attributes:
+        yield Step("modify_listener_attributes", {**arn, **pairs(desired.attributes)}, f"attributes of {name}")
+
+
+def refuse_incomplete(desired: Listener) -> None:
+    needed: dict[str, Any] = {"protocol": desired.protocol, "default_action": desired.default_action}
+    if desired.protocol == "HTTPS":
+        needed["certificates"] = desired.certificates
+    for option, value in needed.items():
+        if not value:
+            raise BadInput(f"Listener {desired.name} does not exist yet, and {option} is not set", f"set {option}")
+
+
+def changes(observed: Observed[Listener], current: Listener, desired: Listener) -> Iterator[Step]:
+    """A certificate is added before the default one changes and removed after: no name goes without one meanwhile."""
+    arn = {"ListenerArn": observed.ids[LISTENER]}
+    live, want = current.certificates or (), desired.certificates
+    added = [each for each in (want or ())[1:] if each not in live[1:]]
+    removed = [each for each in live[1:] if want is not None and each not in want]
+    if added:
+        yield add_certificates(observed, arn, desired.name, added)
+    yield from modification(observed, arn, current, desired)
+    if removed:
+        why = f"listener {desired.name} no longer needs the certificates {', '.join(removed)}"
+        yield Step("remove_listener_certificates", {**arn, **certificates(observed, removed)}, why)
+    attributes = tagging.missing(current.attributes or {}, desired.attributes or {})
+    if attributes:
+        why = f"attributes of listener {desired.name}: {', '.join(sorted(attributes))}"
+        yield Step("modify_listener_attributes", {**arn, **pairs(attributes)}, why)
+    tags = tagging.missing(current.tags or {}, desired.tags or {})
+    if tags:
+        why = f"tags of listener {desired.name}: {', '.join(sorted(tags))}"
+        yield Step("add_tags", {"ResourceArns": list(arn.values()), "Tags": tagging.to_aws(tags)}, why)
+
+
+def modification(
+    observed: Observed[Listener], arn: Mapping[str, str], current: Listener, desired: Listener
+) -> Iterator[Step]:
+    """One ModifyListener with what differs, if anything does."""
+    differs = {
+        option: (getattr(current, option), getattr(desired, option))
+        for option in ("protocol", "ssl_policy", "default_action")
+        if getattr(desired, option) not in (None, getattr(current, option))
+    }
+    arguments = settings(observed, Listener(desired.name, desired.port, **{k: new for k, (_, new) in differs.items()}))
+    reasons = [f"{option} {says(old)} becomes {says(new)}" for option, (old, new) in differs.items()]
+    if desired.certificates and (current.certificates or ())[:1] != desired.certificates[:1]:
+        arguments.update(certificates(observed, desired.certificates[:1]))
+        reasons.append(f"default certificate becomes {desired.certificates[0]}")
+    if reasons:
+        yield Step("modify_listener", {**arn, **arguments}, f"listener {desired.name}: {'; '.join(reasons)}")
+
+
+def says(value: Any) -> str:
+    return elb_action.says(value) if isinstance(value, tuple) else str(value)
+
+
+def settings(observed: Observed[Listener], desired: Listener) -> dict[str, Any]:
+    """What CreateListener and ModifyListener have in common, without what is unmanaged."""
+
+    def arn(name: str) -> Any:
+        return observed.id(name, f"{GROUP_REMEDY} (listener {desired.name} forwards to it)")
+
+    arguments: dict[str, Any] = {}
+    if desired.protocol:
+        arguments["Protocol"] = desired.protocol
+    if desired.ssl_policy:
+        arguments["SslPolicy"] = desired.ssl_policy
+    if desired.default_action:
+        arguments["DefaultActions"] = [elb_action.to_aws(action, arn) for action in desired.default_action]
+    if desired.certificates:
+        arguments.update(certificates(observed, desired.certificates[:1]))
+    return arguments
+
+
+def add_certificates(
+    observed: Observed[Listener], arn: Mapping[str, str | Later], name: str, added: list[str] | tuple[str, ...]
+) -> Step:
+    why = f"listener {name} also needs the certificates {', '.join(added)}"
+    return Step("add_listener_certificates", {**arn, **certificates(observed, added)}, why)
+
+
+def certificates(observed: Observed[Listener], listed: list[str] | tuple[str, ...]) -> dict[str, Any]:
+    return {"Certificates": [{"CertificateArn": observed.ids[each]} for each in listed]}
+
+
+def pairs(attributes: Mapping[str, str]) -> dict[str, Any]:
+    return {"Attributes": tagging.to_aws(attributes)}

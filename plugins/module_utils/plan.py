@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -29,6 +29,10 @@ class Missing:
 
     what: str
     remedy: str
+
+
+Find = Callable[[str, str], "str | Missing"]
+"""How a plan finds an id (`Observed.id`): by the thing's words ("target group x"), with the remedy if there is none."""
 
 
 @dataclass(frozen=True)

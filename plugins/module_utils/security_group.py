@@ -160,6 +160,15 @@ def _check_public(rule: Rule, public_ports: frozenset[int]) -> None:
         )
 
 
+def words(ids: Mapping[str, str]) -> dict[str, str]:
+    """The play's words for peers by their id. Raises `BadInput` when it names one in two ways: rules would not pair."""
+    found: dict[str, str] = {}
+    for name, identity in ids.items():
+        if found.setdefault(identity, name) != name:
+            raise BadInput(f"{found[identity]} and {name} are the same peer", "name it in one way in all rules")
+    return found
+
+
 def from_aws(listed: Mapping[str, Any], names: Mapping[str, str]) -> Rule:
     """A rule as DescribeSecurityGroupRules lists it; `names` has the play's words for peers, by their id."""
     tagged = tags.from_aws(listed.get("Tags"))

@@ -51,6 +51,29 @@ def group_ids(aws: Aws, given: Iterable[str], vpc: str) -> dict[str, str]:
     return {**_one_each("security groups", pairs, vpc), **_themselves(given, "sg-")}
 
 
+def find_group(aws: Aws, given: str, vpc: str | None) -> Mapping[str, Any]:
+    """The security group given by id or GroupName. Raises `NotFound`, or `Ambiguous` listing those of several VPCs."""
+    asked: dict[str, str | list[str]] = {"group-id" if given.startswith("sg-") else "group-name": given}
+    if vpc:
+        asked["vpc-id"] = vpc_id(aws, vpc)
+    found = pages(aws, "describe_security_groups", "SecurityGroups", asked)
+    if not found:
+        place = f"VPC {vpc}" if vpc else aws.region
+        raise NotFound(f"There is no security group {given} in {place}", "check the options group and vpc")
+    if len(found) > 1:
+        listed = ", ".join(sorted(f"{each['GroupId']} in {each['VpcId']}" for each in found))
+        raise Ambiguous(f"{len(found)} security groups are named {given}: {listed}", "give vpc, or the group's id")
+    return found[0]
+
+
+def prefix_list_ids(aws: Aws, given: Iterable[str]) -> dict[str, str]:
+    """Ids of managed prefix lists given by id or name; a name that matches nothing is left out."""
+    names = sorted(each for each in given if not each.startswith("pl-"))
+    asked: Filters = {"prefix-list-name": names}
+    found = pages(aws, "describe_managed_prefix_lists", "PrefixLists", asked) if names else []
+    return {**{each["PrefixListName"]: each["PrefixListId"] for each in found}, **_themselves(given, "pl-")}
+
+
 def pages(aws: Aws, operation: str, key: str, filters: Filters) -> list[Mapping[str, Any]]:
     """Everything EC2 lists of what the filters select; a filter's value is one or a list of alternatives."""
     asked = [{"Name": name, "Values": [each] if isinstance(each, str) else each} for name, each in filters.items()]

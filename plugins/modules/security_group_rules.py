@@ -143,18 +143,16 @@ steps:
     - {verb: authorize_security_group_ingress, why: "security group hokusai-mlflow-development: add api-to-mlflow"}
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import security_group as sg
-from ansible_collections.hokusai.platform.plugins.module_utils import tags
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
-from ansible_collections.hokusai.platform.plugins.module_utils.errors import Ambiguous, BadInput, NotFound
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params
-from ansible_collections.hokusai.platform.plugins.module_utils.plan import Missing, Observed, Step
+from ansible_collections.hokusai.platform.plugins.module_utils.plan import Observed, Step
 from ansible_collections.hokusai.platform.plugins.module_utils.runner import run
-from ansible_collections.hokusai.platform.plugins.module_utils.vpc import group_ids, pages, vpc_id
+from ansible_collections.hokusai.platform.plugins.module_utils.security_group_plan import Group, steps
+from ansible_collections.hokusai.platform.plugins.module_utils.vpc import find_group, group_ids, pages, prefix_list_ids
 
 RULE = {
     "name": {"type": "str", "required": True},
@@ -186,27 +184,6 @@ SPEC: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class Group:
-    """The rules of a security group; `id` is AWS's to say, the last two fields are the play's: how to get there."""
-
-    name: str
-    rules: tuple[sg.Rule, ...]
-    id: str = ""
-    purge: bool = False
-    rule_quota: int = 0
-
-    def over(self, current: Group) -> Group:
-        pairing = sg.pair(current.rules, self.rules, purge=self.purge)
-        wanted = {live.id: rule for live, rule in pairing.kept}
-        kept = (rule for rule in current.rules if rule not in pairing.doomed)
-        after = tuple(sg.as_live(rule, wanted[rule.id]) if rule.id in wanted else rule for rule in kept)
-        return Group(current.name, after + pairing.new, current.id)
-
-    def shown(self) -> dict[str, Any]:
-        return {"group": self.name, "rules": sorted(self.rules, key=lambda rule: rule.content)}
-
-
 def desire(params: Params) -> Group:
     rules = tuple(sg.from_options(rule) for rule in params["rules"])
     sg.check(rules, params["public_ports"])
@@ -214,88 +191,19 @@ def desire(params: Params) -> Group:
 
 
 def observe(aws: Aws, params: Params) -> Observed[Group]:
-    group = find_group(aws, params)
-    peers = {each["group"] for each in params["rules"] if each["group"]}
-    lists = {each["prefix_list"] for each in params["rules"] if each["prefix_list"]}
-    ids = {**group_ids(aws, peers, group["VpcId"]), **prefix_list_ids(aws, lists)}
-    names = {identity: name for name, identity in ids.items()}
-    if len(names) < len(ids):
-        twice = ", ".join(sorted(name for name, identity in ids.items() if names[identity] != name))
-        raise BadInput(f"Security group {params['group']}: {twice} is named in two ways", "give it once, by name or id")
+    group = find_group(aws, params["group"], params["vpc"])
+    groups = group_ids(aws, {each["group"] for each in params["rules"] if each["group"]}, group["VpcId"])
+    lists = prefix_list_ids(aws, {each["prefix_list"] for each in params["rules"] if each["prefix_list"]})
     listed = pages(aws, "describe_security_group_rules", "SecurityGroupRules", {"group-id": group["GroupId"]})
-    rules = tuple(sg.from_aws(each, names) for each in listed)
+    rules = tuple(sg.from_aws(each, sg.words({**groups, **lists})) for each in listed)
+    ids = {f"security group {name}": each for name, each in groups.items()}
+    ids |= {f"prefix list {name}": each for name, each in lists.items()}
     return Observed(Group(params["group"], rules, group["GroupId"]), ids)
 
 
-def find_group(aws: Aws, params: Params) -> Mapping[str, Any]:
-    given = params["group"]
-    asked: dict[str, str | list[str]] = {"group-id" if given.startswith("sg-") else "group-name": given}
-    if params["vpc"]:
-        asked["vpc-id"] = vpc_id(aws, params["vpc"])
-    found = pages(aws, "describe_security_groups", "SecurityGroups", asked)
-    if not found:
-        place = f"VPC {params['vpc']}" if params["vpc"] else aws.region
-        raise NotFound(f"There is no security group {given} in {place}", "check the options group and vpc")
-    if len(found) > 1:
-        listed = ", ".join(sorted(f"{each['GroupId']} in {each['VpcId']}" for each in found))
-        raise Ambiguous(f"{len(found)} security groups are named {given}: {listed}", "give vpc, or the group's id")
-    return found[0]
-
-
-def prefix_list_ids(aws: Aws, given: set[str]) -> dict[str, str]:
-    names = sorted(each for each in given if not each.startswith("pl-"))
-    found = pages(aws, "describe_managed_prefix_lists", "PrefixLists", {"prefix-list-name": names}) if names else []
-    themselves = {each: each for each in given if each.startswith("pl-")}
-    return {**{each["PrefixListName"]: each["PrefixListId"] for each in found}, **themselves}
-
-
 def plan(observed: Observed[Group], desired: Group | None) -> Iterator[Step]:
-    current = observed.resource
-    if current is None or desired is None:
-        return
-    pairing = sg.pair(current.rules, desired.rules, purge=desired.purge)
-    problem = sg.quota_problem(current.rules, pairing.new, desired.rule_quota)
-    if problem:
-        raise BadInput(f"Security group {current.name}: {problem}", "free rules, or raise the quota and rule_quota")
-    yield from (add(observed, current, rule) for rule in pairing.new)
-    for live, wanted in pairing.kept:
-        yield from adjust(observed, current, live, sg.as_live(live, wanted))
-    yield from (revoke(current, rule) for rule in pairing.doomed)
-
-
-def add(observed: Observed[Group], group: Group, rule: sg.Rule) -> Step:
-    tagged = tags.to_aws(tags.owned(None, name=rule.name or ""))
-    arguments = {
-        "GroupId": group.id,
-        "IpPermissions": [sg.permission(rule, peer_id(observed, rule))],
-        "TagSpecifications": [{"ResourceType": "security-group-rule", "Tags": tagged}],
-    }
-    why = f"security group {group.name}: add {rule.name} ({rule.words})"
-    return Step(f"authorize_security_group_{rule.direction}", arguments, why, batch="add")
-
-
-def adjust(observed: Observed[Group], group: Group, live: sg.Rule, after: sg.Rule) -> Iterator[Step]:
-    if live.description != after.description:
-        change = {"SecurityGroupRuleId": live.id, "SecurityGroupRule": sg.modification(after, peer_id(observed, after))}
-        arguments = {"GroupId": group.id, "SecurityGroupRules": [change]}
-        yield Step("modify_security_group_rules", arguments, f"security group {group.name}: describe {after.name}")
-    if live.name != after.name:
-        tagging = {"Resources": [live.id], "Tags": tags.to_aws({tags.NAME: after.name or ""})}
-        yield Step("create_tags", tagging, f"security group {group.name}: rename {live.name} to {after.name}")
-
-
-def revoke(group: Group, rule: sg.Rule) -> Step:
-    arguments = {"GroupId": group.id, "SecurityGroupRuleIds": [rule.id]}
-    why = f"security group {group.name}: revoke {rule.name} ({rule.words})"
-    return Step(f"revoke_security_group_{rule.direction}", arguments, why, batch="revoke")
-
-
-def peer_id(observed: Observed[Group], rule: sg.Rule) -> str | Missing:
-    if rule.kind == "cidr":
-        return rule.peer
-    known = observed.ids.get(rule.peer)
-    kind = "security group" if rule.kind == "group" else "prefix list"
-    return known or Missing(f"{kind} {rule.peer}", f"create the {kind}, or correct its name in rules")
+    if observed.resource is not None and desired is not None:
+        yield from steps(observed.resource, desired, observed.id)
 
 
 def main() -> None:

@@ -1,0 +1,88 @@
+# Copyright (c) 2026 Hokusai Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""From the rules a security group has to those it shall have: add, then adjust in place, then revoke."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.hokusai.platform.plugins.module_utils import tags
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput
+from ansible_collections.hokusai.platform.plugins.module_utils.plan import Find, Missing, Step
+from ansible_collections.hokusai.platform.plugins.module_utils.security_group import (
+    Rule,
+    as_live,
+    modification,
+    pair,
+    permission,
+    quota_problem,
+)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The rules of a security group; `id` is AWS's to say, the last two fields are the play's: how to get there."""
+
+    name: str
+    rules: tuple[Rule, ...]
+    id: str = ""
+    purge: bool = False
+    rule_quota: int = 0
+
+    def over(self, current: Group) -> Group:
+        pairing = pair(current.rules, self.rules, purge=self.purge)
+        wanted = {live.id: rule for live, rule in pairing.kept}
+        kept = (rule for rule in current.rules if rule not in pairing.doomed)
+        after = tuple(as_live(rule, wanted[rule.id]) if rule.id in wanted else rule for rule in kept)
+        return Group(current.name, after + pairing.new, current.id)
+
+    def shown(self) -> dict[str, Any]:
+        return {"group": self.name, "rules": sorted(self.rules, key=lambda rule: rule.content)}
+
+
+def steps(current: Group, desired: Group, find: Find) -> Iterator[Step]:
+    """Raises `BadInput` when the additions do not fit beside what is there."""
+    pairing = pair(current.rules, desired.rules, purge=desired.purge)
+    problem = quota_problem(current.rules, pairing.new, desired.rule_quota)
+    if problem:
+        raise BadInput(f"Security group {current.name}: {problem}", "free rules, or raise the quota and rule_quota")
+    yield from (add(current, rule, find) for rule in pairing.new)
+    for live, wanted in pairing.kept:
+        yield from adjust(current, live, as_live(live, wanted), find)
+    yield from (revoke(current, rule) for rule in pairing.doomed)
+
+
+def add(group: Group, rule: Rule, find: Find) -> Step:
+    tagged = tags.to_aws(tags.owned(None, name=rule.name or ""))
+    arguments = {
+        "GroupId": group.id,
+        "IpPermissions": [permission(rule, peer_id(rule, find))],
+        "TagSpecifications": [{"ResourceType": "security-group-rule", "Tags": tagged}],
+    }
+    why = f"security group {group.name}: add {rule.name} ({rule.words})"
+    return Step(f"authorize_security_group_{rule.direction}", arguments, why, batch="add")
+
+
+def adjust(group: Group, live: Rule, after: Rule, find: Find) -> Iterator[Step]:
+    if live.description != after.description:
+        change = {"SecurityGroupRuleId": live.id, "SecurityGroupRule": modification(after, peer_id(after, find))}
+        arguments = {"GroupId": group.id, "SecurityGroupRules": [change]}
+        yield Step("modify_security_group_rules", arguments, f"security group {group.name}: describe {after.name}")
+    if live.name != after.name:
+        tagging = {"Resources": [live.id], "Tags": tags.to_aws({tags.NAME: after.name or ""})}
+        yield Step("create_tags", tagging, f"security group {group.name}: rename {live.name} to {after.name}")
+
+
+def revoke(group: Group, rule: Rule) -> Step:
+    arguments = {"GroupId": group.id, "SecurityGroupRuleIds": [rule.id]}
+    why = f"security group {group.name}: revoke {rule.name} ({rule.words})"
+    return Step(f"revoke_security_group_{rule.direction}", arguments, why, batch="revoke")
+
+
+def peer_id(rule: Rule, find: Find) -> str | Missing:
+    if rule.kind == "cidr":
+        return rule.peer
+    kind = "security group" if rule.kind == "group" else "prefix list"
+    return find(f"{kind} {rule.peer}", f"create the {kind}, or correct its name in rules")

@@ -19,6 +19,7 @@ from sandbox.model import Certificate, Listener, LoadBalancer
 logger = logging.getLogger(__name__)
 
 BACKLOG = 1024
+HANDSHAKE_SECONDS = 10.0
 
 
 class HttpServer:
@@ -36,7 +37,10 @@ class HttpServer:
     async def start(self) -> int:
         context = self.tls.context if self.tls else None
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self.protocol, LOCALHOST, 0, ssl=context, backlog=BACKLOG)
+        handshake = HANDSHAKE_SECONDS if context else None
+        self._server = await loop.create_server(
+            self.protocol, LOCALHOST, 0, ssl=context, ssl_handshake_timeout=handshake, backlog=BACKLOG
+        )
         return int(self._server.sockets[0].getsockname()[1])
 
     def protocol(self) -> HttpToolsProtocol:

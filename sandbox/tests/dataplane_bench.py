@@ -220,7 +220,7 @@ class Bench(ExitStack):
         return Target(self.face(host), port, "healthy")
 
     def group(self, name: str, *targets: Target, check: HealthCheck | None = None) -> str:
-        """A target group; unless a test gives a health check, it is at a port where nothing listens and never judged."""
+        """A target group; unless a test gives a health check, nobody listens at its port and nobody judges."""
         arn = f"tg/{name}"
         idle = replace(CHECK, port="1", interval=10_000.0, unhealthy_threshold=1_000)
         self.world.groups[arn] = TargetGroup(arn, name, "HTTP", 80, check or idle, targets)

@@ -467,7 +467,7 @@ def test_a_client_that_hangs_up_ends_the_targets_connection(bench: Bench, upload
         connection.sendall((head + length).encode())
         assert asked.wait(10)
     assert ended.wait(2)
-    eventually(lambda: bench.log())
+    eventually(bench.log)
     assert (bench.log()[0]["status"], bench.log()[0]["emitter"]) == (460, "load_balancer")
 
 
@@ -567,9 +567,8 @@ def test_curl_reaches_the_target_with_nothing_but_environment_variables(bench: B
 
 
 def test_a_hundred_clients_at_once_are_all_served(bench: Bench) -> None:
-    backend, target = bench.backend()
-    one_target(bench, target)
-    statuses = []
+    one_target(bench, bench.backend()[1])
+    statuses: list[int] = []
 
     def visit() -> None:
         with requests.Session() as client:

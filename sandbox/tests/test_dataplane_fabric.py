@@ -208,7 +208,7 @@ def test_many_megabytes_pass_with_back_pressure(bench: Bench) -> None:
     target = bench.raw(echo)
     connection = dial(bench, target.address, target.port, bench.face(), seconds=20)
     block, count = b"x" * 1_000_000, 50
-    sender = threading.Thread(target=lambda: [connection.sendall(block) for _ in range(count)])
+    sender = threading.Thread(target=connection.sendall, args=(block * count,))
     sender.start()
     time.sleep(0.3)
     assert sender.is_alive()

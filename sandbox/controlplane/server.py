@@ -101,7 +101,9 @@ class ControlPlane:
             self.touch()
         application = Application(self.lock, self.calls, self.faults, self.endpoints, self.touch)
         self._server = make_server("127.0.0.1", self._port, application, threaded=True, request_handler=_RequestHandler)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="control-plane", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), name="control-plane", daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -63,8 +64,10 @@ def target_group(client: Callable[..., Any], network: Any) -> str:
 def registry(client: Callable[..., Any], network: Any) -> str:
     """A Cloud Map service."""
     cloud_map = client("servicediscovery")
-    cloud_map.create_private_dns_namespace(Name="dev.local", Vpc=network.vpc)
-    namespace = cloud_map.list_namespaces()["Namespaces"][0]["Id"]
+    operation_id = cloud_map.create_private_dns_namespace(Name="dev.local", Vpc=network.vpc)["OperationId"]
+    while (operation := cloud_map.get_operation(OperationId=operation_id)["Operation"])["Status"] != "SUCCESS":
+        time.sleep(0.02)
+    namespace = operation["Targets"]["NAMESPACE"]
     arn: str = cloud_map.create_service(
         Name="app", NamespaceId=namespace, DnsConfig={"DnsRecords": [{"Type": "A", "TTL": 10}]}
     )["Service"]["Arn"]

@@ -164,13 +164,15 @@ def test_a_look_at_deep_health_closes_the_breaker(auth: AuthStandIn, upstream: R
         assert gateway.ask("GET", RUN, key).status == 200
 
 
-def test_a_connection_mlflow_would_have_closed_is_not_used_again(
+def test_a_connection_mlflow_is_about_to_close_is_not_used_again(
     gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys
 ) -> None:
+    """uvicorn closes after 5 idle seconds, and a POST that runs into that must not be repeated."""
     key = keys()
     gateway.ask("POST", CREATE, key, b"{}")
-    time.sleep(3.5)
+    gateway.ask("POST", CREATE, key, b"{}")
+    before = upstream.connections
+    time.sleep(3.2)
     gateway.ask("POST", CREATE, key, b"{}")
 
-    assert len(upstream.requests) == 2
-    assert upstream.connections >= 1
+    assert (before <= 1, upstream.connections) == (True, before + 1)

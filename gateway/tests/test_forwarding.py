@@ -159,7 +159,8 @@ def test_host_is_mlflows_and_the_clients_goes_into_forwarded_headers(
 def test_hop_by_hop_headers_end_here_and_cannot_drop_others(
     gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys
 ) -> None:
-    headers = list(keys().items()) + [
+    headers = [
+        *keys().items(),
         ("Connection", "X-Private, content-type, X-Hokusai-User-Id"),
         ("X-Private", "1"),
         ("TE", "trailers"),

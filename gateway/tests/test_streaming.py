@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import http.client
 import socket
 import struct
 import time
@@ -74,18 +76,24 @@ def test_a_client_that_does_not_read_holds_the_upstream_back(
         assert gateway.rss() - before < MAX_GROWTH
 
 
+def push(client: socket.socket, size: int) -> int:
+    """Send until done or until there is no room for as long as the socket's timeout."""
+    pushed = 0
+    with contextlib.suppress(TimeoutError):
+        while pushed < size:
+            pushed += client.send(bytes(65536))
+    return pushed
+
+
 def test_an_upstream_that_does_not_read_holds_the_client_back(
     gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys
 ) -> None:
-    """The upstream sleeps on the body for 0.2 s after its early answer; the client cannot push 64 MB meanwhile."""
+    """What MLflow does not take stays with the client, not here."""
     before = gateway.rss()
-    with gateway.connect(timeout=0.1) as client:
+    with gateway.connect(timeout=0.2) as client:
         client.sendall(head("PUT", keys() | {"X-Behave": "hold", "Content-Length": str(SIZE)}))
-        pushed = 0
-        with pytest.raises(TimeoutError):
-            while pushed < SIZE:
-                pushed += client.send(bytes(65536))
-        assert pushed < SIZE // 2
+
+        assert push(client, SIZE) < SIZE // 2
         assert gateway.rss() - before < MAX_GROWTH
 
 
@@ -167,9 +175,14 @@ def test_an_expected_100_continue_is_answered_here(
 def test_a_connection_serves_one_request_after_another(
     gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys
 ) -> None:
+    """Also after a refusal whose upload was thrown away."""
     key = keys()
-    with gateway.connect() as client:
-        for _ in range(3):
-            client.sendall(head("GET", key))
-            assert client.recv(65536).startswith(b"HTTP/1.1 200")
-    assert upstream.connections <= 1 or len(upstream.requests) == 3
+    client = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=5)
+    with contextlib.closing(client):
+        for headers, status in ((key, 200), ({}, 401), (key, 200)):
+            client.request("PUT", ARTIFACT, bytes(MEGABYTE), headers)
+            answer = client.getresponse()
+            port = client.sock.getsockname()[1]
+            assert (answer.status, bool(answer.read())) == (status, True)
+            assert client.sock.getsockname()[1] == port
+    assert len(upstream.requests) == 2

@@ -7,12 +7,14 @@ import gzip
 import json
 import threading
 from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 from gateway.tests.wire import Recorded, ThreadedServer, read_body, read_head, response
 
 MEGABYTE = 1024 * 1024
 GZIPPED = gzip.compress(b"an answer, compressed" * 50, mtime=0)
-Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
+Reader: TypeAlias = asyncio.StreamReader
+Writer: TypeAlias = asyncio.StreamWriter
 Behaviour = Callable[[Recorded, Reader, Writer], Awaitable[None]]
 
 
@@ -115,8 +117,8 @@ class RecordingUpstream(ThreadedServer):
         writer.close()
 
     async def _hold(self, request: Recorded, reader: Reader, writer: Writer) -> None:
-        """Read nothing of the body for longer than any test waits."""
-        await asyncio.sleep(5)
+        """Read nothing of the body for longer than a test waits for room."""
+        await asyncio.sleep(1)
         writer.close()
 
     async def _large(self, request: Recorded, reader: Reader, writer: Writer) -> None:

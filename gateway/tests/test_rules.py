@@ -1,0 +1,199 @@
+"""The pure parts: configuration, routes, origin, breaker and rate limit."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.breaker import Breaker
+from gateway.config import load
+from gateway.errors import BreakerOpenError, ConfigError, RateLimitError
+from gateway.headers import Origin
+from gateway.identity import Identity
+from gateway.rate_limit import RateLimiter
+from gateway.routes import classify
+
+URLS = {"MLFLOW_SERVER_URL": "http://mlflow.internal:5000", "HOKUSAI_AUTH_SERVICE_URL": "http://auth.internal:8000"}
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_defaults_are_those_of_the_platform() -> None:
+    config = load(URLS)
+
+    assert (config.service_id, config.port, config.proxy_timeout) == ("platform", 8001, 55)
+    assert (config.breaker_failures, config.breaker_recovery, config.breaker_attempts) == (5, 60, 5)
+    assert config.auth_cache_ttl <= 60 < config.keep_alive
+    assert config.warnings() == []
+
+
+def test_the_older_names_of_the_urls_work_and_the_newer_win() -> None:
+    older = {"MLFLOW_TRACKING_URI": "https://m.example/", "AUTH_SERVICE_URL": "https://a.example/base/"}
+
+    assert load(older).mlflow_url == "https://m.example"
+    assert load(older).auth_url == "https://a.example/base"
+    assert load(older | URLS).mlflow_url == "http://mlflow.internal:5000"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("MLFLOW_SERVER_URL", "ftp://m"),
+        ("MLFLOW_SERVER_URL", "http://"),
+        ("MLFLOW_SERVER_URL", "http://m:99999"),
+        ("MLFLOW_SERVER_URL", "http://user:pw@m"),
+        ("HOKUSAI_AUTH_SERVICE_URL", "http://a?x=1"),
+        ("GATEWAY_PORT", "-1"),
+        ("GATEWAY_PORT", "8001.5"),
+        ("GATEWAY_PORT", "70000"),
+        ("GATEWAY_AUTH_CACHE_TTL", "61"),
+        ("MLFLOW_PROXY_TIMEOUT", "0"),
+        ("MLFLOW_PROXY_TIMEOUT", "nan"),
+        ("MLFLOW_SERVE_ARTIFACTS", "perhaps"),
+        ("MLFLOW_CB_FAILURE_THRESHOLD", "0"),
+        ("ALL_PROXY", "socks5h://"),
+        ("ALL_PROXY", "socks5h://u:p@h:port"),
+    ],
+)
+def test_a_bad_value_is_named(variable: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{variable} "):
+        load(URLS | {variable: value})
+
+
+def test_a_proxys_password_is_decoded_and_never_shown() -> None:
+    proxy = load(URLS | {"ALL_PROXY": "socks5h://10.0.1.7:to%2Fken@127.0.0.1:1081"}).outbound_proxy
+
+    assert proxy is not None
+    assert (proxy.host, proxy.port, proxy.username, proxy.password) == ("127.0.0.1", 1081, "10.0.1.7", "to/ken")
+    assert "ken" not in str(proxy) + repr(proxy)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "family", "scope"),
+    [
+        ("GET", "/api/2.0/mlflow/experiments/search", "experiments", "read"),
+        ("POST", "/api/2.0/mlflow/experiments/search", "experiments", "read"),
+        ("POST", "/api/2.0/mlflow/experiments/create", "experiments", "write"),
+        ("POST", "/api/2.0/mlflow/runs/search", "runs", "read"),
+        ("POST", "/ajax-api/2.0/mlflow/runs/search", "runs", "read"),
+        ("POST", "/api/2.0/mlflow/runs/%73earch", "runs", "read"),
+        ("POST", "/api/2.0/mlflow/runs/search/", "runs", "write"),
+        ("POST", "/api/2.0/mlflow/runs/log-batch", "runs", "write"),
+        ("GET", "/api/2.0/mlflow/metrics/get-history", "runs", "read"),
+        ("POST", "/api/2.0/mlflow/logged-models/search", "logged-models", "read"),
+        ("POST", "/api/2.0/mlflow/logged-models", "logged-models", "write"),
+        ("PATCH", "/api/2.0/mlflow/logged-models/m-1", "logged-models", "write"),
+        ("POST", "/api/2.0/mlflow/registered-models/get-latest-versions", "registry", "read"),
+        ("DELETE", "/api/2.0/mlflow/registered-models/alias", "registry", "write"),
+        ("GET", "/api/2.0/mlflow/model-versions/search", "registry", "read"),
+        ("POST", "/api/3.0/mlflow/traces/search", "traces", "read"),
+        ("POST", "/api/3.0/mlflow/traces", "traces", "write"),
+        ("POST", "/v1/traces", "traces", "write"),
+        ("POST", "/api/3.0/mlflow/datasets/search", "datasets", "read"),
+        ("POST", "/api/3.0/mlflow/scorers/register", "scorers", "write"),
+        ("PUT", "/api/2.0/mlflow-artifacts/artifacts/a", "artifacts", "write"),
+        ("HEAD", "/api/2.0/mlflow-artifacts/artifacts/a", "artifacts", "read"),
+        ("POST", "/api/2.0/mlflow-artifacts/mpu/create/a", "artifacts", "write"),
+        ("GET", "/get-artifact", "artifacts", "read"),
+        ("POST", "/graphql", "ui", "read"),
+        ("GET", "/", "ui", "read"),
+        ("GET", "/version", "service", "read"),
+        ("POST", "/something/new", "other", "write"),
+    ],
+)
+def test_a_route_needs_the_scope_of_what_it_does(method: str, path: str, family: str, scope: str) -> None:
+    route = classify(method, path.encode())
+
+    assert (route.family, route.scope) == (family, scope)
+
+
+@pytest.mark.parametrize(
+    ("trusted", "forwarded", "client_ip"),
+    [
+        (1, "6.6.6.6, 203.0.113.9", "203.0.113.9"),
+        (2, "6.6.6.6, 203.0.113.9, 10.0.101.4", "203.0.113.9"),
+        (1, "", "10.0.101.5"),
+        (0, "203.0.113.9", "10.0.101.5"),
+        (1, "not an address", "10.0.101.5"),
+        (1, "2001:db8::1", "2001:db8::1"),
+    ],
+)
+def test_the_client_is_who_the_trusted_proxy_saw(trusted: int, forwarded: str, client_ip: str) -> None:
+    headers = [(b"x-forwarded-for", forwarded.encode())] if forwarded else []
+
+    assert Origin.of(headers, "10.0.101.5", "http", trusted).client_ip == client_ip
+
+
+def test_the_breaker_opens_after_failures_in_a_row_only() -> None:
+    breaker = Breaker(failures=2, recovery=10, attempts=2, clock=Clock())
+    for outcome in (breaker.failed, breaker.succeeded, breaker.failed):
+        breaker.admit()
+        outcome()
+    assert breaker.state == "closed"
+
+    breaker.failed()
+
+    assert breaker.state == "open"
+    with pytest.raises(BreakerOpenError) as refused:
+        breaker.admit()
+    assert refused.value.retry_after == 10
+
+
+def test_a_half_open_breaker_lets_one_request_through_at_a_time() -> None:
+    clock = Clock()
+    breaker = Breaker(failures=1, recovery=10, attempts=2, clock=clock)
+    breaker.failed()
+    clock.now += 10
+
+    breaker.admit()
+    with pytest.raises(BreakerOpenError):
+        breaker.admit()
+    breaker.released()
+    breaker.admit()
+    breaker.succeeded()
+
+    assert breaker.state == "closed"
+
+
+def test_a_failed_probe_opens_the_breaker_again_and_too_many_call_for_somebody() -> None:
+    clock = Clock()
+    breaker = Breaker(failures=1, recovery=10, attempts=2, clock=clock)
+    breaker.failed()
+    for _ in range(2):
+        assert not breaker.exhausted
+        clock.now += 10
+        breaker.admit()
+        breaker.failed()
+        assert breaker.state == "open"
+    assert breaker.exhausted
+
+    clock.now += 10
+    breaker.admit()
+
+
+def test_a_key_earns_requests_back_evenly_and_alone() -> None:
+    clock = Clock()
+    limiter = RateLimiter(clock)
+    key = Identity("u", "key-1", "platform", frozenset({"read"}), rate_limit_per_hour=60)
+    for _ in range(60):
+        limiter.spend(key)
+    with pytest.raises(RateLimitError) as refused:
+        limiter.spend(key)
+    assert refused.value.retry_after == pytest.approx(60)
+
+    limiter.spend(Identity("u", "key-2", "platform", frozenset({"read"}), rate_limit_per_hour=60))
+    clock.now += 60
+    limiter.spend(key)
+    with pytest.raises(RateLimitError):
+        limiter.spend(key)
+
+
+def test_a_key_without_a_limit_has_none() -> None:
+    limiter = RateLimiter(Clock())
+    for _ in range(10_000):
+        limiter.spend(Identity("u", "key-1", "platform", frozenset()))

@@ -74,8 +74,15 @@ def total(lines: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         "passed": passed,
         "total": len(lines),
         "failing": [line["id"] for line in lines if not line["passed"]],
+        "problems": [problem(line) for line in lines if not line["passed"]],
         "checks": lines,
     }
+
+
+def problem(line: Mapping[str, Any]) -> str:
+    """What a person needs to read of a check that did not pass."""
+    repair = f" (repaired by the role {line['role']})" if line["role"] else ""
+    return f"{line['name']}: expected {line['expected']}, observed {line['observed']}{repair}"
 
 
 def unknown(fact: Unknown) -> Verdict:

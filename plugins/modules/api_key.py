@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: api_key
-short_description: Validate, mint, store or revoke a platform API key
+short_description: Validate, mint, store, copy or revoke a platform API key
 version_added: 0.1.0
 description:
   - Asks the platform's auth service about a key, has it mint one and stores that, or revokes one.
@@ -25,19 +25,19 @@ options:
       - V(mint) makes sure that O(store) holds a valid key of exactly this O(service_id), O(scopes) and O(environment).
         A key there that is good stays, so a second run changes nothing.
       - V(revoke) revokes the key O(key_id). One that is revoked already is left alone.
+      - V(copy) copies the key of O(source) to O(store), without asking anybody about it.
     type: str
     required: true
-    choices: [validate, mint, revoke]
+    choices: [validate, mint, revoke, copy]
   auth_url:
-    description: Base URL of the auth service.
+    description: Base URL of the auth service. Required for all but V(copy).
     type: str
-    required: true
   service_id:
     description: The service the key belongs to.
     type: str
     default: platform
   source:
-    description: Where the key to validate is read. Exactly one of its options.
+    description: Where the key to validate or copy is read. Exactly one of its options.
     type: dict
     suboptions: &source
       environment:
@@ -60,7 +60,7 @@ options:
     type: dict
     suboptions: *source
   store:
-    description: Where a minted key is kept. Exactly one of its options.
+    description: Where a minted or copied key is kept. Exactly one of its options.
     type: dict
     suboptions:
       file:
@@ -127,6 +127,14 @@ EXAMPLES = r"""
     store:
       ssm_parameter: /hokusai/development/verification/api-key
 
+- name: Copy the vaulted key to a file for a script
+  hokusai.platform.api_key:
+    action: copy
+    source:
+      value: "{{ vault_hokusai_api_key }}"
+    store:
+      file: /run/hokusai/api-key
+
 - name: Revoke a key
   hokusai.platform.api_key:
     action: revoke
@@ -142,7 +150,7 @@ is_valid:
   returned: success
   type: bool
 verdict:
-  description: Why, as one of V(valid), V(refused), V(wrong_service) and V(missing_scopes); empty after V(revoke).
+  description: Why, as one of V(valid), V(refused), V(wrong_service) and V(missing_scopes); empty if nothing was asked.
   returned: success
   type: str
 reason:
@@ -197,8 +205,8 @@ from ansible_collections.hokusai.platform.plugins.module_utils.http import check
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params, failing, make_module
 
 SPEC: dict[str, dict[str, Any]] = {
-    "action": {"type": "str", "required": True, "choices": ["validate", "mint", "revoke"]},
-    "auth_url": {"type": "str", "required": True},
+    "action": {"type": "str", "required": True, "choices": ["validate", "mint", "revoke", "copy"]},
+    "auth_url": {"type": "str"},
     "service_id": {"type": "str", "default": "platform"},
     "source": source_option(),
     "admin_source": source_option(),
@@ -212,9 +220,10 @@ SPEC: dict[str, dict[str, Any]] = {
     "timeout": {"type": "float", "default": 10},
 }
 REQUIRED = [
-    ("action", "validate", ["source"]),
-    ("action", "mint", ["admin_source", "store", "name"]),
-    ("action", "revoke", ["admin_source", "key_id"]),
+    ("action", "validate", ["auth_url", "source"]),
+    ("action", "mint", ["auth_url", "admin_source", "store", "name"]),
+    ("action", "revoke", ["auth_url", "admin_source", "key_id"]),
+    ("action", "copy", ["source", "store"]),
 ]
 DEFAULT_SCOPES = ("read", "write")
 UNASKED = Standing("", "")
@@ -248,6 +257,7 @@ class Outcome:
 
 
 def validate(auth: AuthService, credentials: Credentials, params: Params, _dry: bool) -> Outcome:
+    """What the auth service says of the key; the same in check mode."""
     key = credentials.read(params["source"])
     return Outcome(auth.validate(key, params["service_id"], params["scopes"] or (), params["client_ip"]))
 
@@ -318,7 +328,20 @@ def revoke(auth: AuthService, credentials: Credentials, params: Params, dry: boo
     return Outcome(replace(UNASKED, key_id=key_id), steps, {"active": True}, {"active": False})
 
 
-ACTIONS: dict[str, Callable[..., Outcome]] = {"validate": validate, "mint": mint, "revoke": revoke}
+def copy(_auth: None, credentials: Credentials, params: Params, dry: bool) -> Outcome:
+    key = credentials.read(params["source"])
+    check_writable(params["store"])
+    stored = credentials.stored(params["store"])
+    held = "this key"
+    if stored and stored.reveal() == key.reveal():
+        return Outcome(before={"holds": held}, after={"holds": held})
+    if not dry:
+        credentials.keep(params["store"], key)
+    steps = (("store", f"key from {key.source} in {described(*chosen(params['store']))}"),)
+    return Outcome(UNASKED, steps, {"holds": "another key"} if stored else {}, {"holds": held})
+
+
+ACTIONS: dict[str, Callable[..., Outcome]] = {"validate": validate, "mint": mint, "revoke": revoke, "copy": copy}
 
 
 def main() -> None:
@@ -326,7 +349,9 @@ def main() -> None:
     params = module.params
     with failing(module):
         credentials = Credentials(params, module.no_log_values.add)
-        auth = AuthService(check_url(params["auth_url"], "auth_url"), credentials.scrub, params["timeout"])
+        auth = None
+        if params["auth_url"]:
+            auth = AuthService(check_url(params["auth_url"], "auth_url"), credentials.scrub, params["timeout"])
         outcome = ACTIONS[params["action"]](auth, credentials, params, module.check_mode)
         module.exit_json(**outcome.result())
 

@@ -123,7 +123,7 @@ EXAMPLES = r"""
 - name: Require more than 90 percent
   ansible.builtin.assert:
     that: health.score > 90
-    fail_msg: "{{ health.score }} %, failing: {{ health.failing | join(', ') }}"
+    fail_msg: "{{ [health.score ~ ' %'] + health.problems }}"
 """
 
 RETURN = r"""
@@ -141,6 +141,11 @@ total:
   type: int
 failing:
   description: Ids of the checks that did not pass.
+  returned: success
+  type: list
+  elements: str
+problems:
+  description: A sentence for each check that did not pass, with what was expected and observed.
   returned: success
   type: list
   elements: str

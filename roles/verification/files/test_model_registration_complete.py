@@ -94,7 +94,7 @@ class Registration:
         self.pandas, self.mlflow = load("pandas"), load("mlflow")
         load("mlflow.pyfunc")
         logging.getLogger("mlflow").setLevel(logging.ERROR)
-        warnings.filterwarnings("ignore", module="mlflow")
+        warnings.simplefilter("ignore", UserWarning)
         self.client = self.mlflow.MlflowClient()
         self.name = f"hokusai-verification-{time.strftime('%Y%m%d%H%M%S', time.gmtime())}-{secrets.token_hex(4)}"
         self.version = ""

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
@@ -237,6 +239,11 @@ class Bench(ExitStack):
         """The load balancer with these rules on 443, and the usual redirect on 80."""
         self.balancer(https(*rules), http(default(redirect(Protocol="HTTPS", Port="443"))), idle=idle)
 
+    def one_target(self, target: Target, idle: float = 60.0) -> None:
+        """Start with this target behind every path."""
+        self.serve(default(forward(self.group("only", target))), idle=idle)
+        self.start()
+
     def session(self) -> requests.Session:
         """A client with nothing but the proxy and the trust bundle."""
         session = self.enter_context(requests.Session())
@@ -245,8 +252,19 @@ class Bench(ExitStack):
         session.verify = str(self.bundle)
         return session
 
-    def log(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (self.home / "logs" / "alb.jsonl").read_text().splitlines()]
+    def tunnel(self, authority: str, server_name: str = "registry.hokus.ai") -> ssl.SSLSocket:
+        """A TLS connection through the proxy, by hand."""
+        proxy = urlsplit(self.plane.proxy_url)
+        raw = socket.create_connection((proxy.hostname or "", proxy.port or 0), timeout=10)
+        raw.sendall(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode())
+        assert b" 200 " in raw.recv(4096)
+        return ssl.create_default_context(cafile=str(self.bundle)).wrap_socket(raw, server_hostname=server_name)
+
+    def log(self, count: int = 1) -> list[dict[str, Any]]:
+        """The access log, once it has `count` lines: they are written after the answer."""
+        path = self.home / "logs" / "alb.jsonl"
+        eventually(lambda: len(path.read_text().splitlines()) >= count)
+        return [json.loads(line) for line in path.read_text().splitlines()]
 
     def environment(self) -> dict[str, str]:
         """For clients that are processes."""
@@ -285,6 +303,20 @@ def redirect(status: str = "HTTP_301", **config: str) -> dict[str, Any]:
 def fixed(status: int, body: str = "", content_type: str = "text/plain") -> dict[str, Any]:
     config = {"StatusCode": str(status), "MessageBody": body, "ContentType": content_type}
     return {"Type": "fixed-response", "FixedResponseConfig": config}
+
+
+def talk(answer: bytes) -> Callable[[socket.socket], None]:
+    """A target that reads a request's head and sends these bytes, then closes."""
+
+    def converse(connection: socket.socket) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            if not (data := connection.recv(65536)):
+                return
+            head += data
+        connection.sendall(answer)
+
+    return converse
 
 
 def eventually(holds: Callable[[], object], seconds: float = 10.0) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import socket
 import ssl
 import subprocess
@@ -11,25 +10,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import requests
 
 from sandbox.dataplane import front
 from sandbox.model import Target
-from sandbox.tests.dataplane_bench import (
-    Bench,
-    default,
-    eventually,
-    fixed,
-    forward,
-    http,
-    https,
-    redirect,
-    rule,
-)
+from sandbox.tests.dataplane_bench import Bench, default, eventually, fixed, forward, http, https, redirect, rule, talk
 
 BASE = "https://registry.hokus.ai"
 MEGABYTE = 1024 * 1024
@@ -39,11 +26,6 @@ MEGABYTE = 1024 * 1024
 def bench(tmp_path: Path) -> Iterator[Bench]:
     with Bench(tmp_path) as made:
         yield made
-
-
-def one_target(bench: Bench, target: Target, idle: float = 60.0) -> None:
-    bench.serve(default(forward(bench.group("only", target))), idle=idle)
-    bench.start()
 
 
 # rules and actions
@@ -107,7 +89,7 @@ def test_a_weighted_group_without_targets_costs_its_share_of_requests(bench: Ben
 
 def test_the_target_sees_the_request_as_it_was_sent(bench: Bench) -> None:
     backend, target = bench.backend(lambda handler: (201, {"X-Mark": "a,b"}, handler.body))
-    one_target(bench, target)
+    bench.one_target(target)
     body = b"\x1f\x8b not really gzip"
     answer = bench.session().post(
         f"{BASE}/a%2Fb//%C3%A9?x=1&x=2&y=%26", data=body, headers={"Content-Encoding": "gzip", "X-API-Key": "k"}
@@ -126,7 +108,7 @@ def test_the_target_sees_the_request_as_it_was_sent(bench: Bench) -> None:
 
 def test_forwarding_headers_of_the_client_are_appended_to_and_hop_by_hop_headers_end_here(bench: Bench) -> None:
     backend, target = bench.backend()
-    one_target(bench, target)
+    bench.one_target(target)
     sent = {
         "X-Forwarded-For": "198.51.100.1",
         "X-Forwarded-Proto": "gopher",
@@ -146,7 +128,7 @@ def test_forwarding_headers_of_the_client_are_appended_to_and_hop_by_hop_headers
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 def test_every_method_passes(bench: Bench, method: str) -> None:
     backend, target = bench.backend()
-    one_target(bench, target)
+    bench.one_target(target)
     answer = bench.session().request(method, BASE)
     assert (answer.status_code, answer.content) == (200, b"" if method == "HEAD" else b"ok")
     assert answer.headers["Content-Length"] == "2"
@@ -154,7 +136,7 @@ def test_every_method_passes(bench: Bench, method: str) -> None:
 
 
 def test_a_304_with_a_length_passes(bench: Bench) -> None:
-    one_target(bench, bench.raw(talk(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\nETag: x\r\n\r\n")))
+    bench.one_target(bench.raw(talk(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\nETag: x\r\n\r\n")))
     client = bench.session()
     assert [client.get(BASE).status_code for _ in range(2)] == [304, 304]
 
@@ -220,20 +202,6 @@ def test_a_draining_target_gets_no_new_requests_but_finishes_the_one_it_has(benc
 # the load balancer's own statuses
 
 
-def talk(answer: bytes) -> Any:
-    """A target that reads a request's head and sends these bytes, then closes."""
-
-    def converse(connection: socket.socket) -> None:
-        head = b""
-        while b"\r\n\r\n" not in head:
-            if not (data := connection.recv(65536)):
-                return
-            head += data
-        connection.sendall(answer)
-
-    return converse
-
-
 def own(answer: requests.Response) -> int:
     """The status, which must be the load balancer's own."""
     assert answer.headers["Server"] == "awselb/2.0"
@@ -248,7 +216,7 @@ def test_no_registered_target_is_503(bench: Bench) -> None:
 
 
 def test_a_target_on_whose_port_nothing_listens_is_502(bench: Bench) -> None:
-    one_target(bench, bench.nobody())
+    bench.one_target(bench.nobody())
     assert own(bench.session().get(BASE)) == 502
 
 
@@ -263,7 +231,7 @@ def test_a_target_on_whose_port_nothing_listens_is_502(bench: Bench) -> None:
     ids=["closes", "not http", "header over 32 K", "length and chunked"],
 )
 def test_a_target_that_answers_badly_is_502(bench: Bench, answer: bytes) -> None:
-    one_target(bench, bench.raw(talk(answer)))
+    bench.one_target(bench.raw(talk(answer)))
     assert own(bench.session().get(BASE)) == 502
 
 
@@ -273,7 +241,7 @@ def test_a_target_that_the_groups_keep_away_is_504_after_the_connect_timeout(
     monkeypatch.setattr(front, "CONNECT_SECONDS", 0.2)
     backend, target = bench.backend()
     bench.world.denied.add((target.address, target.port))
-    one_target(bench, target)
+    bench.one_target(target)
     began = time.monotonic()
     assert own(bench.session().get(BASE)) == 504
     assert time.monotonic() - began >= 0.2
@@ -283,7 +251,7 @@ def test_a_target_that_the_groups_keep_away_is_504_after_the_connect_timeout(
 
 def test_a_registered_address_that_nobody_has_is_504(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(front, "CONNECT_SECONDS", 0.1)
-    one_target(bench, Target("10.0.1.173", 5000, "healthy"))
+    bench.one_target(Target("10.0.1.173", 5000, "healthy"))
     assert own(bench.session().get(BASE)) == 504
 
 
@@ -291,25 +259,25 @@ def test_a_target_slower_than_the_idle_timeout_is_504(bench: Bench) -> None:
     release = threading.Event()
     bench.callback(release.set)
     _, target = bench.backend(lambda _: (release.wait(10), (200, {}, b""))[1])
-    one_target(bench, target, idle=0.4)
+    bench.one_target(target, idle=0.4)
     began = time.monotonic()
     assert own(bench.session().get(BASE)) == 504
-    assert 0.4 <= time.monotonic() - began < 3
+    assert 0.4 <= time.monotonic() - began < 5
 
 
 def test_a_slow_stream_that_keeps_moving_outlives_the_idle_timeout(bench: Bench) -> None:
     def trickle(connection: socket.socket) -> None:
         talk(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n")(connection)
         for _ in range(6):
-            time.sleep(0.15)
+            time.sleep(0.25)
             connection.sendall(b".")
 
-    one_target(bench, bench.raw(trickle), idle=0.5)
+    bench.one_target(bench.raw(trickle), idle=1.0)
     assert bench.session().get(BASE).text == "......"
 
 
 def test_a_target_that_dies_in_mid_answer_breaks_the_answer_off(bench: Bench) -> None:
-    one_target(bench, bench.raw(talk(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")))
+    bench.one_target(bench.raw(talk(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")))
     with pytest.raises((requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError)):
         _ = bench.session().get(BASE).content
     assert bench.log()[0]["reason"]
@@ -324,7 +292,7 @@ def test_an_early_refusal_of_an_upload_reaches_the_client(bench: Bench) -> None:
         while connection.recv(65536):
             pass
 
-    one_target(bench, bench.raw(refuse))
+    bench.one_target(bench.raw(refuse))
     answer = bench.session().put(BASE, data=b"x" * 100_000)
     assert (answer.status_code, answer.text) == (413, "no")
 
@@ -340,144 +308,17 @@ def test_an_early_refusal_of_an_upload_reaches_the_client(bench: Bench) -> None:
 )
 def test_a_request_beyond_the_limits_is_refused(bench: Bench, path: str, headers: dict[str, str], status: int) -> None:
     backend, target = bench.backend()
-    one_target(bench, target)
+    bench.one_target(target)
     assert own(bench.session().get(BASE + path, headers=headers)) == status
     assert not backend.seen
 
 
 def test_a_request_line_of_14_kilobytes_passes(bench: Bench) -> None:
     backend, target = bench.backend()
-    one_target(bench, target)
+    bench.one_target(target)
     path = "/search?" + "x" * 14_000
     assert bench.session().get(BASE + path).status_code == 200
     assert backend.paths() == [path]
-
-
-# streams
-
-
-def test_fifty_megabytes_stream_down_and_up_unchanged_without_being_held(bench: Bench) -> None:
-    block = hashlib.sha256(b"seed").digest() * (MEGABYTE // 32)
-    received = hashlib.sha256()
-
-    def both(connection: socket.socket) -> None:
-        with connection.makefile("rb") as file:
-            while file.readline().strip():
-                pass
-            for _ in range(50):
-                received.update(file.read(MEGABYTE))
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (50 * MEGABYTE))
-        for _ in range(50):
-            connection.sendall(block)
-
-    one_target(bench, bench.raw(both))
-    before = resident()
-    client = bench.session()
-    with client.put(BASE, data=Repeated(block, 50), stream=True) as answer:
-        sent = hashlib.sha256()
-        for data in answer.iter_content(MEGABYTE):
-            sent.update(data)
-    expected = hashlib.sha256(block * 50).hexdigest()
-    assert (received.hexdigest(), sent.hexdigest()) == (expected, expected)
-    assert resident() - before < 40 * MEGABYTE + len(block)
-
-
-class Repeated:
-    """A file of `count` blocks, so that the client does not hold it either."""
-
-    def __init__(self, block: bytes, count: int) -> None:
-        self._block, self._left = block, count
-        self.len = len(block) * count
-
-    def read(self, _: int = -1) -> bytes:
-        self._left -= 1
-        return self._block if self._left >= 0 else b""
-
-
-def resident() -> int:
-    fields = Path("/proc/self/statm").read_text().split()
-    return int(fields[1]) * 4096
-
-
-def test_a_reader_that_stops_reading_stops_the_target(bench: Bench) -> None:
-    sent = []
-
-    def pour(connection: socket.socket) -> None:
-        talk(b"HTTP/1.1 200 OK\r\n\r\n")(connection)
-        while True:
-            sent.append(connection.send(b"x" * MEGABYTE))
-
-    one_target(bench, bench.raw(pour))
-    with bench.session().get(BASE, stream=True):
-        eventually(lambda: sent)
-        time.sleep(0.5)
-        held = len(sent)
-        time.sleep(0.3)
-        assert len(sent) == held
-        assert sum(sent) < 40 * MEGABYTE
-
-
-def test_chunks_arrive_as_they_are_sent(bench: Bench) -> None:
-    proceed = threading.Event()
-
-    def two_parts(connection: socket.socket) -> None:
-        talk(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n")(connection)
-        proceed.wait(10)
-        connection.sendall(b"3\r\ntwo\r\n0\r\n\r\n")
-
-    one_target(bench, bench.raw(two_parts))
-    with bench.session().get(BASE, stream=True) as answer:
-        parts = answer.iter_content(None)
-        assert next(parts) == b"one"
-        proceed.set()
-        assert b"".join(parts) == b"two"
-
-
-def test_a_chunked_upload_stays_chunked(bench: Bench) -> None:
-    heads = []
-
-    def read(connection: socket.socket) -> None:
-        data = b""
-        while not data.endswith(b"0\r\n\r\n"):
-            data += connection.recv(65536)
-        heads.append(data)
-        connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
-
-    one_target(bench, bench.raw(read))
-    assert bench.session().post(BASE, data=iter([b"one", b"two"])).status_code == 204
-    assert b"transfer-encoding: chunked" in heads[0].lower()
-    assert b"one" in heads[0]
-
-
-@pytest.mark.parametrize("upload", [False, True], ids=["waiting", "uploading"])
-def test_a_client_that_hangs_up_ends_the_targets_connection(bench: Bench, upload: bool) -> None:
-    asked, ended = threading.Event(), threading.Event()
-
-    def wait(connection: socket.socket) -> None:
-        connection.recv(65536)
-        asked.set()
-        while connection.recv(65536):
-            pass
-        ended.set()
-
-    one_target(bench, bench.raw(wait))
-    head = f"{'PUT' if upload else 'GET'} / HTTP/1.1\r\nHost: registry.hokus.ai\r\n"
-    length = "Content-Length: 1000000\r\n\r\nstart" if upload else "\r\n"
-    with tunnel(bench, "registry.hokus.ai:443") as connection:
-        connection.sendall((head + length).encode())
-        assert asked.wait(10)
-    assert ended.wait(2)
-    eventually(bench.log)
-    assert (bench.log()[0]["status"], bench.log()[0]["emitter"]) == (460, "load_balancer")
-
-
-def tunnel(bench: Bench, authority: str, server_name: str = "registry.hokus.ai") -> ssl.SSLSocket:
-    """A TLS connection through the proxy, by hand."""
-    proxy = urlsplit(bench.plane.proxy_url)
-    raw = socket.create_connection((proxy.hostname or "", proxy.port or 0), timeout=10)
-    raw.sendall(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode())
-    assert b" 200 " in raw.recv(4096)
-    return ssl.create_default_context(cafile=str(bench.bundle)).wrap_socket(raw, server_hostname=server_name)
 
 
 # listeners and certificates
@@ -490,11 +331,11 @@ def test_the_certificate_is_chosen_by_server_name_and_the_first_is_the_default(b
     )
     bench.start()
     for name in ("registry.hokus.ai", "shop.example"):
-        with tunnel(bench, f"{name}:443", name) as connection:
+        with bench.tunnel(f"{name}:443", name) as connection:
             assert name in str(connection.getpeercert()) or "*.hokus.ai" in str(connection.getpeercert())
             assert ("shop.example" in str(connection.getpeercert())) == (name == "shop.example")
     with pytest.raises(ssl.SSLCertVerificationError):
-        tunnel(bench, "registry.hokus.ai:443", "a.b.hokus.ai")
+        bench.tunnel("registry.hokus.ai:443", "a.b.hokus.ai")
 
 
 def test_a_certificate_replaced_in_acm_is_served_at_the_next_handshake(bench: Bench) -> None:
@@ -502,7 +343,7 @@ def test_a_certificate_replaced_in_acm_is_served_at_the_next_handshake(bench: Be
     bench.start()
 
     def serial() -> object:
-        with tunnel(bench, "registry.hokus.ai:443") as connection:
+        with bench.tunnel("registry.hokus.ai:443") as connection:
             return (connection.getpeercert() or {})["serialNumber"]
 
     first = serial()
@@ -547,8 +388,7 @@ def test_the_access_log_says_which_rule_and_target_answered_and_whose_the_status
     client = bench.start().session()
     client.get(f"{BASE}/api/x?key=secret")
     client.get(f"{BASE}/else")
-    eventually(lambda: len(bench.log()) == 2)
-    first, second = bench.log()
+    second, first = sorted(bench.log(2), key=lambda entry: int(entry["rule_priority"]))
     assert {"rule_priority": 105, "target_group": "api", "emitter": "target", "status": 404}.items() <= first.items()
     assert {
         "target": f"{target.address}:{target.port}",
@@ -560,14 +400,14 @@ def test_the_access_log_says_which_rule_and_target_answered_and_whose_the_status
 
 
 def test_curl_reaches_the_target_with_nothing_but_environment_variables(bench: Bench) -> None:
-    one_target(bench, bench.backend(name="hello")[1])
+    bench.one_target(bench.backend(name="hello")[1])
     command = ["curl", "-sS", "--max-time", "10", "-L", "http://registry.hokus.ai/x"]
     done = subprocess.run(command, env=bench.environment(), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "hello"), done.stderr
 
 
 def test_a_hundred_clients_at_once_are_all_served(bench: Bench) -> None:
-    one_target(bench, bench.backend()[1])
+    bench.one_target(bench.backend()[1])
     statuses: list[int] = []
 
     def visit() -> None:

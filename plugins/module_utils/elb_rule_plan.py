@@ -1,22 +1,24 @@
 # Copyright (c) 2026 Hokusai Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""From the live rules of a listener to the rules asked for, without a request ever meeting the wrong one on the way.
+"""From the live rules of a listener to the rules asked for, without a request ever going astray on the way.
 
 At every moment a request gets the answer it got before or the one it gets in the end. That is what the order is for:
 
-1. create, each rule before those it stands in front of; a rule whose place is taken, or which would catch what a rule
-   still to move has to answer, waits at the bottom, where it answers nothing that anyone else answers;
+1. create, each rule after those that stand in front of it; when rules also move, at the bottom, where a new rule
+   answers nothing that anything else answers;
 2. change the rules that the next step uncovers;
-3. one SetRulePriorities with the final mapping (swaps included), doomed rules below everything;
-4. change the other rules, first those that take over requests from a rule that lets go of them;
-5. delete, each doomed rule after those it covers.
+3. one SetRulePriorities with the final mapping (swaps included), rules no longer wanted below everything;
+4. change the other rules;
+5. delete, each rule before those that stand in front of it.
+
+A rule changes in place, and so keeps its ARN, as long as that is a step of its own. Where changes to overlapping rules
+depend on one another, a rule of ours is replaced instead: created, moved and deleted as above.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import elb_action, elb_condition
@@ -25,6 +27,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.elb import GROUP_
 from ansible_collections.hokusai.platform.plugins.module_utils.elb_rules import (
     LAST_PRIORITY,
     Matching,
+    Policy,
     Rule,
     RuleSet,
     match,
@@ -46,11 +49,14 @@ def plan(observed: Observed[RuleSet], desired: RuleSet | None) -> Iterator[Step]
     found = match(current.rules, desired)
     refuse_taken(found, desired.listener)
     refuse_crowd(current, found, desired)
+    found = Entanglement(found, desired.policy).undone(
+        room=desired.policy.quota - len(current.rules) - current.elsewhere
+    )
     writer = Writer(observed, desired, found, Moves(current, found))
     yield from writer.creates()
-    yield from writer.changes(uncovered=True)
+    yield from writer.changes(early=True)
     yield from writer.priorities()
-    yield from writer.changes(uncovered=False)
+    yield from writer.changes(early=False)
     yield from writer.deletes()
 
 
@@ -79,6 +85,55 @@ def refuse_crowd(current: RuleSet, found: Matching, desired: RuleSet) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Entanglement:
+    """Which changes depend on one another: requests pass from one changing rule to another.
+
+    What matters is what comes (new rules, and rules as they will be) and what goes (rules no longer wanted, and rules
+    as they were); a rule that stays where it is with the conditions it has does neither.
+    """
+
+    found: Matching
+    policy: Policy
+
+    def undone(self, *, room: int) -> Matching:
+        """The matching with entangled pairs of ours taken apart, if there is room for as many rules more."""
+        loose = [pair for pair in self.found.pairs if self.policy.owns(pair[0]) and self.is_entangled(*pair)]
+        if len(loose) + len(self.found.created) > room:
+            return self.found
+        return replace(
+            self.found,
+            pairs=tuple(pair for pair in self.found.pairs if pair not in loose),
+            created=(*self.found.created, *(want for _live, want in loose)),
+            doomed=(*self.found.doomed, *(live for live, _want in loose)),
+        )
+
+    def is_entangled(self, live: Rule, want: Rule) -> bool:
+        if self.policy.content(want, live) == live.content:
+            return False
+        if live.stands_as(want):
+            return self.is_uncovered(live) and self.is_covered(live)
+        changed = [pair for pair in self.found.pairs if not self.policy.same(pair[1], pair[0])]
+        rules = [*self.found.created, *self.found.doomed, *(rule for pair in changed for rule in pair)]
+        return any(live.overlaps(other) or want.overlaps(other) for other in rules if other not in (live, want))
+
+    def is_uncovered(self, live: Rule) -> bool:
+        """Whether something in front of a rule that stays goes."""
+        going = [*self.found.doomed, *(was for was, want in self.found.pairs if not was.stands_as(want))]
+        return any(other.priority < live.priority and other.overlaps(live) for other in going)
+
+    def is_covered(self, live: Rule) -> bool:
+        """Whether something comes in front of a rule that stays."""
+        coming = [*self.found.created, *(want for was, want in self.found.pairs if not was.stands_as(want))]
+        return any(other.priority < live.priority and other.overlaps(live) for other in coming)
+
+    def is_early(self, live: Rule, want: Rule) -> bool:
+        """Whether a change comes before the priorities: on the way up, or when they uncover the rule."""
+        if live.priority != want.priority:
+            return want.priority < live.priority
+        return self.is_uncovered(live)
+
+
 class Moves:
     """Where every rule stands before and after the one SetRulePriorities call."""
 
@@ -86,25 +141,22 @@ class Moves:
         self.found = found
         self.before = {rule.arn: rule.priority for rule in current.rules}
         self.movers = {live.arn: want for live, want in found.pairs if live.priority != want.priority}
-        self.wanted = {rule.priority for rule in found.created} | {want.priority for _live, want in found.pairs}
-        used = self.wanted | set(self.before.values())
-        bottom = [p for p in range(LAST_PRIORITY, LAST_PRIORITY - 3 * len(used) - 3, -1) if p not in used]
-        self.sinking = self._slots(filter(self._in_the_way, found.doomed), bottom)
-        self.waiting = self._slots(filter(self._must_wait, found.created), bottom)
+        wanted = {rule.priority for rule in found.created} | {want.priority for _live, want in found.pairs}
+        taken = wanted | set(self.before.values())
+        bottom = [p for p in range(LAST_PRIORITY, LAST_PRIORITY - 3 * len(taken) - 3, -1) if p not in taken]
+        must_sink = any(doomed.priority in wanted or self._covers(doomed) for doomed in found.doomed)
+        must_wait = self.movers or any(rule.priority in self.before.values() for rule in found.created)
+        self.sinking = self._slots(found.doomed if must_sink else (), bottom)
+        self.waiting = self._slots(found.created if must_wait else (), bottom)
 
     def _slots(self, rules: Iterable[Rule], bottom: list[int]) -> dict[str, int]:
         """Places at the very bottom, in the order of the rules, by ARN or (there being none yet) by name."""
         ordered = sorted(rules, key=lambda rule: rule.priority, reverse=True)
         return {rule.arn or rule.name: bottom.pop(0) for rule in ordered}
 
-    def _in_the_way(self, doomed: Rule) -> bool:
+    def _covers(self, doomed: Rule) -> bool:
         staying = [*self.found.created, *self.found.kept, *(want for _live, want in self.found.pairs)]
-        covers = (doomed.priority < rule.priority and doomed.overlaps(rule) for rule in staying)
-        return doomed.priority in self.wanted or any(covers)
-
-    def _must_wait(self, created: Rule) -> bool:
-        taken = created.priority in self.before.values()
-        return taken or any(created.overlaps(mover) for mover in self.movers.values())
+        return any(doomed.priority < rule.priority and doomed.overlaps(rule) for rule in staying)
 
     def mapping(self) -> dict[str | Later, int]:
         """The argument of SetRulePriorities: final priority by ARN."""
@@ -112,16 +164,6 @@ class Moves:
         final.update({Later(r.name): r.priority for r in self.found.created if r.name in self.waiting})
         final.update(self.sinking)
         return final
-
-    def uncovers(self, live: Rule, want: Rule) -> bool:
-        """Whether a rule that stands before this one, and answers some of the same, will stand after it."""
-        moved = [(other, other_want.priority, other_want) for other, other_want in self.found.pairs]
-        sunk = [(doomed, LAST_PRIORITY, doomed) for doomed in self.found.doomed if doomed.arn in self.sinking]
-        return any(
-            other.priority < live.priority and after > want.priority and (want.overlaps(other) or want.overlaps(then))
-            for other, after, then in [*moved, *sunk]
-            if other is not live
-        )
 
 
 @dataclass(frozen=True)
@@ -146,18 +188,14 @@ class Writer:
             }
             yield Step("create_rule", arguments, f"rule {rule} of {self.desired.listener} is absent", f"create {level}")
 
-    def changes(self, *, uncovered: bool) -> Iterator[Step]:
-        changed = [each for each in self.changed if self.moves.uncovers(*each) == uncovered]
-        batch = "change what is uncovered" if uncovered else "change"
-        takers = [each for each in changed if any(takes_over(each, other) for other in changed if other is not each)]
-        for live, want in [*takers, *(each for each in changed if each not in takers)]:
+    def changes(self, *, early: bool) -> Iterator[Step]:
+        entanglement = Entanglement(self.found, self.desired.policy)
+        for live, want in self.found.pairs:
             arguments, why = self.change(live, want)
-            step_batch = f"{batch}, taking over" if (live, want) in takers else batch
-            yield Step("modify_rule", {"RuleArn": live.arn, **arguments}, why, step_batch)
-
-    @cached_property
-    def changed(self) -> list[tuple[Rule, Rule]]:
-        return [(live, want) for live, want in self.found.pairs if self.change(live, want)[0]]
+            if arguments and entanglement.is_early(live, want) == early:
+                yield Step(
+                    "modify_rule", {"RuleArn": live.arn, **arguments}, why, "change early" if early else "change"
+                )
 
     def change(self, live: Rule, want: Rule) -> tuple[dict[str, Any], str]:
         """The arguments of ModifyRule, whole lists each, and why; both empty when nothing differs."""
@@ -201,13 +239,6 @@ class Writer:
             return self.observed.id(name, f"{GROUP_REMEDY} (rule {rule} forwards to it)")
 
         return {"Actions": [elb_action.to_aws(action, arn) for action in actions]}
-
-
-def takes_over(gainer: tuple[Rule, Rule], loser: tuple[Rule, Rule]) -> bool:
-    """Whether a change gains requests that another change lets go of."""
-    lost, gained = loser[0].conditions, gainer[1].conditions
-    lets_go = not elb_condition.covers(loser[1].conditions, lost)
-    return lets_go and not elb_condition.covers(gainer[0].conditions, gained) and elb_condition.overlap(gained, lost)
 
 
 def layered(rules: Iterable[Rule]) -> list[tuple[int, Rule]]:

@@ -59,6 +59,10 @@ class Rule:
     def stands_as(self, other: Rule) -> bool:
         return (self.priority, self.conditions) == (other.priority, other.conditions)
 
+    @property
+    def content(self) -> tuple[Any, ...]:
+        return self.conditions, self.actions, self.transforms
+
     def overlaps(self, other: Rule) -> bool:
         return elb_condition.overlap(self.conditions, other.conditions)
 
@@ -83,9 +87,13 @@ class Policy:
     def actions(self, wanted: Rule, live: Rule) -> Actions:
         return elb_action.keep_weights(wanted.actions, live.actions) if self.weights == "observed" else wanted.actions
 
+    def content(self, wanted: Rule, live: Rule) -> tuple[Any, ...]:
+        """What the live rule is to hold, its priority apart."""
+        return replace(wanted, actions=self.actions(wanted, live)).content
+
     def same(self, wanted: Rule, live: Rule) -> bool:
         """Nothing is left to do to the live rule."""
-        return replace(wanted, name=live.name, actions=self.actions(wanted, live)) == live
+        return wanted.priority == live.priority and self.content(wanted, live) == live.content
 
 
 @dataclass(frozen=True)
@@ -188,17 +196,23 @@ class Matching:
     doomed: tuple[Rule, ...]
     kept: tuple[Rule, ...]
 
+    def may_grow(self, policy: Policy) -> bool:
+        """Whether rules may be created: new ones, or replacements where several rules change."""
+        return bool(self.created) or sum(not policy.same(want, live) for live, want in self.pairs) > 1
+
 
 def match(live: Iterable[Rule], wanted: RuleSet) -> Matching:
     """Which live rule each rule asked for is.
 
-    Equal conditions come first, so that rules trading places are seen as that, which one call does; then the name in
-    our tag; then, adopting, a stranger's rule on the same priority that answers some of the same requests.
+    Equal content comes first, then equal conditions, so that rules trading places are seen as that, which one call
+    does; then the name in our tag; then an equal priority, where both answer some of the same requests.
     """
     policy, free, left = wanted.policy, list(live), list(wanted.rules)
     pairs: list[tuple[Rule, Rule]] = []
     criteria: tuple[Callable[[Rule, Rule], bool], ...] = (
-        lambda want, rule: want.stands_as(rule) and (policy.same(want, rule) or policy.may_change(rule)),
+        policy.same,
+        lambda want, rule: policy.content(want, rule) == rule.content and policy.may_change(rule),
+        lambda want, rule: want.stands_as(rule) and policy.may_change(rule),
         lambda want, rule: want.conditions == rule.conditions and policy.may_change(rule),
         lambda want, rule: want.name == rule.name and policy.owns(rule),
         lambda want, rule: want.priority == rule.priority and want.overlaps(rule) and policy.may_change(rule),
@@ -210,6 +224,8 @@ def match(live: Iterable[Rule], wanted: RuleSet) -> Matching:
                 pairs.append((found, want))
                 free.remove(found)
                 left.remove(want)
-    doomed = {"all": free, "none": [], "owned": [rule for rule in free if policy.owns(rule)]}[policy.purge]
+    names = {want.name for want in wanted.rules}
+    replaced = [rule for rule in free if policy.owns(rule) and rule.name in names]
+    doomed = {"all": free, "none": replaced, "owned": [rule for rule in free if policy.owns(rule)]}[policy.purge]
     kept = tuple(rule for rule in free if rule not in doomed)
     return Matching(tuple(pairs), tuple(left), tuple(doomed), kept)

@@ -11,11 +11,13 @@ author: Hokusai Platform contributors (@hokusai)
 description:
   - Brings the rules of a listener to the set asked for, and keeps every route served on the way.
   - New rules are created before the ones they replace are deleted, and all moves, swaps included, are one call.
-  - A rule that changes keeps its ARN.
+  - A rule that changes keeps its ARN. Only where changes to overlapping rules depend on one another, so that requests
+    would go astray meanwhile, a rule made by this module is replaced.
   - Which live rule is which is decided by equal conditions first, then by the name in the tag C(hokusai:name), then by
-    an equal priority and overlapping conditions.
+    an equal priority with overlapping conditions.
   - Only rules created by this module (tag C(hokusai:managed-by)) are ever removed, unless O(purge=all).
-  - A run that finds nothing to do makes at most four calls, plus one for every 20 rules of others on the listener.
+  - A run that finds nothing to do makes at most four calls, whatever the number of rules, and one more for every 20
+    rules on the listener that are not listed.
   - The default rule belongs to the listener, see M(hokusai.platform.alb_listener).
 options:
   load_balancer:
@@ -371,11 +373,10 @@ def observe(aws: Aws, params: Params) -> Observed[RuleSet]:
     live_groups = (arn for rule in described for arn in elb_action.group_arns(rule["Actions"]))
     ids = {**elb.group_ids(aws, references, live_groups), LISTENER: listener["ListenerArn"]}
     live = with_names(aws, [elb_rules.from_aws(rule) for rule in described], wanted)
-    elsewhere = 0
-    if elb_rules.match(live, wanted).created:
-        others = [each["ListenerArn"] for each in listeners if each is not listener]
-        elsewhere = sum(len(describe_rules(aws, arn, wanted.listener)) for arn in others)
-    return Observed(RuleSet(wanted.listener, tuple(live), elsewhere), ids)
+    others = [each["ListenerArn"] for each in listeners if each is not listener]
+    elsewhere = others if elb_rules.match(live, wanted).may_grow(wanted.policy) else []
+    count = sum(len(describe_rules(aws, arn, wanted.listener)) for arn in elsewhere)
+    return Observed(RuleSet(wanted.listener, tuple(live), count), ids)
 
 
 def describe_rules(aws: Aws, listener_arn: str, name: str) -> list[dict[str, Any]]:

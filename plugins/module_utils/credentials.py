@@ -100,7 +100,7 @@ class Credentials:
         self._params = params
         self._hide = hide
         self._aws: Aws | None = None
-        self._keys: dict[tuple[str, str], Key] = {}
+        self._keys: dict[str, Key] = {}
         self._fragments: frozenset[str] = frozenset()
 
     @property
@@ -114,9 +114,10 @@ class Credentials:
     def read(self, source: Mapping[str, Any]) -> Key:
         """The key of a source option. Raises `BadInput` naming the source, never the value."""
         kind, where = chosen(source)
-        if (kind, where) not in self._keys:
-            self._keys[kind, where] = self.adopt(self._fetch(kind, where), described(kind, where))
-        return self._keys[kind, where]
+        name = described(kind, where)
+        if kind == "value" or name not in self._keys:
+            self._keys[name] = self.adopt(self._fetch(kind, where), name)
+        return self._keys[name]
 
     def stored(self, store: Mapping[str, Any]) -> Key | None:
         """The key a store holds; None when it holds nothing yet. What is there and is no key is an error."""
@@ -213,8 +214,11 @@ class absent_is_not_found:  # noqa: N801 - a context manager, named as it reads
 
 
 def chosen(option: Mapping[str, Any]) -> tuple[str, str]:
-    """The one source or store that is given; the argument spec has seen to it that it is one."""
-    return next((kind, str(where)) for kind, where in option.items() if where is not None)
+    """The one source or store that is given. The argument spec lets one through that is given as null."""
+    given = [(kind, str(where)) for kind, where in option.items() if where]
+    if len(given) != 1:
+        raise BadInput("No place of the key is given", f"give exactly one of {', '.join(option)}, and not an empty one")
+    return given[0]
 
 
 def described(kind: str, where: str) -> str:

@@ -187,4 +187,4 @@ class Sandbox:
             "namespace": told["hokusai_namespace"],
             "api_key": told["hokusai_api_key"],
         }
-        return module("health_score", {"profile": profile, **options}, self.environment)
+        return module("health_score", {"health_profile": profile, **options}, self.environment)

@@ -20,7 +20,7 @@ extends_documentation_fragment:
   - hokusai.platform.aws.group
   - hokusai.platform.aws.reads
 options:
-  profile:
+  health_profile:
     description:
       - V(legacy) is the eleven checks of the old script with their old expectations, some of which only a broken
         platform meets. No key is sent.
@@ -70,7 +70,7 @@ options:
   namespace:
     description:
       - Private DNS namespace in which the services are to be found as C(api), C(mlflow) and C(auth).
-      - Required with O(profile=connectivity).
+      - Required with O(health_profile=connectivity).
     type: str
   target_groups:
     description:
@@ -210,7 +210,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.platform_state im
 PARALLEL = 8
 HOSTS = {"type": "str", "required": True}
 SPEC: dict[str, dict[str, Any]] = {
-    "profile": {"type": "str", "choices": ["legacy", "connectivity"], "default": "connectivity"},
+    "health_profile": {"type": "str", "choices": ["legacy", "connectivity"], "default": "connectivity"},
     "hosts": {"type": "dict", "required": True, "options": {"registry": HOSTS, "api": HOSTS, "auth": HOSTS}},
     "cluster": {"type": "str", "required": True},
     "services": {"type": "dict", "required": True, "options": {"api": HOSTS, "mlflow": HOSTS, "auth": HOSTS}},
@@ -263,7 +263,7 @@ def base_url(host: str, name: str) -> str:
 def measure(params: Params, credentials: Credentials) -> dict[str, Any]:
     """All checks at once; their order in the result is the profile's."""
     reader = PlatformReader(credentials.aws, params["cluster"], params["services"])
-    if params["profile"] == "legacy":
+    if params["health_profile"] == "legacy":
         checks = list(legacy())
     else:
         checks = list(connectivity(params["namespace"], reader.group_names(params["target_groups"] or ())))
@@ -274,11 +274,11 @@ def measure(params: Params, credentials: Credentials) -> dict[str, Any]:
 
 
 def main() -> None:
-    module = make_module(SPEC, required_if=[("profile", "connectivity", ["namespace"])])
+    module = make_module(SPEC, required_if=[("health_profile", "connectivity", ["namespace"])])
     with failing(module):
         credentials = Credentials(module.params, module.no_log_values.add)
         result = measure(module.params, credentials)
-        module.exit_json(changed=False, profile=module.params["profile"], **result)
+        module.exit_json(changed=False, profile=module.params["health_profile"], **result)
 
 
 if __name__ == "__main__":

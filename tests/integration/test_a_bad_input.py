@@ -58,7 +58,7 @@ def test_an_unknown_cluster_stops_the_playbook_before_its_first_write(sandbox: S
 
 def test_a_rule_set_over_the_quota_is_refused_with_the_quota(sandbox: Sandbox) -> None:
     action = {"type": "forward", "target_group": "hokusai-reg-api-development"}
-    rules = [{"name": f"r{n}", "priority": n, "paths": [f"/r{n}"], "action": action} for n in range(1, 102)]
+    rules = [{"name": f"r{n}", "priority": 1000 + n, "paths": [f"/r{n}"], "action": action} for n in range(1, 102)]
     options = {"load_balancer": "hokusai-registry-development", "port": 443, "rules": rules}
     result = module("alb_rules", options, sandbox.environment)
     assert result["failed"]

@@ -32,7 +32,7 @@ def test_calls_are_counted_by_client_name_and_apart_as_reads_and_writes(
     control(control_plane, "calls/reset", {})
     client("elbv2").describe_load_balancers()
     client("sts").get_caller_identity()
-    client("sts").assume_role(RoleArn="arn:aws:iam::123456789012:role/r", RoleSessionName="s")
+    client("sts").assume_role(RoleArn="arn:aws:iam::123456789012:role/r", RoleSessionName="session")
     client("route53").create_hosted_zone(Name="hokus.ai", CallerReference="1")
     client("route53").list_hosted_zones()
     client("cloudwatch").describe_alarms()
@@ -212,9 +212,9 @@ def test_the_services_that_are_motos_own_work_through_the_wrapper(client: Client
     assert [each["message"] for each in logs.filter_log_events(logGroupName="/ecs/a")["events"]] == ["hello"]
     client("cloudwatch").put_metric_data(Namespace="n", MetricData=[{"MetricName": "m", "Value": 1.0}])
     assert client("cloudwatch").list_metrics(Namespace="n")["Metrics"][0]["MetricName"] == "m"
-    client("s3").create_bucket(Bucket="b")
-    client("s3").put_object(Bucket="b", Key="k", Body=b"v")
-    assert client("s3").get_object(Bucket="b", Key="k")["Body"].read() == b"v"
+    client("s3").create_bucket(Bucket="bucket")
+    client("s3").put_object(Bucket="bucket", Key="k", Body=b"v")
+    assert client("s3").get_object(Bucket="bucket", Key="k")["Body"].read() == b"v"
     assert client("sts").get_caller_identity()["Account"] == "123456789012"
 
 

@@ -37,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except BrokenPipeError:
         return 0
+    except OSError as error:
+        say(f"sandbox: {error}", sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
     return status

@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any
 
 from sandbox import environment
-from sandbox.agent import Agent
+from sandbox.agent.agent import Agent
 from sandbox.agent.process import OWNER_VARIABLE
 from sandbox.agent.seam import Host
 from sandbox.agent.status import snapshot

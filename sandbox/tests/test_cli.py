@@ -1,0 +1,149 @@
+"""The command line as a user meets it: one sandbox, then its end, the daemon killed first."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.agent.process import owned_by
+from sandbox.environment import Home
+from sandbox.images.catalogue import ROOT
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def sandbox(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environ = {**os.environ, "HOKUSAI_SANDBOX_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-m", "sandbox", *arguments],
+        env=environ,
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=150,
+    )
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A sandbox that is up, at the end of which nothing of it is left."""
+    path = tmp_path_factory.mktemp("cli") / "state"
+    done = sandbox(path, "up", "--healthy")
+    assert done.returncode == 0, done.stderr
+    assert "The sandbox is up (healthy" in done.stdout
+    owner = Home(path).owner.read_text()
+    yield path
+    sandbox(path, "down")
+    assert list(owned_by(owner)) == []
+
+
+def test_env_prints_lines_a_shell_can_evaluate(home: Path) -> None:
+    printed = sandbox(home, "env").stdout
+    shell = f'{printed}\nprintf "%s" "$MLFLOW_TRACKING_URI $NO_PROXY"'
+    done = subprocess.run(["/bin/sh", "-c", shell], capture_output=True, text=True, check=True)
+    assert done.stdout == "https://registry.hokus.ai/api/mlflow 127.0.0.1,localhost"
+
+
+def test_env_as_json_is_the_file_and_only_its_owner_may_read_that(home: Path) -> None:
+    file = home / "env.json"
+    assert json.loads(sandbox(home, "env", "--json").stdout) == json.loads(file.read_text())
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_no_key_is_in_the_logs(home: Path) -> None:
+    values = json.loads((home / "env.json").read_text())
+    logs = sandbox(home, "logs").stdout
+    assert logs
+    assert values["HOKUSAI_API_KEY"] not in logs
+    assert values["HOKUSAI_AUTH_ADMIN_KEY"] not in logs
+
+
+def test_status_shows_services_tasks_and_targets(home: Path) -> None:
+    found = json.loads(sandbox(home, "status", "--json").stdout)
+    assert [(one["running"], one["desired"]) for one in found["services"]] == [(1, 1)] * 3
+    assert {one["status"] for one in found["tasks"]} == {"RUNNING"}
+    printed = sandbox(home, "status").stdout
+    assert found["endpoint"] in printed
+    assert "targets hokusai-reg-api-development: " in printed
+
+
+def test_calls_counts_what_clients_do_until_reset(home: Path) -> None:
+    sandbox(home, "calls", "--reset")
+    environ = {**os.environ, **json.loads((home / "env.json").read_text())}
+    script = "import boto3; boto3.client('ecs').list_clusters()"
+    subprocess.run([sys.executable, "-c", script], env=environ, check=True)
+    assert json.loads(sandbox(home, "calls", "--json").stdout) == {
+        "reads": 1,
+        "writes": 0,
+        "actions": {"ecs:ListClusters": 1},
+    }
+    sandbox(home, "calls", "--reset")
+    assert sandbox(home, "calls").stdout.startswith("0 reads, 0 writes")
+
+
+def test_logs_prints_one_service_by_its_short_name(home: Path) -> None:
+    assert "Uvicorn running" in sandbox(home, "logs", "mlflow").stdout
+    unknown = sandbox(home, "logs", "nobody")
+    assert unknown.returncode == 2
+    assert "no log is called nobody; there is" in unknown.stderr
+
+
+def test_a_second_up_is_refused_and_names_the_first(home: Path) -> None:
+    done = sandbox(home, "up")
+    assert done.returncode == 1
+    assert f"pid {(home / 'daemon.pid').read_text()}" in done.stderr
+    assert sandbox(home, "status").returncode == 0
+
+
+def test_down_cleans_up_after_a_daemon_that_was_killed(home: Path) -> None:
+    owner = Home(home).owner.read_text()
+    daemon = int((home / "daemon.pid").read_text())
+    os.kill(daemon, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while daemon in owned_by(owner):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert list(owned_by(owner))
+    assert sandbox(home, "status").returncode == 2
+    assert sandbox(home, "down").stdout == "The sandbox is down.\n"
+    assert list(owned_by(owner)) == []
+    assert sandbox(home, "down").stdout == "No sandbox was up.\n"
+
+
+@pytest.mark.parametrize("verb", ["status", "env", "calls"])
+def test_without_a_sandbox_a_verb_says_how_to_get_one(tmp_path: Path, verb: str) -> None:
+    done = sandbox(tmp_path / "none", verb)
+    assert done.returncode == 2
+    assert "start one with `python -m sandbox up`" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_start_that_fails_says_why_and_leaves_nothing(tmp_path: Path) -> None:
+    home = tmp_path / "state"
+    home.mkdir()
+    (home / "data").write_text("in the way")
+    done = sandbox(home, "up")
+    assert done.returncode == 1
+    assert "the sandbox did not start" in done.stderr
+    assert "in the way" not in done.stderr
+    assert str(home / "data") in done.stderr
+    assert not (home / "env.json").exists()
+    assert not (home / "owner").exists()
+
+
+def test_a_state_directory_that_cannot_be_is_a_users_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = sandbox(tmp_path / "file" / "state", "up")
+    assert done.returncode == 2
+    assert done.stderr.startswith("sandbox: ")
+    assert "Traceback" not in done.stderr

@@ -1,6 +1,6 @@
 # Copyright (c) 2026 Hokusai Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Cloud Map: namespaces and services found by name, and operations waited for."""
+"""Cloud Map: namespaces and services found by name (without regard to case, as DNS is), and operations waited for."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def find_namespace(aws: Aws, given: str, vpc: str | None) -> Listed | None:
     public namespace may have the name too. Raises `Ambiguous` listing the ids.
     """
     key = "Id" if given.startswith("ns-") else "Name"
-    found = [each for each in private_namespaces(aws) if each[key] == given]
+    found = [each for each in private_namespaces(aws) if each[key].lower() == given.lower()]
     if vpc:
         found = [each for each in found if vpc in zone_vpcs(aws, each)]
     if len(found) > 1:
@@ -59,7 +59,7 @@ def list_services(aws: Aws, namespace_id: str) -> list[Listed]:
 
 def find_service(aws: Aws, name: str, namespace_id: str) -> Listed | None:
     """The service of that name in the namespace, as Cloud Map lists it. Raises `Ambiguous` listing the ids."""
-    found = [each for each in list_services(aws, namespace_id) if each["Name"] == name]
+    found = [each for each in list_services(aws, namespace_id) if each["Name"].lower() == name.lower()]
     if len(found) > 1:
         ids = ", ".join(sorted(each["Id"] for each in found))
         raise Ambiguous(f"{len(found)} Cloud Map services are named {name}: {ids}", "delete the one nothing uses")

@@ -195,6 +195,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.credentials impor
     refused_key,
     source_option,
 )
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput
 from ansible_collections.hokusai.platform.plugins.module_utils.health_checks import (
     Check,
     Fact,
@@ -262,6 +263,8 @@ def base_url(host: str, name: str) -> str:
 
 def measure(params: Params, credentials: Credentials) -> dict[str, Any]:
     """All checks at once; their order in the result is the profile's."""
+    if params["health_profile"] == "connectivity" and not params["namespace"]:
+        raise BadInput("The namespace is empty", "give the private DNS namespace of the services")
     reader = PlatformReader(credentials.aws, params["cluster"], params["services"])
     if params["health_profile"] == "legacy":
         checks = list(legacy())

@@ -109,8 +109,9 @@ def spawn(home: Home, state: str, pace: float, lock: int) -> subprocess.Popen[by
 
 
 def foreign(name: str) -> bool:
-    """The user's own AWS account, proxies and MLflow have no business in the sandbox."""
-    return name.startswith(("AWS_", "MLFLOW_", "HOKUSAI_")) or name.lower().endswith("_proxy")
+    """The user's own AWS account, proxies, MLflow and trust (an earlier sandbox's, it may be) have no business here."""
+    named = name in {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"} or name.lower().endswith("_proxy")
+    return named or name.startswith(("AWS_", "MLFLOW_", "HOKUSAI_"))
 
 
 def wait_until_ready(home: Home, daemon: subprocess.Popen[bytes]) -> None:

@@ -24,6 +24,7 @@ class Agent:
         self._loopbacks = Loopbacks(host.loopback)
         self._services: dict[str, ServiceReconciler] = {}
         self._shippers: dict[str, LogShipper] = {}
+        self._shipped: set[str] = set()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ecs-agent", daemon=True)
         self._seen = ""
@@ -77,12 +78,16 @@ class Agent:
             self._control_plane.touch()
 
     def _ship_logs(self) -> None:
-        for service in self._services.values():
-            for task in list(service.tasks):
+        tasks = {task.id: task for service in self._services.values() for task in service.tasks}
+        for task in tasks.values():
+            if task.id not in self._shipped:
+                is_last = task.state == "STOPPED"
                 shipper = self._shippers.get(task.id) or self._shippers.setdefault(task.id, self._shipper(task))
-                shipped = shipper.ship()
-                if task.state == "STOPPED" and not shipped:
-                    task.log.unlink(missing_ok=True)
+                shipper.ship(is_last=is_last)
+                if is_last:
+                    self._shipped.add(task.id)
+                    del self._shippers[task.id]
+        self._shipped &= tasks.keys()
 
     def _shipper(self, task: ServiceTask) -> LogShipper:
         configured = task.definition.containers[0]

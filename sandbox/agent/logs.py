@@ -21,22 +21,25 @@ class LogShipper:
         self._control_plane, self._source, self._target, self._stream = control_plane, source, target, stream
         self._position = 0
 
-    def ship(self) -> bool:
-        """Carry over what is new, whole lines only; False when nothing was."""
-        lines = self._read()
-        if not lines:
-            return False
+    def ship(self, *, is_last: bool = False) -> None:
+        """Carry over what is new: whole lines, and at last the rest; the file is then no longer needed."""
+        while lines := self._read(is_last=is_last):
+            self._carry(lines)
+        if is_last:
+            self._source.unlink(missing_ok=True)
+
+    def _carry(self, lines: bytes) -> None:
         with self._target.open("ab") as target:
             target.write(lines)
         if self._stream:
             self._put(*self._stream, lines.decode("utf-8", "replace").splitlines())
-        return True
 
-    def _read(self) -> bytes:
+    def _read(self, *, is_last: bool) -> bytes:
         with contextlib.suppress(FileNotFoundError), self._source.open("rb") as source:
             source.seek(self._position)
             found = source.read(CHUNK)
-            end = found.rfind(b"\n") + 1 or (len(found) if len(found) == CHUNK else 0)
+            is_whole = is_last or len(found) == CHUNK
+            end = found.rfind(b"\n") + 1 or (len(found) if is_whole else 0)
             self._position += end
             return found[:end]
         return b""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,6 +77,11 @@ class ServiceTask:
     @property
     def log(self) -> Path:
         return self.host.state_dir / "logs" / "tasks" / f"{self.service}.{self.id}.log"
+
+    @property
+    def _directory(self) -> Path:
+        """The container's own file system: gone with it."""
+        return self.host.state_dir / "tasks" / self.id
 
     def start(self, now: float, subnet_id: str) -> None:
         """Attach the interface and start the containers; a failure to do so stops the task with ECS's own reason."""
@@ -157,14 +163,14 @@ class ServiceTask:
             **secrets.resolve(self.control_plane, definition.secrets),
             **program.binding,
         }
-        return Process(program.argv, environment, self.log, self.host.state_dir / "tasks" / self.id)
+        return Process(program.argv, environment, self.log, self._directory)
 
     def _machine(self) -> dict[str, str]:
         """What a container has from its host rather than from its task definition; nothing of ours leaks in."""
         trust = str(self.host.trust)
         return {
             "PATH": os.environ.get("PATH", os.defpath),
-            "HOME": str(self.host.state_dir / "tasks" / self.id),
+            "HOME": str(self._directory),
             "LANG": "C.UTF-8",
             "HOSTNAME": f"ip-{self.address.replace('.', '-')}.ec2.internal",
             "ALL_PROXY": self.host.fabric(self.address),
@@ -252,6 +258,7 @@ class ServiceTask:
             if container.process:
                 container.process.kill()
                 container.record.exit_code = container.process.exit_code
+        shutil.rmtree(self._directory, ignore_errors=True)
         self.world.detach_interface(self.address)
         self.record.stop_code, self.record.stopped_reason, self.record.desired_status = code, reason, "STOPPED"
         self.record.move("STOPPED")

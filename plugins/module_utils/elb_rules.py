@@ -204,17 +204,17 @@ class Matching:
 def match(live: Iterable[Rule], wanted: RuleSet) -> Matching:
     """Which live rule each rule asked for is.
 
-    Equal content comes first, then equal conditions, so that rules trading places are seen as that, which one call
-    does; then the name in our tag; then an equal priority, where both answer some of the same requests.
+    Equal conditions and actions come first, so that rules trading places are seen as that, which one call does; then
+    the name in our tag; then equal conditions; then an equal priority, where both answer some of the same requests.
     """
     policy, free, left = wanted.policy, list(live), list(wanted.rules)
     pairs: list[tuple[Rule, Rule]] = []
     criteria: tuple[Callable[[Rule, Rule], bool], ...] = (
         policy.same,
         lambda want, rule: policy.content(want, rule) == rule.content and policy.may_change(rule),
+        lambda want, rule: want.name == rule.name and policy.owns(rule),
         lambda want, rule: want.stands_as(rule) and policy.may_change(rule),
         lambda want, rule: want.conditions == rule.conditions and policy.may_change(rule),
-        lambda want, rule: want.name == rule.name and policy.owns(rule),
         lambda want, rule: want.priority == rule.priority and want.overlaps(rule) and policy.may_change(rule),
     )
     for meets in criteria:

@@ -67,7 +67,7 @@ class CallbackModule(CallbackBase):
 
 
 def steps_in(result: Mapping[str, Any]) -> Iterator[dict[str, str]]:
-    """The steps of one task's result; a loop's steps are those of its items, which `results` repeats whole."""
+    """The steps of one task's result, or of its items; one that the task does not call a change took none."""
     for item in result.get("results", [result]):
-        for step in item.get("steps", []) if isinstance(item, Mapping) else []:
-            yield {"verb": step["verb"], "why": step["why"]}
+        if isinstance(item, Mapping) and item.get("changed"):
+            yield from ({"verb": step["verb"], "why": step["why"]} for step in item.get("steps", []))

@@ -54,8 +54,8 @@ class AuthStandIn(ThreadedServer):
             await writer.drain()
 
     def _judge(self, request: Recorded) -> bytes:
-        if self.outage:
-            return response(self.outage, b"<html>out of order</html>", [("Retry-After", "7")])
+        if self.outage and request.target != "/moved":
+            return response(self.outage, b"<html>out of order</html>", [("Location", "/moved")])
         key = request.value("authorization").removeprefix("Bearer ")
         answer = self.answers.get(key, {"is_valid": False, "reason": "unknown key"})
         return response(200, answer if isinstance(answer, bytes) else json.dumps(answer).encode())

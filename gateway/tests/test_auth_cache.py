@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from gateway.authenticator import ExpiringCache
+from gateway.auth_service import AuthService
+from gateway.authenticator import Authenticator, ExpiringCache
+from gateway.config import Config
+from gateway.identity import Identity
 from gateway.tests.auth import AuthStandIn, grant
 from gateway.tests.conftest import Keys, settings
 from gateway.tests.process import GatewayProcess, new_key, running_gateway
@@ -51,17 +55,32 @@ def test_many_requests_with_a_bad_key_ask_once_too(gateway: GatewayProcess, auth
     assert (statuses, len(auth.questions)) == ([401] * 8, 1)
 
 
-def test_a_client_that_leaves_does_not_take_the_others_answer_along(
-    gateway: GatewayProcess, auth: AuthStandIn, keys: Keys
-) -> None:
-    key = keys()
-    auth.delay = 0.4
-    with gateway.connect() as leaving:
-        lines = [f"GET {SEARCH} HTTP/1.1", "Host: g", f"Authorization: {key['Authorization']}", "", ""]
-        leaving.sendall("\r\n".join(lines).encode())
-        time.sleep(0.1)
-    assert gateway.ask("GET", SEARCH, key).status == 200
+def test_a_refusal_is_remembered_for_a_moment(gateway: GatewayProcess, auth: AuthStandIn) -> None:
+    key = {"X-API-Key": new_key()}
+
+    assert [gateway.ask("GET", SEARCH, key).status for _ in range(3)] == [401] * 3
     assert len(auth.questions) == 1
+
+
+class SlowService(AuthService):
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def validate(self, key: str, client_ip: str) -> Identity:
+        self.asked += 1
+        await asyncio.sleep(0.05)
+        return Identity("u", "key-1", "platform", frozenset({"read"}))
+
+
+async def test_a_request_that_is_cancelled_does_not_take_the_others_answer_along() -> None:
+    service = SlowService()
+    authenticator = Authenticator(service, Config("http://m", "http://a"))
+    first, second = (asyncio.create_task(authenticator.identify("k", "read", "")) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+
+    assert (await second).key_id == "key-1"
+    assert (first.cancelled(), service.asked) == (True, 1)
 
 
 def test_a_revoked_key_is_refused_once_its_time_is_over(

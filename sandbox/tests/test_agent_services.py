@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.agent import Agent
+from sandbox.agent.agent import Agent
 from sandbox.agent.process import owned_by
 from sandbox.agent.seam import Host
 from sandbox.controlplane import ControlPlane
@@ -362,6 +362,15 @@ def test_an_unhealthy_task_is_replaced_start_before_stop_after_its_grace_period(
     )
     stopped = next(task for task in stage.tasks("STOPPED") if task["taskArn"] == before["taskArn"])
     assert stopped["stoppedReason"] == f"Task failed ELB health checks in (target-group {stage.target_group})"
+
+
+def test_an_unhealthy_task_is_left_alone_during_its_grace_period(stage: Stage) -> None:
+    stage.create_steady(healthCheckGracePeriodSeconds=3000)
+    (before,) = stage.tasks()
+    stage.verdict = "unhealthy"
+    stage.until(lambda: "unhealthy" in stage.targets().values())
+    time.sleep(0.8)
+    assert [task["taskArn"] for task in stage.tasks()] == [before["taskArn"]]
 
 
 def test_a_deleted_service_stops_its_tasks(stage: Stage) -> None:

@@ -12,6 +12,7 @@ os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 
 from moto.backends import get_backend
 from moto.core.base_backend import BackendDict
+from moto.core.model_instances import reset_model_data
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
@@ -96,15 +97,23 @@ class ControlPlane:
             importlib.import_module(f"moto.{service}.models")
             importlib.import_module(f"moto.{service}.responses")
         fidelity.install(self._pace)
-        with self.lock:
-            BackendDict.reset()
-            self.touch()
+        self.reset()
         application = Application(self.lock, self.calls, self.faults, self.endpoints, self.touch)
         self._server = make_server("127.0.0.1", self._port, application, threaded=True, request_handler=_RequestHandler)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), name="control-plane", daemon=True
         )
         self._thread.start()
+
+    def reset(self) -> None:
+        """An empty account again, with nothing counted and no fault set; whoever reads the old one keeps it."""
+        with self.lock:
+            for backends in list(BackendDict._instances):
+                backends.clear()
+            reset_model_data()
+            self.calls.reset()
+            self.faults.replace([])
+            self.touch()
 
     def stop(self) -> None:
         """Stop listening; harmless when not started."""

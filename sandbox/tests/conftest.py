@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -24,9 +26,9 @@ class Network(NamedTuple):
     group: str
 
 
-@pytest.fixture
-def control_plane() -> Iterator[ControlPlane]:
-    """A started control plane with an empty account."""
+@pytest.fixture(scope="session")
+def shared_control_plane() -> Iterator[ControlPlane]:
+    """One server for all tests: moto's state is the process's anyway."""
     plane = ControlPlane()
     plane.start()
     yield plane
@@ -34,26 +36,44 @@ def control_plane() -> Iterator[ControlPlane]:
 
 
 @pytest.fixture
+def control_plane(shared_control_plane: ControlPlane) -> ControlPlane:
+    """A started control plane with an empty account."""
+    shared_control_plane.reset()
+    return shared_control_plane
+
+
+@pytest.fixture
 def world(control_plane: ControlPlane) -> World:
     return World(control_plane)
 
 
-@pytest.fixture
-def client(control_plane: ControlPlane) -> ClientFactory:
-    """Makes boto3 clients of the control plane: `client("elbv2")`. They do not retry unless told to."""
+@pytest.fixture(scope="session")
+def clients(shared_control_plane: ControlPlane) -> ClientFactory:
+    """Makes each boto3 client once; making one takes longer than most tests."""
 
-    def make(service: str, region: str = "us-east-1", **options: Any) -> Any:
-        config = Config(inject_host_prefix=False, **({"retries": {"total_max_attempts": 1}} | options))
+    @functools.cache
+    def make(service: str, region: str, options: str) -> Any:
+        config = Config(inject_host_prefix=False, **({"retries": {"total_max_attempts": 1}} | json.loads(options)))
         return _BOTO3.client(
             service,
             region_name=region,
-            endpoint_url=control_plane.url,
+            endpoint_url=shared_control_plane.url,
             aws_access_key_id="testing",
             aws_secret_access_key="testing",
             config=config,
         )
 
     return make
+
+
+@pytest.fixture
+def client(control_plane: ControlPlane, clients: ClientFactory) -> ClientFactory:
+    """Gives boto3 clients of the control plane: `client("elbv2")`. They do not retry unless told to."""
+
+    def give(service: str, region: str = "us-east-1", **options: Any) -> Any:
+        return clients(service, region, json.dumps(options, sort_keys=True))
+
+    return give
 
 
 @pytest.fixture

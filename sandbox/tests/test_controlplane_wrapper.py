@@ -192,11 +192,27 @@ def test_calls_at_the_same_time_do_not_disturb_one_another(control_plane: Contro
     assert len(control_plane.backend("ecs").clusters) == 60
 
 
-def test_starting_again_begins_with_an_empty_account(client: Clients, control_plane: ControlPlane) -> None:
+def test_a_reset_leaves_an_empty_account(client: Clients, control_plane: ControlPlane) -> None:
     client("ecs").create_cluster(clusterName="c")
-    control_plane.stop()
-    control_plane.start()
+    control_plane.faults.add(Fault(match=".*", code="Throttling"))
+    generation = control_plane.generation
+    control_plane.reset()
+    assert control_plane.generation > generation
     assert client("ecs").list_clusters()["clusterArns"] == []
+    assert control_plane.calls.as_dict() == {"reads": 1, "writes": 0, "actions": {"ecs:ListClusters": 1}}
+
+
+def test_it_starts_on_a_port_of_its_own_and_stops() -> None:
+    plane = ControlPlane()
+    with pytest.raises(RuntimeError, match="not started"):
+        _ = plane.url
+    plane.start()
+    assert control(plane, "health")["status"] == "ok"
+    url = plane.url
+    plane.stop()
+    plane.stop()
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(f"{url}/_sandbox/health")
 
 
 def test_the_services_that_are_motos_own_work_through_the_wrapper(client: Clients) -> None:

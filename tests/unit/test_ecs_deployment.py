@@ -49,6 +49,7 @@ NEW, OLD_ACTIVE = deployment(8), deployment(7, "ACTIVE")
 ROLLING_BACK = deployment(
     7, rolloutStateReason="ECS deployment circuit breaker: rolling back to deploymentId ecs-svc/old."
 )
+STARTED = {"service": service(deployment(8, state="IN_PROGRESS"), OLD_ACTIVE)}
 
 # what DescribeServices says, whether the answer must be fresh -> "done", or a part of what is lacking or wrong
 VERDICTS: dict[str, tuple[Json, bool, str]] = {
@@ -188,11 +189,9 @@ def test_a_timeout_names_what_is_not_true_yet(settle: Any) -> None:
 
 def test_a_failure_tells_ecs_events_and_why_the_tasks_stopped(settle: Any) -> None:
     failed = service(ROLLING_BACK, deployment(8, "ACTIVE", "FAILED"))
+    event = "(deployment ecs-svc/new) deployment failed: tasks failed to start."
     failed["events"] = [
-        {
-            "createdAt": T0 + timedelta(minutes=1),
-            "message": "(deployment ecs-svc/new) deployment failed: tasks failed to start.",
-        },
+        {"createdAt": T0 + timedelta(minutes=1), "message": event},
         {"createdAt": T0 - timedelta(hours=1), "message": "has reached a steady state."},
     ]
     stopped = {

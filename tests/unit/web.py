@@ -8,7 +8,7 @@ import secrets
 import string
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -86,7 +86,8 @@ def serving(respond: Respond) -> Iterator[Web]:
             self.send_header("Content-Length", str(len(reply.content)))
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(reply.content)
+                with suppress(BrokenPipeError, ConnectionResetError):  # some clients are tested for leaving early
+                    self.wfile.write(reply.content)
 
         def __getattr__(self, name: str) -> Callable[[], None]:
             if name.startswith("do_"):

@@ -189,7 +189,7 @@ def api_says(answer: Answer) -> tuple[str, str]:
 
 UNANSWERED = {
     "resolve": ("dns", "{host} does not resolve: its Route 53 record is missing, or the resolver is wrong"),
-    "connect": ("alb", "no connection to {host}: no listener on the port, a security group, or a name the proxy does not know"),
+    "connect": ("alb", "no connection to {host}: no listener, a security group, or a name the proxy does not know"),
     "tls": (
         "tls",
         "the TLS handshake with {host} failed: no certificate of the listener covers it, or SSL_CERT_FILE lacks its CA",

@@ -8,12 +8,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import botocore.session
 import pytest
 from ansible.module_utils import basic
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
+from botocore.loaders import create_loader
 from moto.core.base_backend import BackendDict
 
 from sandbox.controlplane import ControlPlane
+from tests.unit.alb_edge import Edge
 
 REGION = "us-east-1"
 RunModule = Callable[..., dict[str, Any]]
@@ -40,6 +43,15 @@ class CountingAws(Aws):
     def writes(self) -> Counter[str]:
         reads = ("Describe", "List", "Get", "Discover", "Search")
         return Counter({key: n for key, n in self.calls.items() if not key.split(":")[1].startswith(reads)})
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _service_models_once() -> Iterator[None]:
+    """Every client a test makes would parse the service's model again; let them share one loader, to save the time."""
+    loader = create_loader()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", lambda *_: loader)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -78,6 +90,12 @@ def aws_options(aws_endpoint: str) -> dict[str, str]:
 @pytest.fixture
 def aws(aws_options: dict[str, str]) -> CountingAws:
     return CountingAws(aws_options)
+
+
+@pytest.fixture
+def edge(aws: CountingAws) -> Edge:
+    """A load balancer with a listener and target groups, for the modules of ELBv2."""
+    return Edge(aws).build()
 
 
 class _Ended(Exception):  # noqa: N818 - not an error: how a module ends

@@ -74,8 +74,7 @@ def creation(observed: Observed[Listener], desired: Listener) -> Iterator[Step]:
     arn = {"ListenerArn": Later(name)}
     if desired.certificates and desired.certificates[1:]:
         yield add_certificates(observed, arn, desired.name, desired.certificates[1:])
-    if desired.attributes:
-        yield Step("modify_listener_attributes", {**arn, **pairs(desired.attributes)}, f"attributes of {name}")
+    yield from attribute_changes(arn, name, desired.attributes or {})
 
 
 def refuse_incomplete(desired: Listener) -> None:
@@ -99,14 +98,12 @@ def changes(observed: Observed[Listener], current: Listener, desired: Listener) 
     if removed:
         why = f"listener {desired.name} no longer needs the certificates {', '.join(removed)}"
         yield Step("remove_listener_certificates", {**arn, **certificates(observed, removed)}, why)
-    attributes = tagging.missing(current.attributes or {}, desired.attributes or {})
-    if attributes:
-        why = f"attributes of listener {desired.name}: {', '.join(sorted(attributes))}"
-        yield Step("modify_listener_attributes", {**arn, **pairs(attributes)}, why)
+    name = f"listener {desired.name}"
+    yield from attribute_changes(arn, name, tagging.missing(current.attributes or {}, desired.attributes or {}))
     tags = tagging.missing(current.tags or {}, desired.tags or {})
     if tags:
-        why = f"tags of listener {desired.name}: {', '.join(sorted(tags))}"
-        yield Step("add_tags", {"ResourceArns": list(arn.values()), "Tags": tagging.to_aws(tags)}, why)
+        arguments = {"ResourceArns": list(arn.values()), "Tags": tagging.to_aws(tags)}
+        yield Step("add_tags", arguments, f"tags of {name}: {', '.join(sorted(tags))}")
 
 
 def modification(
@@ -160,5 +157,7 @@ def certificates(observed: Observed[Listener], listed: list[str] | tuple[str, ..
     return {"Certificates": [{"CertificateArn": observed.ids[each]} for each in listed]}
 
 
-def pairs(attributes: Mapping[str, str]) -> dict[str, Any]:
-    return {"Attributes": tagging.to_aws(attributes)}
+def attribute_changes(arn: Mapping[str, str | Later], name: str, changed: Mapping[str, str]) -> Iterator[Step]:
+    if changed:
+        arguments = {**arn, "Attributes": tagging.to_aws(changed)}
+        yield Step("modify_listener_attributes", arguments, f"attributes of {name}: {', '.join(sorted(changed))}")

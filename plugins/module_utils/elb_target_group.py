@@ -145,9 +145,7 @@ def creation(observed: Observed[TargetGroup], desired: TargetGroup) -> Iterator[
     }
     name = f"target group {desired.name}"
     yield Step("create_target_group", arguments, f"{name} is absent")
-    if desired.attributes:
-        arguments = {"TargetGroupArn": Later(name), "Attributes": tagging.to_aws(desired.attributes)}
-        yield Step("modify_target_group_attributes", arguments, f"attributes of {name}")
+    yield from attribute_changes(Later(name), name, desired.attributes or {})
 
 
 def changes(arn: str, current: TargetGroup, desired: TargetGroup) -> Iterator[Step]:
@@ -158,16 +156,17 @@ def changes(arn: str, current: TargetGroup, desired: TargetGroup) -> Iterator[St
         reasons = ", ".join(f"{key} {live.get(key)} becomes {value}" for key, value in check.items())
         arguments = {"TargetGroupArn": arn, **to_aws(check, current.protocol_version)}
         yield Step("modify_target_group", arguments, f"health check of {name}: {reasons}")
-    attributes = tagging.missing(current.attributes or {}, desired.attributes or {})
-    if attributes:
-        arguments = {"TargetGroupArn": arn, "Attributes": tagging.to_aws(attributes)}
-        yield Step(
-            "modify_target_group_attributes", arguments, f"attributes of {name}: {', '.join(sorted(attributes))}"
-        )
+    yield from attribute_changes(arn, name, tagging.missing(current.attributes or {}, desired.attributes or {}))
     tags = tagging.missing(current.tags or {}, desired.tags or {})
     if tags:
         arguments = {"ResourceArns": [arn], "Tags": tagging.to_aws(tags)}
         yield Step("add_tags", arguments, f"tags of {name}: {', '.join(sorted(tags))}")
+
+
+def attribute_changes(arn: str | Later, name: str, changed: Mapping[str, str]) -> Iterator[Step]:
+    if changed:
+        arguments = {"TargetGroupArn": arn, "Attributes": tagging.to_aws(changed)}
+        yield Step("modify_target_group_attributes", arguments, f"attributes of {name}: {', '.join(sorted(changed))}")
 
 
 def refuse_immutable(current: TargetGroup, desired: TargetGroup) -> None:

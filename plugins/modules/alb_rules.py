@@ -13,7 +13,7 @@ description:
   - New rules are created before the ones they replace are deleted, and all moves, swaps included, are one call.
   - A rule that changes keeps its ARN. Only where changes to overlapping rules depend on one another, so that requests
     would go astray meanwhile, a rule made by this module is replaced.
-  - Which live rule is which is decided by equal conditions and action, then by the name in the tag C(hokusai:name), then
+  - Which live rule is which is decided by equal conditions and action, then by the tag C(hokusai:name), then
     by equal conditions, then by an equal priority with overlapping conditions.
   - Only rules created by this module (tag C(hokusai:managed-by)) are ever removed, unless O(purge=all).
   - A run that finds nothing to do makes at most four calls, whatever the number of rules, and one more for every 20

@@ -16,7 +16,7 @@ from typing import Any
 from tests.harness import ROOT, Run, Sandbox, play
 
 HOME = Path(os.environ.get("HOKUSAI_SANDBOX_HOME") or ROOT / ".sandbox")
-REGISTERED = re.compile(r"registered model (\S+) version (\S+)")
+REGISTERED = re.compile(r"registered (\S+) version (\d+)")
 
 LOOK = """\
 The sandbox is still up. Look at it, and stop it when you are done:

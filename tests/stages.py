@@ -160,7 +160,9 @@ def descendants() -> Iterator[tuple[int, str]]:
         family |= more
     for pid in sorted(family - {os.getpid()}):
         with contextlib.suppress(OSError):
-            yield pid, Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            if command:  # a process that is just ending has none any more
+                yield pid, command
 
 
 def left_behind() -> list[tuple[int, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from tests.harness import Sandbox
@@ -40,7 +41,7 @@ def test_the_repair_goes_through_the_roles_in_order(repair: Counted) -> None:
 
 
 def test_the_repair_says_which_model_it_registered(repair: Counted) -> None:
-    assert "registered model" in repair.run.output
+    assert re.search(r"registered \S+ version 1", repair.run.output)
 
 
 def test_the_repaired_platform_scores_100_percent(score_after: dict[str, Any]) -> None:

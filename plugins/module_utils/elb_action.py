@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Missing
@@ -85,7 +85,7 @@ class Foreign:
         return self.type
 
 
-Action = Forward | Redirect | FixedResponse | Foreign
+Action: TypeAlias = "Forward | Redirect | FixedResponse | Foreign"
 Actions = tuple[Action, ...]
 
 

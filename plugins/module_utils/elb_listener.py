@@ -115,7 +115,9 @@ def modification(
         for option in ("protocol", "ssl_policy", "default_action")
         if getattr(desired, option) not in (None, getattr(current, option))
     }
-    arguments = settings(observed, Listener(desired.name, desired.port, **{k: new for k, (_, new) in differs.items()}))
+    arguments = settings(
+        observed, Listener(desired.name, desired.port, **{option: new for option, (old, new) in differs.items()})
+    )
     reasons = [f"{option} {says(old)} becomes {says(new)}" for option, (old, new) in differs.items()]
     if desired.certificates and (current.certificates or ())[:1] != desired.certificates[:1]:
         arguments.update(certificates(observed, desired.certificates[:1]))

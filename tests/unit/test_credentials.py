@@ -104,6 +104,11 @@ def test_a_key_that_is_not_a_key_is_refused_by_its_source_and_not_by_its_value(
     assert wrong in hidden
 
 
+def test_two_values_are_two_keys(made: Credentials) -> None:
+    first, second = make_key(), make_key()
+    assert [made.read({"value": key}).reveal() for key in (first, second)] == [first, second]
+
+
 def test_a_key_once_read_is_hidden_from_the_modules_output(made: Credentials, hidden: set[str]) -> None:
     key = make_key()
     made.read({"value": key})

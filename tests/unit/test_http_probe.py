@@ -194,13 +194,14 @@ def test_an_echo_of_the_key_is_not_in_the_evidence(probe: Run, web: Web) -> None
     "given",
     [
         {"headers": {"Authorization": "Bearer {key}"}},
+        {"headers": {"authorization": "Basic c29tZWJvZHk6c2VjcmV0"}},
         {"headers": {"x-api-key": "{key}"}},
         {"headers": {"X-Other": "{key}"}},
         {"url": "http://127.0.0.1:9/?key={key}"},
         {"body": {"key": "{key}"}},
         {"url": "http://somebody:secret@127.0.0.1:9/"},
     ],
-    ids=["authorization", "x-api-key", "another header", "url", "body", "user in url"],
+    ids=["authorization", "basic", "x-api-key", "another header", "url", "body", "user in url"],
 )
 def test_a_credential_where_it_would_be_shown_is_refused(probe: Run, web: Web, given: dict[str, Any]) -> None:
     key = make_key()

@@ -115,19 +115,6 @@ def overlap(one: Conditions, other: Conditions) -> bool:
     return True
 
 
-def covers(wide: Conditions, narrow: Conditions) -> bool:
-    """Whether every request that meets `narrow` is sure to meet `wide`: each condition is there, with no value less."""
-    return all(
-        any(
-            (mine.field, mine.header) == (theirs.field, theirs.header)
-            and set(mine.values) <= set(theirs.values)
-            and set(mine.regexes) <= set(theirs.regexes)
-            for mine in narrow
-        )
-        for theirs in wide
-    )
-
-
 def _patterns(conditions: Conditions, field: str) -> tuple[str, ...]:
     """The patterns of a field, none if any value will do."""
     for each in conditions:

@@ -404,6 +404,17 @@ def test_a_deployment_that_was_rolled_back_is_an_error_with_ecs_own_words(
     assert [step["verb"] for step in error.value.details["steps_done"]] == [REGISTER, UPDATE]
 
 
+def test_the_module_fails_and_says_what_ecs_said_when_its_deployment_was_rolled_back(
+    platform: Any, agent: Agent, run_module: Callable[..., Any]
+) -> None:
+    agent.failing = True
+    changes = [{"name": CONTAINER, "image": "hokusai-api:missing"}]
+    result = run_module(module.main, cluster=CLUSTER, service=NAME, wait_delay=0.05, containers=changes)
+    assert (result["failed"], result["error"]) == (True, "GaveUp")
+    assert result["events"] == ["deployment failed: tasks failed to start."]
+    assert result["remedy"]
+
+
 def test_a_rollout_somebody_else_started_is_waited_for_when_nothing_is_to_do(
     aws: Aws, platform: Any, agent: Agent
 ) -> None:

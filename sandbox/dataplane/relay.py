@@ -85,7 +85,6 @@ def client_session() -> aiohttp.ClientSession:
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
         skip_auto_headers=IMPLIED_HEADERS,
         auto_decompress=False,
-        max_line_size=MAX_RESPONSE_HEADER,
         max_field_size=MAX_RESPONSE_HEADER,
     )
 
@@ -192,9 +191,6 @@ async def _stream(
 
 
 def _start(method: str, response: aiohttp.ClientResponse) -> Message:
-    names = {name.lower() for name, _ in response.raw_headers}
-    if b"content-length" in names and b"transfer-encoding" in names:
-        raise BadGatewayError("the target sent both Content-Length and Transfer-Encoding")
     if not 200 <= response.status <= 599:
         raise BadGatewayError(f"the target answered status {response.status}")
     headers = end_to_end(response.raw_headers)

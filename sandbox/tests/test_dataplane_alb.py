@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 import ssl
 import subprocess
@@ -135,10 +136,29 @@ def test_every_method_passes(bench: Bench, method: str) -> None:
     assert backend.seen[0][0] == method
 
 
-def test_a_304_with_a_length_passes(bench: Bench) -> None:
+def test_a_304_with_a_length_leaves_the_connection_usable(bench: Bench) -> None:
     bench.one_target(bench.raw(talk(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\nETag: x\r\n\r\n")))
-    client = bench.session()
-    assert [client.get(BASE).status_code for _ in range(2)] == [304, 304]
+    with bench.tunnel("registry.hokus.ai:443") as connection:
+        for _ in range(2):
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: registry.hokus.ai\r\n\r\n")
+            assert connection.recv(4096).startswith(b"HTTP/1.1 304 ")
+
+
+def test_a_compressed_answer_arrives_as_it_was_sent(bench: Bench) -> None:
+    packed = gzip.compress(b"hello")
+    bench.one_target(bench.backend(lambda _: (200, {"Content-Encoding": "gzip"}, packed))[1])
+    answer = bench.session().get(BASE, stream=True)
+    assert (answer.raw.read(decode_content=False), answer.headers["Content-Encoding"]) == (packed, "gzip")
+
+
+@pytest.mark.parametrize("path", ["/%7Ea/%e9%2f%252e", "/a/../b/./c", "/a;b='c'?q=[1]&r=%7e"])
+def test_the_request_target_is_not_rewritten(bench: Bench, path: str) -> None:
+    backend, target = bench.backend()
+    bench.one_target(target)
+    with bench.tunnel("registry.hokus.ai:443") as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: registry.hokus.ai\r\n\r\n".encode())
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
+    assert backend.paths() == [path]
 
 
 def test_a_transform_rewrites_what_the_target_gets(bench: Bench) -> None:
@@ -357,10 +377,20 @@ def test_listeners_come_and_go_with_the_control_plane(bench: Bench) -> None:
     assert client.get(BASE).text == "a"
     with pytest.raises(requests.exceptions.ProxyError):
         client.get(f"{BASE}:8443")
+    old = bench.enter_context(bench.tunnel("registry.hokus.ai:443"))
     bench.balancer(https(default(fixed(200, "b")), port=8443))
+    assert ended(old)
     fresh = bench.session()
     eventually(lambda: status(fresh, f"{BASE}:8443") == 200)
     eventually(lambda: status(bench.session(), BASE) == 0)
+
+
+def ended(connection: socket.socket) -> bool:
+    """Whether the other side ends the connection, one way or another."""
+    try:
+        return connection.recv(100) == b""
+    except (ConnectionError, ssl.SSLEOFError):
+        return True
 
 
 def status(client: requests.Session, url: str) -> int:

@@ -164,6 +164,18 @@ def test_a_draining_target_is_asked_no_more_and_never_called_healthy(bench: Benc
     assert (len(backend.seen), health()[0]) == (asked, "draining")
 
 
+def test_an_answer_that_comes_after_a_target_began_to_drain_changes_nothing(bench: Bench) -> None:
+    release = threading.Event()
+    bench.callback(release.set)
+    backend, target = bench.backend(lambda _: (release.wait(10), (200, {}, b""))[1])
+    health = watch(bench, initial(target))
+    eventually(lambda: backend.seen)
+    bench.group("watched", replace(target, state="draining"), check=CHECK)
+    release.set()
+    time.sleep(0.3)
+    assert health()[0] == "draining"
+
+
 def test_checks_follow_the_pace(bench: Bench) -> None:
     backend, target = bench.backend()
     watch(bench, target, replace(CHECK, interval=4.0))

@@ -141,6 +141,13 @@ TRANSITIONS = [
         [CREATE, CREATE, ORDER, DELETE, DELETE],
     ),
     transition(
+        "a path passes from one rule of ours to another, purge is none: what was replaced goes nevertheless",
+        [ours("a", 10, paths=["/x"]), ours("b", 20, "two", paths=["/z"])],
+        [rule("a", 10, paths=["/y"]), rule("b", 20, "two", paths=["/x"])],
+        [CREATE, CREATE, ORDER, DELETE, DELETE],
+        purge="none",
+    ),
+    transition(
         "a transform is added",
         [ours("a", 10)],
         [replace(rule("a", 10), transforms=(Transform("url-rewrite", "^/a", "/b"),))],

@@ -99,7 +99,7 @@ def judge(service: Described, awaited: Awaited, *, fresh: bool) -> Verdict:
     if ours is None:
         overtaken = awaited.created and now.get("createdAt") and now["createdAt"] > awaited.created
         if overtaken or fresh:
-            return Verdict(failed=f"replaced: PRIMARY is {label(now['taskDefinition'])}{reason(now)}")
+            return Verdict(failed=f"rolled back or replaced: PRIMARY is {label(now['taskDefinition'])}{reason(now)}")
         return Verdict(lacking=("it is not listed yet",))
     if ours.get("rolloutState") == "FAILED":
         return Verdict(failed=f"FAILED{reason(ours)}; PRIMARY is {label(now['taskDefinition'])}{reason(now)}")
@@ -145,7 +145,7 @@ def target_state(listed: Described) -> str:
 def gave_up(aws: Aws, service: Described, awaited: Awaited, text: str) -> GaveUp:
     """The error, with ECS's events since the deployment began and why its tasks stopped."""
     events, stopped = list(events_since(service, awaited.created)), stop_reasons(aws, service, awaited)
-    told = "; ".join([*stopped, *events[:3]])
+    told = "; ".join(each.rstrip(".") for each in (*stopped, *events[:3]))
     return GaveUp(
         f"Service {service['serviceName']}, {awaited.label}: {text}" + (f". ECS says: {told}" if told else ""),
         "repair what the events and stop reasons name (image, secrets, network, health check), then run again",
@@ -187,7 +187,7 @@ def stop_reason(task: Described) -> str:
 
 def reason(deployment: Described) -> str:
     text = deployment.get("rolloutStateReason")
-    return f" ({text})" if text else ""
+    return f" ({text.rstrip('.')})" if text else ""
 
 
 def label(arn: str) -> str:

@@ -62,7 +62,11 @@ VERDICTS: dict[str, tuple[Json, bool, str]] = {
     ),
     "too few tasks": (service(deployment(8, runningCount=0)), True, "lacking: 0 of 1 tasks run"),
     "not yet seen": (service(deployment(7)), False, "lacking: it is not listed yet"),
-    "never seen": (service(deployment(7)), True, "failed: replaced: PRIMARY is hokusai-api-development:7"),
+    "never seen": (
+        service(deployment(7)),
+        True,
+        "failed: rolled back or replaced: PRIMARY is hokusai-api-development:7",
+    ),
     "failed without a rollback": (service(deployment(8, state="FAILED")), True, "failed: FAILED"),
     "rolled back to the old deployment": (
         service(ROLLING_BACK, deployment(8, "ACTIVE", "FAILED")),
@@ -72,7 +76,7 @@ VERDICTS: dict[str, tuple[Json, bool, str]] = {
     "rolled back by a new deployment of the old revision": (
         service(deployment(7, id="ecs-svc/back", createdAt=T0 + timedelta(minutes=5))),
         False,
-        "failed: replaced: PRIMARY is hokusai-api-development:7",
+        "failed: rolled back or replaced: PRIMARY is hokusai-api-development:7",
     ),
     "replaced by somebody else": (
         service(deployment(9, id="ecs-svc/theirs"), deployment(8, "ACTIVE", "IN_PROGRESS")),

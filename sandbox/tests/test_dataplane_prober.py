@@ -168,9 +168,10 @@ def test_an_answer_that_comes_after_a_target_began_to_drain_changes_nothing(benc
     release = threading.Event()
     bench.callback(release.set)
     backend, target = bench.backend(lambda _: (release.wait(10), (200, {}, b""))[1])
-    health = watch(bench, initial(target))
+    check = replace(CHECK, healthy_threshold=1)
+    health = watch(bench, initial(target), check)
     eventually(lambda: backend.seen)
-    bench.group("watched", replace(target, state="draining"), check=CHECK)
+    bench.group("watched", replace(target, state="draining"), check=check)
     release.set()
     time.sleep(0.3)
     assert health()[0] == "draining"

@@ -58,6 +58,11 @@ def test_a_revoked_key_is_refused_with_the_services_reason(run: Run, auth: Auth)
     assert (result["is_valid"], result["verdict"], result["reason"]) == (False, "refused", "revoked")
 
 
+def test_a_key_in_the_services_reason_is_masked(run: Run) -> None:
+    """The service of these tests repeats the beginning of a key it does not know, as real ones do."""
+    assert run("validate", source={"value": make_key()})["reason"] == "unknown: ********..."
+
+
 def test_a_key_of_another_service_is_told_from_a_refused_one(run: Run, auth: Auth) -> None:
     result = run("validate", source={"value": auth.add("ml-platform")})
     assert (result["is_valid"], result["verdict"]) == (False, "wrong_service")

@@ -280,4 +280,5 @@ def test_requests_missing_cannot_run_and_says_what_to_install(tmp_path: Path) ->
     (tmp_path / "requests.py").write_text("raise ModuleNotFoundError('no', name='requests')\n")
     ran = call("test_health_endpoints.py", key=None, PYTHONPATH=str(tmp_path))
     assert ran.code == 2
-    assert "python -m pip install requests" in ran.text
+    assert ran.report["script"] == "test_health_endpoints.py"
+    assert "python -m pip install requests" in ran.report["diagnosis"]

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.unit.scripts import FILES, REGISTRATION, Ran, call, environment
-from tests.unit.web import Auth, Reply, Respond, Seen, serving, traces
+from tests.unit.web import Auth, Reply, Respond, Seen, make_key, serving, traces
 
 HEALTH, CONNECTION = "test_health_endpoints.py", "test_mlflow_connection.py"
 FIXES = "test_api_connectivity_fixes.py"
@@ -236,6 +236,14 @@ def test_the_connection_script_tells_what_the_gateway_says(
     ran = run(CONNECTION)
     assert ran.code == 1
     assert ran.report["diagnosis"].startswith(hop)
+
+
+def test_a_key_that_a_server_repeats_is_not_printed_whosever_it_is(run: Run, platform: Platform) -> None:
+    other = make_key()
+    platform.instead["registry", "/api/mlflow"] = gateway_error(403, "PERMISSION_DENIED", f"not for {other}")
+    ran = run(HEALTH)
+    assert "not for ********" in ran.text
+    assert not traces(ran.text, other)
 
 
 def test_mlflows_own_refusal_of_the_host_is_told_from_a_missing_scope(run: Run, platform: Platform, key: str) -> None:

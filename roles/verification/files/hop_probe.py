@@ -25,7 +25,9 @@ from urllib.parse import urlsplit
 try:
     import requests
 except ImportError:
-    sys.stderr.write("could not run: the package requests is missing. Remedy: python -m pip install requests\n")
+    MISSING = "could not run: the package requests is missing. Remedy: python -m pip install requests"
+    REPORT = {"script": Path(sys.argv[0]).name, "passed": False, "checks": [], "diagnosis": MISSING}
+    sys.stdout.write((json.dumps(REPORT) if "--json" in sys.argv else MISSING) + "\n")
     raise SystemExit(2) from None
 
 PASSED, FAILED, COULD_NOT_RUN = 0, 1, 2

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain, repeat
 from typing import Any
 
@@ -42,8 +42,7 @@ def find_namespace(aws: Aws, given: str, vpc: str | None) -> Listed | None:
 
 def private_namespaces(aws: Aws) -> list[Listed]:
     asked = [{"Name": "TYPE", "Values": ["DNS_PRIVATE"], "Condition": "EQ"}]
-    listed = _pages(aws, "list_namespaces", "Namespaces", Filters=asked)
-    return [each for each in listed if each["Type"] == "DNS_PRIVATE"]
+    return _pages(aws, "list_namespaces", "Namespaces", Filters=asked)
 
 
 def zone_vpcs(aws: Aws, namespace: Listed) -> set[str]:
@@ -75,15 +74,13 @@ def request_id(*identity: str) -> str:
     return "hokusai-" + hashlib.sha256("\0".join(identity).encode()).hexdigest()[:48]
 
 
-def pending(aws: Aws, kind: str) -> Iterator[str]:
+def pending(aws: Aws, kind: str) -> list[str]:
     """Ids of operations of a type (CREATE_NAMESPACE, ...) that have not ended."""
     asked = [
         {"Name": "TYPE", "Values": [kind], "Condition": "EQ"},
         {"Name": "STATUS", "Values": list(IN_FLIGHT), "Condition": "IN"},
     ]
-    for each in _pages(aws, "list_operations", "Operations", Filters=asked):
-        if each["Status"] in IN_FLIGHT:
-            yield each["Id"]
+    return [each["Id"] for each in _pages(aws, "list_operations", "Operations", Filters=asked)]
 
 
 def settle(aws: Aws, _params: Params, responses: Sequence[Response]) -> None:

@@ -150,7 +150,7 @@ def await_creation(aws: Aws, name: str, vpc: str | None) -> cloudmap.Listed | No
 
     An operation does not tell the name, and one that fails is not ours to report here.
     """
-    started = list(cloudmap.pending(aws, "CREATE_NAMESPACE"))
+    started = cloudmap.pending(aws, "CREATE_NAMESPACE")
     for operation in started:
         cloudmap.wait_end(aws, operation)
     return cloudmap.find_namespace(aws, name, vpc) if started else None

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import io
 import logging
 import os
 import secrets
@@ -18,7 +19,6 @@ import signal
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,6 @@ class Registration:
         self.pandas, self.mlflow = load("pandas"), load("mlflow")
         load("mlflow.pyfunc")
         logging.getLogger("mlflow").setLevel(logging.ERROR)
-        warnings.simplefilter("ignore", UserWarning)
         self.client = self.mlflow.MlflowClient()
         self.name = f"hokusai-verification-{time.strftime('%Y%m%d%H%M%S', time.gmtime())}-{secrets.token_hex(4)}"
         self.version = ""
@@ -240,9 +239,13 @@ def register(options: argparse.Namespace, key: str, registration: Registration) 
 
 
 def attempt(options: argparse.Namespace, key: str, name: str, step: Callable[[], str]) -> Check:
-    """Make one step. What it raises becomes the check's detail, with the state of the path at that moment."""
+    """Make one step. What it raises becomes the check's detail, with the state of the path at that moment.
+
+    What the client prints meanwhile is dropped: it repeats the exception, or says what the report says.
+    """
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        noise = io.StringIO()
+        with contextlib.redirect_stdout(noise), contextlib.redirect_stderr(noise):
             return Check(name, True, "mlflow", step())
     except Exception as error:  # noqa: BLE001 - whatever the client raises is what the user has to read
         told = scrub(f"{type(error).__name__}: {error}", key)[:400]

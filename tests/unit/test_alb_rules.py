@@ -58,6 +58,7 @@ def test_a_run_with_nothing_to_do_makes_at_most_four_calls(
     again = rules(*wanted)
     assert again["changed"] is False
     assert control_plane.calls.reads <= 4
+    assert control_plane.calls.count("elbv2:DescribeTargetGroups") == 0, "the live ARNs hold the groups' names"
     assert control_plane.calls.writes == 0
 
 

@@ -126,6 +126,13 @@ def test_a_create_still_in_flight_from_a_run_that_was_killed_is_waited_for(aws: 
     assert len(ids(aws)) == 1
 
 
+def test_creations_that_have_ended_are_not_asked_about(aws: Any, vpc: str, control_plane: ControlPlane) -> None:
+    make(aws, make_vpc(aws, "other"))
+    control_plane.calls.reset()
+    converge(RESOURCE, aws, params(), dry=True)
+    assert "servicediscovery:GetOperation" not in control_plane.calls.as_dict()["actions"]
+
+
 def test_the_request_id_is_the_same_for_the_same_name_and_vpc_only() -> None:
     first = cloudmap.request_id(NAME, "vpc-1")
     assert first == cloudmap.request_id(NAME, "vpc-1")

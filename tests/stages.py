@@ -127,8 +127,10 @@ def execute(command: Sequence[str], stage: Stage) -> int:
     try:
         return process.wait(timeout=stage.limit)
     except subprocess.TimeoutExpired:
-        print(f"{stage.name} took longer than {stage.limit:.0f} s and was ended", flush=True)
-        process.terminate()
+        print(f"{stage.name} took longer than {stage.limit:.0f} s and is interrupted", flush=True)
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=GRACE_SECONDS * 3)
         return 124
 
 

@@ -25,8 +25,12 @@ def make_module(spec: Mapping[str, Any], *, needs_boto3: bool = True, **extra: A
 
 @contextmanager
 def failing(module: AnsibleModule) -> Iterator[None]:
-    """Report a `PlatformError` raised inside as the module's failure: message, remedy, and the error's details."""
+    """Report a `PlatformError` raised inside as the module's failure: message, remedy, and the error's details.
+
+    A failure after some writes has changed something, and says so.
+    """
     try:
         yield
     except PlatformError as error:
-        module.fail_json(msg=str(error), remedy=error.remedy, error=type(error).__name__, **error.details)
+        done = bool(error.details.get("steps_done"))
+        module.fail_json(msg=str(error), changed=done, remedy=error.remedy, error=type(error).__name__, **error.details)

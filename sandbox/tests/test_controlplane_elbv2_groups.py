@@ -240,6 +240,11 @@ def test_a_listener_shows_its_default_certificate_alone(
     every = elb.describe_listener_certificates(ListenerArn=listener)["Certificates"]
     assert [each["IsDefault"] for each in every] == [True, False]
 
+    third = client("acm").request_certificate(DomainName="c.example")["CertificateArn"]
+    elb.modify_listener(ListenerArn=listener, Certificates=[{"CertificateArn": third}])
+    every = elb.describe_listener_certificates(ListenerArn=listener)["Certificates"]
+    assert [each["CertificateArn"] for each in every] == [third, second], "only the default is replaced"
+
 
 def test_listener_attributes_are_awss(elb: Elb, balancer: Any) -> None:
     listener = listen(elb, balancer)["ListenerArn"]

@@ -124,7 +124,11 @@ class ELBv2Backend(Replacement, models.ELBv2Backend):  # type: ignore[misc]  # m
         if protocol == "HTTPS" and not certificates and not listener.certificates:
             self._check_tls(None, ssl_policy or "")
         checked = self._checked_actions(actions, balancer) if actions else []
-        return super().modify_listener(arn, port, protocol, ssl_policy, certificates or [], checked)
+        additional = listener.certificates[1:]
+        changed = super().modify_listener(arn, port, protocol, ssl_policy, certificates or [], checked)
+        if certificates:  # the default is replaced, the additional ones stay
+            changed.certificates[1:] = [each for each in additional if each != changed.certificate]
+        return changed
 
     def modify_listener_attributes(self, listener_arn: str, attrs: list[dict[str, str]]) -> dict[str, str]:
         known = self._listener(listener_arn).attributes

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from ansible_collections.hokusai.platform.plugins.module_utils.credentials import Key
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, NotFound, PlatformError
-from ansible_collections.hokusai.platform.plugins.module_utils.http import Answer, Prober, Request
+from ansible_collections.hokusai.platform.plugins.module_utils.http_client import Answer, Prober, Request
 
 VALID, REFUSED, WRONG_SERVICE, MISSING_SCOPES = "valid", "refused", "wrong_service", "missing_scopes"
 

@@ -86,7 +86,7 @@ class Key:
 def refused_key() -> Key:
     """A key of the right form that nobody was given, to see that the platform refuses it."""
     alphabet = string.ascii_letters + string.digits
-    return Key("hk_test_" + "".join(secrets.choice(alphabet) for _ in range(SECRET_LENGTH)), "chance")
+    return Key("hk_test_" + "".join(secrets.choice(alphabet) for _position in range(SECRET_LENGTH)), "chance")
 
 
 class Credentials:

@@ -119,7 +119,7 @@ def registry_arns(aws: Aws, registries: Iterable[Registry], vpc: str) -> dict[st
     """ARNs of the Cloud Map services that exist; the namespace must be one of the service's own VPC."""
     found = {}
     for registry in registries:
-        namespace_name, _, name = registry.service.partition("/")
+        namespace_name, _slash, name = registry.service.partition("/")
         namespace = cloudmap.find_namespace(aws, namespace_name, vpc or None)
         service = cloudmap.find_service(aws, name, namespace["Id"]) if namespace else None
         if service:

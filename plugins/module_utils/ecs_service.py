@@ -191,7 +191,9 @@ def steps(current: Service, wish: Service, find: Find) -> Iterator[Step]:
         arguments = {"cluster": wish.cluster, "service": wish.name}
         for _reason, more in changes:
             arguments |= more
-        yield Step("update_service", arguments, f"service {wish.name}: {', '.join(reason for reason, _ in changes)}")
+        yield Step(
+            "update_service", arguments, f"service {wish.name}: {', '.join(reason for reason, _argument in changes)}"
+        )
 
 
 def _what(current: Service, after: Service) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput
-from ansible_collections.hokusai.platform.plugins.module_utils.http import Answer, percentile
+from ansible_collections.hokusai.platform.plugins.module_utils.http_client import Answer, percentile
 
 STATUS_FORM = re.compile(r"[1-5](\d\d|xx)")
 PERCENTILES = (50, 95, 99)

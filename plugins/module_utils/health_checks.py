@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.hokusai.platform.plugins.module_utils.http import Answer
+from ansible_collections.hokusai.platform.plugins.module_utils.http_client import Answer
 from ansible_collections.hokusai.platform.plugins.module_utils.platform_state import (
     Discovery,
     EcsService,

@@ -138,8 +138,8 @@ class PlatformReader:
     def _discover(self, service: EcsService) -> Discovery:
         found = [self._registry(arn.rsplit("/", 1)[-1]) for arn in service.registries]
         return Discovery(
-            tuple(name for name, _ in found),
-            frozenset(chain.from_iterable(addresses for _, addresses in found)),
+            tuple(name for name, _addresses in found),
+            frozenset(chain.from_iterable(addresses for _name, addresses in found)),
             frozenset(self._task_addresses(service.name)),
         )
 

@@ -11,7 +11,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils import tags
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import Ambiguous, NotFound
 
-Filters = Mapping[str, str | list[str]]
+Filters = Mapping[str, "str | list[str]"]
 
 
 def vpc_id(aws: Aws, given: str) -> str:

@@ -201,7 +201,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.credentials impor
     store_option,
 )
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import NotConverged, PlatformError
-from ansible_collections.hokusai.platform.plugins.module_utils.http import check_url
+from ansible_collections.hokusai.platform.plugins.module_utils.http_client import check_url
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params, failing, make_module
 
 SPEC: dict[str, dict[str, Any]] = {

@@ -204,7 +204,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.health_checks imp
     legacy,
     total,
 )
-from ansible_collections.hokusai.platform.plugins.module_utils.http import Prober, Request, check_url
+from ansible_collections.hokusai.platform.plugins.module_utils.http_client import Prober, Request, check_url
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params, failing, make_module
 from ansible_collections.hokusai.platform.plugins.module_utils.platform_state import PlatformReader, Unknown
 

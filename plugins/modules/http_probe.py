@@ -180,7 +180,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.credentials impor
 )
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput
 from ansible_collections.hokusai.platform.plugins.module_utils.expectations import Expectation, judge, mismatches
-from ansible_collections.hokusai.platform.plugins.module_utils.http import Answer, Prober, Request, check_url
+from ansible_collections.hokusai.platform.plugins.module_utils.http_client import Answer, Prober, Request, check_url
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params, failing, make_module
 
 REQUEST: dict[str, dict[str, Any]] = {

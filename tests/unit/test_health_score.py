@@ -26,7 +26,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.health_checks imp
     status_is,
     total,
 )
-from ansible_collections.hokusai.platform.plugins.module_utils.http import Answer
+from ansible_collections.hokusai.platform.plugins.module_utils.http_client import Answer
 from ansible_collections.hokusai.platform.plugins.module_utils.platform_state import (
     Discovery,
     EcsService,

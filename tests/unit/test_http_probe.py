@@ -16,7 +16,7 @@ import pytest
 import trustme
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput
 from ansible_collections.hokusai.platform.plugins.module_utils.expectations import Expectation, judge
-from ansible_collections.hokusai.platform.plugins.module_utils.http import Answer, percentile
+from ansible_collections.hokusai.platform.plugins.module_utils.http_client import Answer, percentile
 from ansible_collections.hokusai.platform.plugins.modules import http_probe
 
 from tests.unit.web import Reply, Seen, Web, make_key, serving, traces

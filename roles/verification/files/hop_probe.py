@@ -255,7 +255,7 @@ def expect_refusal(name: str, answer: Answer) -> Check:
 
 def refused_key() -> str:
     """A key of the right form that nobody was given."""
-    return "hk_test_" + "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(32))
+    return "hk_test_" + "".join(secrets.choice(string.ascii_letters + string.digits) for _position in range(32))
 
 
 def read_key(file: str | None) -> str:

@@ -79,7 +79,7 @@ def edge(options: argparse.Namespace, client: Client) -> Iterator[Check]:
     health = client.get(f"{options.api_url}/health")
     routed = client.search(f"{options.api_url}/api/mlflow") if health.status == 200 else health
     yield expect("api_host_routed", "alb", routed, refuses_as_api(routed))
-    looks = [client.get(f"{options.registry_url}/health") for _ in range(LOOKS)]
+    looks = [client.get(f"{options.registry_url}/health") for _look in range(LOOKS)]
     worst = max(looks, key=lambda answer: (bool(answer.error), answer.status))
     seen = sorted({answer.error or str(answer.status) for answer in looks})
     flaps = f"/health flaps ({', '.join(seen)}): targets fail the health check's path and are replaced all the time"

@@ -38,16 +38,12 @@ FOREIGN_NAMES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy", "ssl_cert
 
 @dataclass(frozen=True)
 class Stage:
-    """`commands` run one after the other, all of them; `reports` says that they are pytest, whose tests are counted.
-
-    `sandbox` gives the stage a sandbox directory of its own, so that one that the user has up is left alone.
-    """
+    """`commands` run one after the other, all of them; `reports` says that they are pytest, whose tests are counted."""
 
     name: str
     commands: tuple[tuple[str, ...], ...]
     reports: bool = False
     limit: float = 900.0
-    sandbox: bool = False
 
 
 @dataclass
@@ -78,12 +74,11 @@ STAGES = (
     Stage("sanity", (("python", "tests/sanity.py"),)),
     Stage("unit", (pytest("-n", "2", "--dist", "loadfile", "tests/unit", "gateway/tests", "sandbox/tests"),), True),
     Stage("integration", (pytest("--timeout", "600", "tests/integration"),), True),
-    Stage("demo", (("python", "tests/demo.py"), ("python", "-m", "sandbox", "down")), sandbox=True),
     Stage("molecule", (("molecule", "test", "--all"),)),
 )
 
 
-def environment(stage: Stage) -> dict[str, str]:
+def environment() -> dict[str, str]:
     """The caller's environment without what would leak into the checks, and a home of the checks' own."""
     kept = {
         name: value
@@ -94,7 +89,6 @@ def environment(stage: Stage) -> dict[str, str]:
     home.mkdir(parents=True, exist_ok=True)
     return {
         **kept,
-        **({"HOKUSAI_SANDBOX_HOME": str(ROOT / "build" / "sandbox" / stage.name)} if stage.sandbox else {}),
         "GIT_CONFIG_GLOBAL": str(Path.home() / ".gitconfig"),
         "HOME": str(home),
         "LC_ALL": "C.UTF-8",
@@ -123,7 +117,7 @@ def run(stage: Stage) -> Result:
 def execute(command: Sequence[str], stage: Stage) -> int:
     """The command's exit code; 124 when it was ended because the stage's time was over."""
     print("$", *command, flush=True)
-    process = subprocess.Popen(command, cwd=ROOT, env=environment(stage), stdin=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL)
     try:
         return process.wait(timeout=stage.limit)
     except subprocess.TimeoutExpired:

@@ -97,7 +97,6 @@ class TestTwoNamespacesOfOneName:
         yield made
         assert sandbox.calls()["writes"] == 0
         discovery.delete_namespace(Id=made)
-        ec2.delete_vpc(VpcId=vpc)
         sandbox.forget_calls()
 
     def test_both_are_listed_when_nothing_tells_them_apart(self, sandbox: Sandbox, another_namespace: str) -> None:

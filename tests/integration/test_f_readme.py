@@ -17,7 +17,7 @@ RUN_HERE = {
     "ansible-doc hokusai.platform.alb_rules",
 }
 RUN_ELSEWHERE = {
-    "make demo": "the stage demo of tests/stages.py",
+    "make demo": "test_g_demo.py",
     "make test": "what runs this test",
     ".venv/bin/python -m sandbox down": "conftest.py",
     "ansible-playbook playbooks/site.yml -i inventories/development --check --diff": "test_b_repair.py",

@@ -34,6 +34,7 @@ def wish(params: Options) -> Service:
         circuit_breaker=CircuitBreaker(breaker["enable"], breaker["rollback"]) if breaker else None,
         health_check_grace_period=params["health_check_grace_period"],
         desired_count=params["desired_count"],
+        minimum_count=params["minimum_count"],
     )
 
 

@@ -70,7 +70,10 @@ class Live:
 
 @dataclass(frozen=True)
 class Service:
-    """An ECS service. A wish has `changes` and None where it is silent, an observed one `containers` and `live`."""
+    """An ECS service. A wish has `changes` and None where it is silent, an observed one `containers` and `live`.
+
+    `minimum_count` is a wish's too: the desired count is raised to it, and never lowered.
+    """
 
     cluster: str
     name: str
@@ -82,18 +85,21 @@ class Service:
     health_check_grace_period: int | None = None
     desired_count: int | None = None
     changes: Mapping[str, ContainerChange] = field(default_factory=dict)
+    minimum_count: int | None = None
     live: Live | None = None
 
     def over(self, current: Service) -> Service:
         """The service after the change. Raises `BadInput` for a container that its revision does not have."""
+        counted = current.desired_count if self.desired_count is None else self.desired_count
         after = dataclasses.replace(
             current,
+            desired_count=max(counted or 0, self.minimum_count or 0),
             containers=changed(current.containers, self.changes),
             network=_merged(current.network, self.network),
             circuit_breaker=_merged(current.circuit_breaker, self.circuit_breaker),
             **{
                 name: getattr(self, name)
-                for name in ("registries", "load_balancers", "health_check_grace_period", "desired_count")
+                for name in ("registries", "load_balancers", "health_check_grace_period")
                 if getattr(self, name) is not None
             },
         )
@@ -101,7 +107,8 @@ class Service:
         return after
 
     def shown(self) -> dict[str, Any]:
-        parts = [each.name for each in dataclasses.fields(self) if each.name not in ("live", "changes")]
+        wishes = ("live", "changes", "minimum_count")
+        parts = [each.name for each in dataclasses.fields(self) if each.name not in wishes]
         return {**{name: getattr(self, name) for name in parts}, "task_definition": self._revision()}
 
     def _revision(self) -> str:

@@ -134,7 +134,14 @@ options:
     description: Seconds for which failing load balancer checks of a new task are ignored. Omitted it is unmanaged.
     type: int
   desired_count:
-    description: Number of tasks. Omitted it is unmanaged, as it has to be when it is scaled automatically.
+    description:
+      - Number of tasks. Omitted it is unmanaged, as it has to be when it is scaled automatically.
+      - Mutually exclusive with O(minimum_count).
+    type: int
+  minimum_count:
+    description:
+      - Number of tasks that shall be desired at least. A lower count is raised to it, a higher one stays, so automatic
+        scaling is left to itself. Mutually exclusive with O(desired_count).
     type: int
   wait:
     description: Whether to wait for the deployment.
@@ -274,6 +281,7 @@ SPEC: dict[str, Any] = {
     "circuit_breaker": {"type": "dict", "options": {"enable": {"type": "bool"}, "rollback": {"type": "bool"}}},
     "health_check_grace_period": {"type": "int"},
     "desired_count": {"type": "int"},
+    "minimum_count": {"type": "int"},
     "wait": {"type": "bool", "default": True},
     "wait_timeout": {"type": "int", "default": 600},
     "wait_delay": {"type": "float", "default": 5},
@@ -294,7 +302,15 @@ def plan(observed: Observed[Service], desired: Service | None) -> Iterator[Step]
 
 
 def main() -> None:
-    run(service="ecs", spec=SPEC, desire=desire, observe=observe, plan=plan, settle=ecs_deployment.settle)
+    run(
+        service="ecs",
+        spec=SPEC,
+        desire=desire,
+        observe=observe,
+        plan=plan,
+        settle=ecs_deployment.settle,
+        mutually_exclusive=[("desired_count", "minimum_count")],
+    )
 
 
 if __name__ == "__main__":

@@ -67,6 +67,7 @@ def params(**more: Any) -> Options:
         "circuit_breaker",
         "health_check_grace_period",
         "desired_count",
+        "minimum_count",
     )
     waiting = {"wait": True, "wait_timeout": 10, "wait_delay": 0.05}
     return {"cluster": CLUSTER, "service": NAME, **dict.fromkeys(silent), **waiting, **more}
@@ -129,6 +130,8 @@ TABLE: dict[str, tuple[Options, list[str]]] = {
     "the circuit breaker alone": (params(circuit_breaker={"enable": True, "rollback": True}), [UPDATE]),
     "the grace period alone": (params(health_check_grace_period=300), [UPDATE]),
     "the count alone": (params(desired_count=2), [UPDATE]),
+    "a count below the minimum": (params(minimum_count=2), [UPDATE]),
+    "a count at the minimum": (params(minimum_count=1), []),
     "everything at once": (WHOLE, [REGISTER, UPDATE]),
 }
 
@@ -543,6 +546,19 @@ def test_a_result_shows_what_changed_and_no_secret(aws: Aws, platform: Any, run_
         assert [each["AUTH_SERVICE_ID"] for each in ends] == ["ml-platform", "platform"]
         assert "environment AUTH_SERVICE_ID, DB_PASSWORD" in result["steps"][0]["why"]
         assert not {"correct-horse", "hunter2"} & set(json.dumps(result).replace('"', " ").split())
+
+
+@pytest.mark.parametrize(("running", "expected"), [(0, 2), (1, 2), (2, None), (5, None)])
+def test_a_minimum_count_raises_the_desired_count_and_never_scales_in(running: int, expected: int | None) -> None:
+    wanted = module.desire(params(minimum_count=2))
+    steps = list(module.plan(seen(desired_count=running), wanted))
+    assert [step.args["desiredCount"] for step in steps] == ([] if expected is None else [expected])
+
+
+def test_a_minimum_count_beside_a_desired_count_is_refused(run_module: Callable[..., Any]) -> None:
+    result = run_module(module.main, cluster=CLUSTER, service=NAME, desired_count=2, minimum_count=1)
+    assert result["failed"]
+    assert "mutually exclusive: desired_count|minimum_count" in result["msg"]
 
 
 def test_an_option_nobody_knows_is_refused(run_module: Callable[..., Any]) -> None:

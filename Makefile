@@ -15,7 +15,7 @@ RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHONPATH="$(CURDIR)/.collections:$(
 
 .PHONY: help
 help:  ## say what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ split($$1, names, ":"); printf "  make %-50s %s\n", names[1], $$2 }'
 
 .PHONY: demo
 demo: install  ## start the sandbox in the state of the incident, repair it, register a model
@@ -29,9 +29,13 @@ down: install  ## stop the sandbox that the demo left up
 test: install $(WHEELS)  ## everything that checks the project
 	@$(RUN) tests/stages.py
 
-.PHONY: lint types unit integration molecule bench
-lint types unit integration molecule bench: install  ## one part of the checks
+.PHONY: lint types ansible-lint unit integration molecule
+lint types ansible-lint unit integration molecule: install  ## one part of the checks
 	@$(RUN) tests/stages.py $@
+
+.PHONY: bench
+bench: install  ## what the modules cost, beside the fewest calls that plain boto3 needs
+	@for program in tests/bench/*.py; do $(RUN) "$$program" || exit 1; done
 
 .PHONY: sanity
 sanity: install $(WHEELS)  ## ansible-test sanity on what the built collection holds

@@ -66,7 +66,7 @@ STAGES = (
         "types",
         (
             ("mypy", "-p", "gateway", "-p", "sandbox"),
-            ("mypy", "tests/stages.py", "tests/sanity.py", "tests/demo.py", "tests/integration"),
+            ("mypy", "tests/stages.py", "tests/sanity.py", "tests/demo.py", "tests/integration", "tests/bench"),
             ("env", "--chdir=.collections", "mypy", "--config-file", "../pyproject.toml", "-p", PLUGINS),
         ),
     ),

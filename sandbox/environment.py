@@ -8,6 +8,8 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox.platform.description import API_IMAGE
+
 HOME_VARIABLE = "HOKUSAI_SANDBOX_HOME"
 NOT_PROXIED = "127.0.0.1,localhost"
 TRACKING_URI = "https://registry.hokus.ai/api/mlflow"
@@ -84,6 +86,7 @@ def variables(place: Home, endpoint: str, proxy: str, api_key: str, admin_key: s
         "HOKUSAI_AUTH_ADMIN_KEY": admin_key,
         "MLFLOW_TRACKING_URI": TRACKING_URI,
         "MLFLOW_TRACKING_TOKEN": api_key,
+        "HOKUSAI_API_IMAGE": API_IMAGE,
         HOME_VARIABLE: str(place.path),
     }
 

@@ -21,6 +21,7 @@ REGISTRY_HOST, MAIN_HOST, AUTH_HOST = f"registry.{DOMAIN}", f"api.{DOMAIN}", f"a
 NAMESPACE = f"{PREFIX}.local"
 SESSION_SECRET = f"/hokusai/{ENVIRONMENT}/api/session-secret"
 IMAGES = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
+API_IMAGE = f"{IMAGES}/hokusai-api:2026.11.0"
 
 API, MLFLOW, AUTH = (f"hokusai-{name}-{ENVIRONMENT}" for name in ("api", "mlflow", "auth"))
 REGISTRY_LB, MAIN_LB, AUTH_LB = (f"hokusai-{name}-{ENVIRONMENT}" for name in ("registry", "main", "auth"))
@@ -182,7 +183,7 @@ def api_service() -> Service:
     return Service(
         name=API,
         container="hokusai-api",
-        image=f"{IMAGES}/hokusai-api:2026.11.0",
+        image=API_IMAGE,
         port=API_PORT,
         cpu=512,
         memory=1024,

@@ -233,6 +233,9 @@ class TestHealthy:
         for group in ("reg-api", "reg-mlflow", "api-tg", "auth-tg"):
             assert healthy.target_states(group) == ["healthy"]
 
+    def test_the_environment_names_the_apis_image(self, healthy: Sandbox) -> None:
+        assert healthy.env["HOKUSAI_API_IMAGE"] == healthy.container(API)["image"]
+
     def test_building_the_platform_is_not_counted_as_the_users_calls(self, healthy: Sandbox) -> None:
         response = healthy.http.get(
             f"{healthy.env['AWS_ENDPOINT_URL']}/_sandbox/calls", proxies={"http": ""}, timeout=10

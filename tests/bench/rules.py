@@ -96,7 +96,12 @@ class Bench:
         return self.timed(lambda: run_task(arguments))
 
     def raw_create(self, count: int) -> Timed:
-        return self.timed(lambda: [self.raw_reads()] + [self.raw_rule(n) for n in range(1, count + 1)])
+        def create() -> None:
+            self.raw_reads()
+            for number in range(1, count + 1):
+                self.raw_rule(number)
+
+        return self.timed(create)
 
     def raw_reads(self) -> list[dict[str, Any]]:
         arn = self.elbv2.describe_load_balancers(Names=[BALANCER])["LoadBalancers"][0]["LoadBalancerArn"]

@@ -37,7 +37,7 @@ def observe(aws: Aws, wish: Service) -> Observed[Service]:
         described.get("deploymentConfiguration", {}),
         tuple(each for each in described.get("loadBalancers", []) if each.get("targetGroupArn")),
     )
-    return Observed(observed(described, live, words), ids)
+    return Observed(observed(described, live, words, wish), ids)
 
 
 def describe(aws: Aws, cluster: str, name: str) -> Mapping[str, Any]:
@@ -92,10 +92,16 @@ def read_revision(aws: Aws, name: str) -> Revision:
 
 
 def newest_if_needed(aws: Aws, current: Revision, wish: Service) -> Revision | None:
-    """The family's newest revision when one has to be registered: it may already be that one, from a run cut off."""
+    """The family's newest revision when one has to be registered: it may already be that one, from a run cut off.
+
+    A family all revisions of which are deregistered has none, though its services run on.
+    """
     if changed(current.containers, wish.changes) == current.containers:
         return None
-    newest = read_revision(aws, current.family)
+    try:
+        newest = read_revision(aws, current.family)
+    except aws.ecs.exceptions.ClientException:
+        return None
     return None if newest.arn == current.arn else newest
 
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,7 +72,8 @@ class Live:
 class Service:
     """An ECS service. A wish has `changes` and None where it is silent, an observed one `containers` and `live`.
 
-    `minimum_count` is a wish's too: the desired count is raised to it, and never lowered.
+    `minimum_count` is a wish's too: the desired count is raised to it, and never lowered. `named` are, by container,
+    the variables that the task names: a result shows the values of no others.
     """
 
     cluster: str
@@ -86,6 +87,7 @@ class Service:
     desired_count: int | None = None
     changes: Mapping[str, ContainerChange] = field(default_factory=dict)
     minimum_count: int | None = None
+    named: Mapping[str, Collection[str]] = field(default_factory=dict)
     live: Live | None = None
 
     def over(self, current: Service) -> Service:
@@ -107,9 +109,10 @@ class Service:
         return after
 
     def shown(self) -> dict[str, Any]:
-        wishes = ("live", "changes", "minimum_count")
-        parts = [each.name for each in dataclasses.fields(self) if each.name not in wishes]
-        return {**{name: getattr(self, name) for name in parts}, "task_definition": self._revision()}
+        hidden = ("live", "changes", "minimum_count", "named", "containers")
+        parts = {each.name: getattr(self, each.name) for each in dataclasses.fields(self) if each.name not in hidden}
+        containers = {name: each.shown(self.named.get(name, ())) for name, each in self.containers.items()}
+        return {**parts, "containers": containers, "task_definition": self._revision()}
 
     def _revision(self) -> str:
         if self.live is None:
@@ -136,7 +139,7 @@ def _check_containers(service: Service) -> None:
         )
 
 
-def observed(described: Mapping[str, Any], live: Live, words: Mapping[str, str]) -> Service:
+def observed(described: Mapping[str, Any], live: Live, words: Mapping[str, str], wish: Service) -> Service:
     """The service from DescribeServices; `words` are the play's own for ids and ARNs that it names."""
     breaker = described.get("deploymentConfiguration", {}).get("deploymentCircuitBreaker", {})
     return Service(
@@ -149,6 +152,7 @@ def observed(described: Mapping[str, Any], live: Live, words: Mapping[str, str])
         circuit_breaker=CircuitBreaker(breaker.get("enable", False), breaker.get("rollback", False)),
         health_check_grace_period=described.get("healthCheckGracePeriodSeconds", 0),
         desired_count=described["desiredCount"],
+        named={name: frozenset(change.environment or ()) for name, change in wish.changes.items()},
         live=live,
     )
 

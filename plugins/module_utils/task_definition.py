@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,8 @@ READ_ONLY = frozenset(
     }
 )
 """What DescribeTaskDefinition answers and RegisterTaskDefinition does not take; everything else is kept."""
+RESERVED_TAG = "aws:"
+"""Tags that only AWS writes (CloudFormation and CDK have it do so); RegisterTaskDefinition refuses them."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,12 @@ class Container:
             if names:
                 yield f"{part} {', '.join(names)}"
 
-    def shown(self) -> dict[str, Any]:
+    def shown(self, named: Collection[str] = ()) -> dict[str, Any]:
+        """What a result may show; `named` are the variables that the task names itself, the only ones with values."""
         return {
             "image": self.image,
             "command": list(redaction.command(self.command)),
-            "environment": redaction.environment(self.environment),
+            "environment": redaction.environment(self.environment, named),
             "secrets": self.secrets,
         }
 
@@ -103,7 +106,7 @@ class ContainerChange:
 
 @dataclass(frozen=True)
 class Revision:
-    """A registered revision; `content` is what RegisterTaskDefinition would take to make it again, tags apart."""
+    """A registered revision; `content` and `tags` are what RegisterTaskDefinition would take to make it again."""
 
     arn: str
     content: Mapping[str, Any]
@@ -114,7 +117,9 @@ class Revision:
         """From DescribeTaskDefinition's answer with include=TAGS."""
         definition = answer["taskDefinition"]
         content = {key: value for key, value in definition.items() if key not in READ_ONLY}
-        return cls(definition["taskDefinitionArn"], content, tags.from_aws(answer.get("tags")))
+        tagged = tags.from_aws(answer.get("tags"))
+        takeable = {name: text for name, text in tagged.items() if not name.lower().startswith(RESERVED_TAG)}
+        return cls(definition["taskDefinitionArn"], content, takeable)
 
     @property
     def family(self) -> str:

@@ -197,7 +197,8 @@ RETURN = r"""
 resource:
   description:
     - The service as it is, or in check mode as it would be.
-    - Environment values whose name or form looks secret are hidden.
+    - Environment variables that the task does not name in C(environment) are listed as unmanaged, without their values.
+    - Values whose name or form looks secret are hidden.
   returned: success
   type: dict
   sample:
@@ -208,7 +209,7 @@ resource:
       hokusai-api:
         image: 123456789012.dkr.ecr.us-east-1.amazonaws.com/hokusai-api:2026.11.0
         command: []
-        environment: {AUTH_SERVICE_ID: platform}
+        environment: {AUTH_SERVICE_ID: platform, MLFLOW_PROXY_TIMEOUT: (unmanaged)}
         secrets: {SESSION_SECRET: /hokusai/development/api/session-secret}
     registries:
       - {service: hokusai-development.local/api, container_name: null, container_port: null, port: null}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.hokusai.platform.plugins.module_utils import cloudmap, ecs_deployment
+from ansible_collections.hokusai.platform.plugins.module_utils import cloudmap, ecs_deployment, ecs_observation
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.ecs_service import (
     CircuitBreaker,
@@ -379,6 +379,16 @@ def test_a_run_killed_between_its_two_calls_is_continued_with_the_revision_it_re
     assert revisions(aws) == ["1", "2"]
 
 
+def test_a_family_without_an_active_revision_has_no_newest_one(aws: Aws, control_plane: ControlPlane) -> None:
+    """A service runs on when its revision is deregistered; asked by family, ECS then answers ClientException."""
+    observed = seen().resource
+    assert observed is not None
+    assert observed.live is not None
+    control_plane.faults.replace([Fault(match="ecs:DescribeTaskDefinition", code="ClientException")])
+    wish = module.desire(container(image="hokusai-api:2026.11.0"))
+    assert ecs_observation.newest_if_needed(aws, observed.live.revision, wish) is None
+
+
 @pytest.mark.parametrize("call", ["ecs:RegisterTaskDefinition", "ecs:UpdateService"])
 def test_a_write_whose_answer_was_lost_is_not_repeated(
     call: str, aws: Aws, platform: Any, control_plane: ControlPlane
@@ -544,6 +554,7 @@ def test_a_result_shows_what_changed_and_no_secret(aws: Aws, platform: Any, run_
         result = run_module(module.main, _check=check, **options, containers=changes)
         ends = [result["diff"][end]["containers"][CONTAINER]["environment"] for end in ("before", "after")]
         assert [each["AUTH_SERVICE_ID"] for each in ends] == ["ml-platform", "platform"]
+        assert [each["MLFLOW_PROXY_TIMEOUT"] for each in ends] == ["(unmanaged)", "(unmanaged)"]
         assert "environment AUTH_SERVICE_ID, DB_PASSWORD" in result["steps"][0]["why"]
         assert not {"correct-horse", "hunter2"} & set(json.dumps(result).replace('"', " ").split())
 

@@ -88,6 +88,19 @@ def test_tags_are_kept_and_ours_is_added() -> None:
     ]
 
 
+def test_tags_that_only_aws_writes_are_not_registered_and_make_no_difference() -> None:
+    """RegisterTaskDefinition refuses them; CloudFormation and CDK leave them on what they make."""
+    reserved = [{"key": "aws:cloudformation:stack-name", "value": "api"}, {"key": "AWS:other", "value": "x"}]
+    before = described()
+    before["tags"] += reserved
+    current = Revision.described(before)
+    wanted = current.with_containers(changed(current.containers, {"hokusai-api": ContainerChange(image="x")}))
+    assert [each["key"] for each in wanted.arguments["tags"]] == ["hokusai:managed-by", "team"]
+    registered = described(4, image="x")
+    registered["tags"].append({"key": "hokusai:managed-by", "value": "hokusai.platform"})
+    assert wanted.same_as(Revision.described(registered))
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -182,6 +195,19 @@ def test_a_container_that_is_not_there_is_named_with_those_that_are() -> None:
         ("UPSTREAM", "https://host/path?api_key=hunter2"),
         ("PLAIN", "hk_" + "live_" + "a" * 32),
         ("PLAIN", "-----BEGIN " + "PRIVATE KEY-----"),
+        ("DB_PASS", "x"),
+        ("SMTP_PASS", "x"),
+        ("REDIS_AUTH", "x"),
+        ("BASIC_AUTH", "user:x"),
+        ("API_BEARER", "x"),
+        ("SLACK_WEBHOOK_URL", "https://example.com/x"),
+        ("GITHUB_PAT", "x"),
+        ("PLAIN", "gh" + "p_" + "a" * 36),
+        ("PLAIN", "github" + "_pat_" + "a" * 22),
+        ("PLAIN", "xox" + "b-1-a"),
+        ("PLAIN", "https://hooks.slack" + ".com/services/T/B/x"),
+        ("PLAIN", "Bearer x"),
+        ("UPSTREAM", "https://host/path?a=1&auth=x"),
     ],
 )
 def test_a_value_that_looks_secret_is_hidden(name: str, value: str) -> None:
@@ -195,6 +221,7 @@ def test_a_value_that_looks_secret_is_hidden(name: str, value: str) -> None:
         ("HOKUSAI_AUTH_SERVICE_URL", "http://auth.hokusai-development.local:8000"),
         ("AUTH_SERVICE_ID", "platform"),
         ("MLFLOW_PROXY_TIMEOUT", "55"),
+        ("PATH", "/usr/bin"),
         ("MLFLOW_SERVER_ALLOWED_HOSTS", "mlflow.hokusai-development.local:5000,10.*"),
     ],
 )
@@ -210,10 +237,23 @@ def test_secrets_of_a_command_are_hidden() -> None:
     assert "hunter2" not in " ".join(shown)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [["--pass", "hunter2"], ["sh", "-c", "serve --a=1 --pass hunter2"], ["sh", "-c", "DB_PASS=hunter2 serve"]],
+)
+def test_a_password_is_hidden_however_it_is_called(command: list[str]) -> None:
+    assert "hunter2" not in " ".join(redaction.command(command))
+
+
+def test_a_line_for_a_shell_without_a_secret_is_shown() -> None:
+    command = ["sh", "-c", "exec uvicorn app:app --port=8001"]
+    assert list(redaction.command(command)) == command
+
+
 def test_what_a_result_shows_of_a_container_holds_no_secret_value() -> None:
-    revision = Revision.described(
-        described(environment=[{"name": "DB_PASSWORD", "value": "hunter2"}, {"name": "A", "value": "1"}])
-    )
-    shown = as_data(revision.containers["hokusai-api"])
-    assert "hunter2" not in json.dumps(shown)
-    assert shown["environment"] == {"A": "1", "DB_PASSWORD": redaction.HIDDEN}
+    values = {"DB_PASSWORD": "hunter2", "A": "1", "INNOCENT": "hunter2"}
+    environment = [{"name": name, "value": value} for name, value in values.items()]
+    container = Revision.described(described(environment=environment)).containers["hokusai-api"]
+    shown = container.shown(["DB_PASSWORD", "A"])
+    assert shown["environment"] == {"A": "1", "DB_PASSWORD": redaction.HIDDEN, "INNOCENT": redaction.UNMANAGED}
+    assert "hunter2" not in json.dumps(as_data(container))

@@ -67,6 +67,12 @@ class Outcome(Generic[T]):
     steps: tuple[Step, ...]
     warnings: tuple[str, ...] = ()
 
+    def concerns(self) -> Iterator[str]:
+        """What to warn of: what the plan takes for granted, and what the state finds amiss (`concerns`) and leaves."""
+        yield from self.warnings
+        if hasattr(self.after, "concerns"):
+            yield from self.after.concerns()
+
     def result(self) -> dict[str, Any]:
         return {
             "changed": bool(self.steps),
@@ -92,7 +98,7 @@ def run(
     with failing(module):
         aws = Aws(module.params)
         outcome = converge(resource, aws, module.params, dry=module.check_mode)
-        for warning in outcome.warnings:
+        for warning in outcome.concerns():
             module.warn(warning)
         module.exit_json(**outcome.result())
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,11 @@ from ansible_collections.hokusai.platform.plugins.module_utils.plan import Missi
 PROTOCOLS = {"all": "-1", "1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6"}
 DESCRIPTION = re.compile(r"[a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{0,255}")
 PORTLESS = ("-1", "icmp", "icmpv6")
+TAKEN = ("tcp", "udp", *PORTLESS)
+WORLD = {4: 8, 6: 16}
+"""By IP version the prefix length below which a public network counts as the world: two halves are the whole too."""
+LOCAL_6 = ipaddress.ip_network("fc00::/7")
+"""IPv6's private addresses; no private IPv4 network is as wide. (`is_private` of some Pythons is true of 0.0.0.0/0.)"""
 Content = tuple[str, str, int, int, str, str]
 
 
@@ -50,10 +55,16 @@ class Rule:
         return "both" if self.kind != "cidr" else "IPv6" if ":" in self.peer else "IPv4"
 
     @property
+    def ports(self) -> str:
+        """As "5000", "8000-8010" or "all"."""
+        if self.from_port == self.to_port:
+            return "all" if self.from_port == -1 else str(self.from_port)
+        return f"{self.from_port}-{self.to_port}"
+
+    @property
     def words(self) -> str:
         """The rule in words, as "tcp 5000 from group hokusai-api-development"."""
-        ports = f"{self.from_port}-{self.to_port}" if self.to_port != self.from_port else str(self.from_port)
-        traffic = "all traffic" if self.protocol == "-1" else f"{self.protocol} {ports}"
+        traffic = "all traffic" if self.protocol == "-1" else f"{self.protocol} {self.ports}"
         return f"{traffic} {'from' if self.direction == 'ingress' else 'to'} {self.kind} {self.peer}"
 
     def shown(self) -> dict[str, Any]:
@@ -98,6 +109,11 @@ def as_live(live: Rule, wanted: Rule) -> Rule:
 def from_options(options: Mapping[str, Any]) -> Rule:
     """A rule from a play's options (the module's documentation has their names). Raises `BadInput`."""
     protocol = PROTOCOLS.get(options["protocol"].lower(), options["protocol"].lower())
+    if protocol not in TAKEN:
+        raise BadInput(
+            f"Rule {options['name']}: this module makes no rules of the protocol {options['protocol']}",
+            "give tcp, udp, icmp, icmpv6 or all",
+        )
     first, last = _ports(options, protocol)
     kind = next(each for each in ("group", "cidr", "prefix_list") if options.get(each))
     peer = _network(options["name"], options["cidr"]) if kind == "cidr" else str(options[kind])
@@ -148,11 +164,22 @@ def check(rules: tuple[Rule, ...], public_ports: Iterable[int]) -> None:
             )
 
 
-def _check_public(rule: Rule, public_ports: frozenset[int]) -> None:
-    if rule.direction != "ingress" or rule.kind != "cidr" or not rule.peer.endswith("/0"):
-        return
+def is_open(rule: Rule, public_ports: Collection[int]) -> bool:
+    """Whether the rule lets the world in at anything but the public ports."""
+    if rule.direction != "ingress" or rule.kind != "cidr" or not _is_world(rule.peer):
+        return False
     ports = range(rule.from_port, rule.to_port + 1) if rule.protocol in ("tcp", "udp") else ()
-    if not ports or any(port not in public_ports for port in ports):
+    return not ports or any(port not in public_ports for port in ports)
+
+
+def _is_world(cidr: str) -> bool:
+    network = ipaddress.ip_network(cidr)
+    local = isinstance(network, ipaddress.IPv6Network) and network.subnet_of(LOCAL_6)
+    return network.prefixlen < WORLD[network.version] and not local
+
+
+def _check_public(rule: Rule, public_ports: frozenset[int]) -> None:
+    if is_open(rule, public_ports):
         allowed = ", ".join(map(str, sorted(public_ports))) or "none"
         raise BadInput(
             f"Rule {rule.name} would open {rule.words} (ports that may be open to the world: {allowed})",
@@ -169,7 +196,7 @@ def words(ids: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def from_aws(listed: Mapping[str, Any], names: Mapping[str, str]) -> Rule:
+def from_aws(listed: Mapping[str, Any], names: Mapping[str, str], owner: str) -> Rule:
     """A rule as DescribeSecurityGroupRules lists it; `names` has the play's words for peers, by their id."""
     tagged = tags.from_aws(listed.get("Tags"))
     kind, peer = _peer(listed)
@@ -185,7 +212,7 @@ def from_aws(listed: Mapping[str, Any], names: Mapping[str, str]) -> Rule:
         listed.get("Description") or "",
         tagged.get(tags.NAME),
         listed["SecurityGroupRuleId"],
-        tags.is_owned(tagged),
+        tags.is_owned(tagged, owner),
     )
 
 
@@ -228,17 +255,23 @@ def _port_arguments(rule: Rule) -> dict[str, int]:
     return {} if rule.protocol == "-1" else {"FromPort": rule.from_port, "ToPort": rule.to_port}
 
 
-def quota_problem(live: Iterable[Rule], new: Iterable[Rule], quota: int) -> str:
+def quota_problem(live: Iterable[Rule], new: Iterable[Rule], quota: int, entries: Mapping[str, int]) -> str:
     """Why the additions do not fit ("" if they do): they come before the removals, so the peak is what counts.
 
-    VPC quotas: inbound and outbound rules count apart, and so do IPv4 and IPv6; a group or prefix list counts as both.
+    VPC quotas: inbound and outbound rules count apart, and so do IPv4 and IPv6; a group or prefix list counts as both,
+    and a prefix list as often as it may have `entries` (its MaxEntries, by peer; once where AWS does not tell it).
     """
     live, new = tuple(live), tuple(new)
     for direction in sorted({rule.direction for rule in new}):
         for family, other in (("IPv4", "IPv6"), ("IPv6", "IPv4")):
             have, more = (
-                sum(rule.direction == direction and rule.family != other for rule in rules) for rules in (live, new)
+                sum(_size(rule, entries) for rule in rules if rule.direction == direction and rule.family != other)
+                for rules in (live, new)
             )
             if more and have + more > quota:
                 return f"{have} {family} {direction} rules and {more} to add exceed the quota of {quota}"
     return ""
+
+
+def _size(rule: Rule, entries: Mapping[str, int]) -> int:
+    return entries.get(rule.peer, 1) if rule.kind == "prefix_list" else 1

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import dataclasses
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import tags
@@ -14,6 +15,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.plan import Find,
 from ansible_collections.hokusai.platform.plugins.module_utils.security_group import (
     Rule,
     as_live,
+    is_open,
     modification,
     pair,
     permission,
@@ -23,11 +25,15 @@ from ansible_collections.hokusai.platform.plugins.module_utils.security_group im
 
 @dataclass(frozen=True)
 class Group:
-    """The rules of a security group; `id` is AWS's to say, the last two fields are the play's: how to get there."""
+    """The rules of a security group; `id` and `entries` (how many a prefix list may have, by peer) are AWS's to say,
+    the other fields are the play's: how to get there."""
 
     name: str
     rules: tuple[Rule, ...]
     id: str = ""
+    entries: Mapping[str, int] = field(default_factory=dict)
+    public_ports: Collection[int] = ()
+    owner: str = tags.OWNER
     purge: bool = False
     rule_quota: int = 0
 
@@ -36,26 +42,45 @@ class Group:
         wanted = {live.id: rule for live, rule in pairing.kept}
         kept = (rule for rule in current.rules if rule not in pairing.doomed)
         after = tuple(as_live(rule, wanted[rule.id]) if rule.id in wanted else rule for rule in kept)
-        return Group(current.name, after + pairing.new, current.id)
+        return dataclasses.replace(current, rules=after + pairing.new)
+
+    @property
+    def open(self) -> list[Rule]:
+        """The live rules that let the world in where a rule of ours must not. They are told of, and left."""
+        live = (rule for rule in self.rules if rule.id and is_open(rule, self.public_ports))
+        return sorted(live, key=lambda rule: rule.content)
+
+    def concerns(self) -> Iterator[str]:
+        for rule in self.open:
+            yield (
+                f"security group {self.name}: the rule {rule.id} opens {rule.words} and is left as it is; "
+                "revoke it, or add its port to public_ports"
+            )
 
     def shown(self) -> dict[str, Any]:
-        return {"group": self.name, "rules": sorted(self.rules, key=lambda rule: rule.content)}
+        opened = [
+            {"id": each.id, "protocol": each.protocol, "port": each.ports, "cidr": each.peer}
+            | {"description": each.description}
+            for each in self.open
+        ]
+        rules = sorted(self.rules, key=lambda rule: rule.content)
+        return {"group": self.name, "rules": rules, "open_to_world": opened}
 
 
 def steps(current: Group, desired: Group, find: Find) -> Iterator[Step]:
     """Raises `BadInput` when the additions do not fit beside what is there."""
     pairing = pair(current.rules, desired.rules, purge=desired.purge)
-    problem = quota_problem(current.rules, pairing.new, desired.rule_quota)
+    problem = quota_problem(current.rules, pairing.new, desired.rule_quota, current.entries)
     if problem:
         raise BadInput(f"Security group {current.name}: {problem}", "free rules, or raise the quota and rule_quota")
-    yield from (add(current, rule, find) for rule in pairing.new)
+    yield from (add(current, rule, desired.owner, find) for rule in pairing.new)
     for live, wanted in pairing.kept:
         yield from adjust(current, live, as_live(live, wanted), find)
     yield from (revoke(current, rule) for rule in pairing.doomed)
 
 
-def add(group: Group, rule: Rule, find: Find) -> Step:
-    tagged = tags.to_aws(tags.owned(None, name=rule.name or ""))
+def add(group: Group, rule: Rule, owner: str, find: Find) -> Step:
+    tagged = tags.to_aws(tags.owned(None, owner=owner, name=rule.name or ""))
     arguments = {
         "GroupId": group.id,
         "IpPermissions": [permission(rule, peer_id(rule, find))],

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import tags
@@ -66,12 +66,15 @@ def find_group(aws: Aws, given: str, vpc: str | None) -> Mapping[str, Any]:
     return found[0]
 
 
-def prefix_list_ids(aws: Aws, given: Iterable[str]) -> dict[str, str]:
-    """Ids of managed prefix lists given by id or name; a name that matches nothing is left out."""
-    names = sorted(each for each in given if not each.startswith("pl-"))
-    asked: Filters = {"prefix-list-name": names}
-    found = pages(aws, "describe_managed_prefix_lists", "PrefixLists", asked) if names else []
-    return {**{each["PrefixListName"]: each["PrefixListId"] for each in found}, **_themselves(given, "pl-")}
+def prefix_lists(aws: Aws) -> list[Mapping[str, Any]]:
+    """All managed prefix lists, AWS's and the account's: one call for those wanted by name and those met by id."""
+    return pages(aws, "describe_managed_prefix_lists", "PrefixLists", {})
+
+
+def prefix_list_ids(listed: Iterable[Mapping[str, Any]], given: Collection[str]) -> dict[str, str]:
+    """Ids of those listed that are given by id or name; a name that matches nothing is left out, two raise."""
+    pairs = [(each["PrefixListName"], each["PrefixListId"]) for each in listed if each["PrefixListName"] in given]
+    return {**_one_each("prefix lists", pairs, "this account"), **_themselves(given, "pl-")}
 
 
 def pages(aws: Aws, operation: str, key: str, filters: Filters) -> list[Mapping[str, Any]]:
@@ -85,10 +88,10 @@ def _themselves(given: Iterable[str], prefix: str) -> dict[str, str]:
     return {each: each for each in given if each.startswith(prefix)}
 
 
-def _one_each(what: str, pairs: Iterable[tuple[str, str]], vpc: str) -> dict[str, str]:
+def _one_each(what: str, pairs: Iterable[tuple[str, str]], place: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, identity in pairs:
         if found.setdefault(name, identity) != identity:
             both = f"{found[name]}, {identity}"
-            raise Ambiguous(f"Several {what} of {vpc} are named {name}: {both}", "give it by its id")
+            raise Ambiguous(f"Several {what} of {place} are named {name}: {both}", "give it by its id")
     return found

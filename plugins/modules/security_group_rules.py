@@ -43,7 +43,8 @@ options:
         choices: [ingress, egress]
         default: ingress
       protocol:
-        description: V(tcp), V(udp), V(icmp), V(icmpv6), a protocol number, or V(all) (also V(-1)).
+        description:
+          - V(tcp), V(udp), V(icmp), V(icmpv6), or V(all) (also V(-1)). Other protocols are refused.
         type: str
         default: tcp
       port:
@@ -74,16 +75,25 @@ options:
     type: str
     choices: [owned, none]
     default: owned
+  owner:
+    description:
+      - Value of the tag C(hokusai:managed-by) on the rules made here; only rules with it are ever removed.
+      - Give each of several plays that manage one group its own, or they remove each other's rules.
+    type: str
+    default: hokusai.platform
   public_ports:
     description:
-      - Ports that a rule may open to C(0.0.0.0/0) or C(::/0).
+      - Ports that a rule may open to the world, which is C(0.0.0.0/0), C(::/0) and any other network wider than C(/8)
+        (IPv4) or C(/16) (IPv6) that is not private.
       - A rule that would open anything else to the world is refused before the first write.
+      - A live rule that does is left, warned of, and listed as C(open_to_world) in RV(resource).
     type: list
     elements: int
     default: [80, 443]
   rule_quota:
     description:
       - How many rules per direction and address family this account allows in a group (VPC quota L-0EA8095F).
+      - A prefix list counts as often as it may have entries. Of AWS's own lists that is not known, they count once.
       - A plan that does not fit is refused before the first write.
     type: int
     default: 60
@@ -119,7 +129,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 resource:
-  description: The group's rules as they are, or in check mode as they would be, strangers' included.
+  description:
+    - The group's rules as they are, or in check mode as they would be, strangers' included.
+    - C(open_to_world) lists live rules that open other than the public ports to the world. They are never revoked.
   returned: success
   type: dict
   sample:
@@ -134,6 +146,8 @@ resource:
         kind: group
         peer: hokusai-api-development
         description: API to MLflow
+    open_to_world:
+      - {id: sgr-0f9e8d7c6b5a40312, protocol: tcp, port: "22", cidr: 0.0.0.0/0, description: by hand}
 steps:
   description: The writes taken, or in check mode those that would be, in order.
   returned: success
@@ -147,12 +161,19 @@ from collections.abc import Iterator
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import security_group as sg
+from ansible_collections.hokusai.platform.plugins.module_utils import tags
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Observed, Step
 from ansible_collections.hokusai.platform.plugins.module_utils.runner import run
 from ansible_collections.hokusai.platform.plugins.module_utils.security_group_plan import Group, steps
-from ansible_collections.hokusai.platform.plugins.module_utils.vpc import find_group, group_ids, pages, prefix_list_ids
+from ansible_collections.hokusai.platform.plugins.module_utils.vpc import (
+    find_group,
+    group_ids,
+    pages,
+    prefix_list_ids,
+    prefix_lists,
+)
 
 RULE = {
     "name": {"type": "str", "required": True},
@@ -179,6 +200,7 @@ SPEC: dict[str, Any] = {
         "required_one_of": [("group", "cidr", "prefix_list")],
     },
     "purge": {"type": "str", "choices": ["owned", "none"], "default": "owned"},
+    "owner": {"type": "str", "default": tags.OWNER},
     "public_ports": {"type": "list", "elements": "int", "default": [80, 443]},
     "rule_quota": {"type": "int", "default": 60},
 }
@@ -187,18 +209,28 @@ SPEC: dict[str, Any] = {
 def desire(params: Params) -> Group:
     rules = tuple(sg.from_options(rule) for rule in params["rules"])
     sg.check(rules, params["public_ports"])
-    return Group(params["group"], rules, purge=params["purge"] == "owned", rule_quota=params["rule_quota"])
+    return Group(
+        params["group"],
+        rules,
+        owner=params["owner"],
+        purge=params["purge"] == "owned",
+        rule_quota=params["rule_quota"],
+    )
 
 
 def observe(aws: Aws, params: Params) -> Observed[Group]:
     group = find_group(aws, params["group"], params["vpc"])
     groups = group_ids(aws, {each["group"] for each in params["rules"] if each["group"]}, group["VpcId"])
-    lists = prefix_list_ids(aws, {each["prefix_list"] for each in params["rules"] if each["prefix_list"]})
     listed = pages(aws, "describe_security_group_rules", "SecurityGroupRules", {"group-id": group["GroupId"]})
-    rules = tuple(sg.from_aws(each, sg.words({**groups, **lists})) for each in listed)
+    named = {each["prefix_list"] for each in params["rules"] if each["prefix_list"]}
+    known = prefix_lists(aws) if named or any("PrefixListId" in each for each in listed) else []
+    lists = prefix_list_ids(known, named)
+    words = sg.words({**groups, **lists})
+    rules = tuple(sg.from_aws(each, words, params["owner"]) for each in listed)
+    entries = {words.get(each["PrefixListId"], each["PrefixListId"]): each.get("MaxEntries", 1) for each in known}
     ids = {f"security group {name}": each for name, each in groups.items()}
     ids |= {f"prefix list {name}": each for name, each in lists.items()}
-    return Observed(Group(params["group"], rules, group["GroupId"]), ids)
+    return Observed(Group(params["group"], rules, group["GroupId"], entries, params["public_ports"]), ids)
 
 
 def plan(observed: Observed[Group], desired: Group | None) -> Iterator[Step]:

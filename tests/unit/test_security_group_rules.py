@@ -37,6 +37,7 @@ def rule(name: str, port: int | None = 5000, **more: Any) -> Options:
 
 def params(*rules: Options, **more: Any) -> Options:
     defaults = {"group": "mlflow", "vpc": None, "purge": "owned", "public_ports": [80, 443], "rule_quota": 60}
+    defaults |= {"owner": "hokusai.platform"}
     return {**defaults, "rules": list(rules), **more}
 
 
@@ -248,7 +249,12 @@ def test_a_stale_read_after_the_write_is_read_again(aws: Any, groups: dict[str, 
         (rule("open", 5000, cidr="10.0.0.1/0"), "tcp 5000 from cidr 0.0.0.0/0"),
         (rule("open", None, from_port=80, to_port=443, cidr="0.0.0.0/0"), "tcp 80-443"),
         (rule("open", None, protocol="all", cidr="0.0.0.0/0"), "all traffic"),
-        (rule("open", None, protocol="icmp", cidr="0.0.0.0/0"), "icmp"),
+        (rule("open", None, protocol="icmp", cidr="0.0.0.0/0"), "icmp all"),
+        (rule("open", 5000, cidr="0.0.0.0/1"), "tcp 5000 from cidr 0.0.0.0/1"),
+        (rule("open", 5000, cidr="128.0.0.0/1"), "tcp 5000 from cidr 128.0.0.0/1"),
+        (rule("open", 5000, cidr="10.0.0.0/7"), "tcp 5000 from cidr 10.0.0.0/7"),
+        (rule("open", 5000, cidr="2000::/3"), "tcp 5000 from cidr 2000::/3"),
+        (rule("open", 5000, cidr="2001::/15"), "tcp 5000 from cidr 2000::/15"),
     ],
 )
 def test_nothing_but_the_public_ports_is_opened_to_the_world(opened: Options, words: str) -> None:
@@ -263,7 +269,11 @@ def test_nothing_but_the_public_ports_is_opened_to_the_world(opened: Options, wo
     [
         rule("web", 443, cidr="0.0.0.0/0"),
         rule("web", 80, cidr="::/0"),
+        rule("web", 443, cidr="128.0.0.0/1"),
         rule("net", 5000, cidr="10.0.0.0/8"),
+        rule("net", 5000, cidr="17.0.0.0/8"),
+        rule("net", 5000, cidr="2001::/16"),
+        rule("net", 5000, cidr="fc00::/7"),
         rule("out", 5000, cidr="0.0.0.0/0", direction="egress"),
     ],
 )
@@ -282,6 +292,8 @@ def test_the_public_ports_private_networks_and_egress_are_allowed(allowed: Optio
         ([rule("a", None)], "tcp needs ports"),
         ([rule("a", 1, protocol="all")], "have no ports"),
         ([rule("a", description="naïve")], "does not take the description"),
+        ([rule("a", None, protocol="50")], "makes no rules of the protocol 50"),
+        ([rule("a", protocol="tcpp")], "makes no rules of the protocol tcpp"),
     ],
 )
 def test_rules_that_cannot_be_meant_are_refused(wrong: list[Options], message: str) -> None:
@@ -294,6 +306,65 @@ def test_a_plan_over_quota_is_refused_and_counts_the_rules_that_are_still_there(
     wanted = module.desire(params(rule("new-1"), rule("new-2", 5001)))
     with pytest.raises(BadInput, match="59 IPv4 ingress rules and 2 to add exceed the quota of 60"):
         list(module.plan(seen(live), wanted))
+
+
+def test_the_world_a_stranger_let_in_is_warned_of_and_left(aws: Any, groups: dict[str, str], run_module: Any) -> None:
+    by_hand = strangers(name="theirs", port=22, cidr="0.0.0.0/1", description="by hand")
+    make(aws, groups, [by_hand, strangers(name="web", port=443, cidr="0.0.0.0/0")])
+    live = next(each for each in listed(aws, groups) if each["FromPort"] == 22)["SecurityGroupRuleId"]
+    for check in (True, False):
+        result = run_module(module.main, _check=check, **task(params(rule("api"))))
+        assert result["resource"]["open_to_world"] == [
+            {"id": live, "protocol": "tcp", "port": "22", "cidr": "0.0.0.0/1", "description": "by hand"}
+        ]
+        (warning,) = result["warned"]
+        assert f"the rule {live} opens tcp 22 from cidr 0.0.0.0/1" in warning
+    assert {22, 443, 5000} == {each["FromPort"] for each in listed(aws, groups)}
+
+
+def test_a_port_that_may_be_public_is_no_concern(aws: Any, groups: dict[str, str], run_module: Any) -> None:
+    make(aws, groups, [strangers(name="theirs", port=22, cidr="0.0.0.0/0")])
+    result = run_module(module.main, **task(params(public_ports=[22])))
+    assert (result["warned"], result["resource"]["open_to_world"]) == ([], [])
+
+
+def test_two_owners_share_a_group_and_leave_each_others_rules(
+    aws: Any, groups: dict[str, str], run_module: Any
+) -> None:
+    for owner, port in (("one", 5000), ("two", 5001)):
+        run_module(module.main, **task(params(rule("api", port), owner=owner)))
+    assert sorted(each["FromPort"] for each in listed(aws, groups)) == [5000, 5001]
+    run_module(module.main, **task(params(owner="one")))
+    (left,) = listed(aws, groups)
+    assert {"Key": "hokusai:managed-by", "Value": "two"} in left["Tags"]
+
+
+def make_prefix_list(aws: Any, name: str, entries: int) -> str:
+    made = aws.ec2.create_managed_prefix_list(PrefixListName=name, MaxEntries=entries, AddressFamily="IPv4")
+    return str(made["PrefixList"]["PrefixListId"])
+
+
+def test_a_prefix_list_is_found_by_its_name(aws: Any, groups: dict[str, str], run_module: Any) -> None:
+    identity = make_prefix_list(aws, "offices", 5)
+    assert run_module(module.main, **task(params(rule("offices", prefix_list="offices"))))["changed"]
+    assert [each["PrefixListId"] for each in listed(aws, groups)] == [identity]
+    assert not run_module(module.main, **task(params(rule("offices", prefix_list="offices"))))["changed"]
+
+
+def test_two_prefix_lists_of_one_name_are_an_error_that_lists_both(aws: Any, groups: Any, run_module: Any) -> None:
+    twins = [make_prefix_list(aws, "offices", 5) for _twin in range(2)]
+    result = run_module(module.main, **task(params(rule("offices", prefix_list="offices"))))
+    assert result["error"] == "Ambiguous"
+    assert all(twin in result["msg"] for twin in twins)
+
+
+def test_a_prefix_list_counts_as_often_as_it_may_have_entries(aws: Any, groups: Any, run_module: Any) -> None:
+    make_prefix_list(aws, "offices", 30)
+    other = make_prefix_list(aws, "others", 30)
+    make(aws, groups, [strangers(name="theirs", prefix_list=other)])
+    wanted = task(params(rule("offices", prefix_list="offices"), rule("api")))
+    assert "30 IPv4 ingress rules and 31 to add exceed the quota of 60" in run_module(module.main, **wanted)["msg"]
+    assert run_module(module.main, **{**wanted, "rule_quota": 61})["changed"]
 
 
 def test_ipv4_and_ipv6_rules_do_not_share_a_quota() -> None:

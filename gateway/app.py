@@ -139,7 +139,7 @@ class Gateway:
         route = classify(exchange.method, target.path if target else exchange.raw_path)
         exchange.family = route.family if target else "unknown"
         origin = Origin.of(exchange.headers, exchange.peer, exchange.scheme, config.trusted_proxies)
-        identity = await self._authenticator.identify(key, route.scope, origin.client_ip)
+        identity = await self._authenticator.identify(key, origin.client_ip)
         exchange.key_id = identity.key_id
         self._limiter.spend(identity)
         if exchange.raw_path == PREFIX:

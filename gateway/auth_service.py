@@ -19,6 +19,8 @@ from gateway.network import FAILURES, explain
 RETRY_AFTER = 5.0
 _ATTEMPTS = 2
 _MAX_REASON = 200
+_TELLING = 6
+"""Characters of a key in a row that are enough to be a part of it and not an accident of language."""
 
 
 class AuthService:
@@ -67,11 +69,14 @@ class AuthService:
             raise KeyRefusedError(f"The API key belongs to another service; this one is {wanted!r}.")
         if answer.get("has_sufficient_balance") is False:
             raise BalanceError("The account has not enough balance.")
+        key_id = _text(answer.get("key_id"))
+        if not key_id:  # limits and logs are kept by it: without, all such keys would be one
+            raise _not_the_contract()
         scopes = answer.get("scopes")
         limit = answer.get("rate_limit_per_hour")
         return Identity(
             user_id=_text(answer.get("user_id")),
-            key_id=_text(answer.get("key_id")),
+            key_id=key_id,
             service_id=wanted,
             scopes=frozenset(scope for scope in scopes if isinstance(scope, str))
             if isinstance(scopes, list)
@@ -86,19 +91,29 @@ def _parse(body: bytes) -> dict[str, Any]:
     except ValueError:
         answer = None
     if not isinstance(answer, dict) or not isinstance(answer.get("is_valid"), bool):
-        raise AuthUnavailableError(
-            "The auth service answered something that is not its contract; the key was not judged.", RETRY_AFTER
-        )
+        raise _not_the_contract()
     return answer
 
 
+def _not_the_contract() -> AuthUnavailableError:
+    return AuthUnavailableError(
+        "The auth service answered something that is not its contract; the key was not judged.", RETRY_AFTER
+    )
+
+
 def _reason(answer: dict[str, Any], key: str) -> str:
-    """The service's own words, unless they repeat the key."""
+    """The service's own words, unless they repeat a part of this key or name any other."""
     reason = answer.get("reason")
-    if not isinstance(reason, str) or not reason.isprintable() or key in reason:
+    if not isinstance(reason, str) or not reason.isprintable() or _repeats(reason.lower(), key.lower()):
         return ""
     return f": {reason[:_MAX_REASON]}"
 
 
+def _repeats(reason: str, key: str) -> bool:
+    parts = (key[at : at + _TELLING] for at in range(max(1, len(key) - _TELLING + 1)))
+    return "hk_" in reason or any(part in reason for part in parts)
+
+
 def _text(value: object) -> str:
-    return "" if value is None else str(value)
+    """A name or a number as text; anything else names nobody."""
+    return str(value).strip() if isinstance(value, (str, int)) else ""

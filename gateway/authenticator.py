@@ -1,6 +1,7 @@
 """From a key to an identity: a bounded cache and single flight in front of the auth service.
 
-Entries are keyed by a SHA-256 of key, service and scope, so that no key is kept in memory longer than its request.
+Entries are keyed by a SHA-256 of key and service, so that no key is kept in memory longer than its request. What a key
+may do is in the answer and not in the question: one answer serves every scope, and every address the key comes from.
 Refusals live in a cache of their own, or somebody guessing keys would push the good ones out. Outages are never
 remembered: while one lasts, cached keys go on until their time ends and every other key gets a 503.
 """
@@ -12,6 +13,7 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from gateway.auth_service import AuthService
@@ -22,7 +24,14 @@ from gateway.identity import Identity
 MAX_ENTRIES = 10_000
 
 Value = TypeVar("Value")
-Refusal = KeyRefusedError | BalanceError
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What is remembered of a refusal. Not the exception itself: its traceback holds frames, and those hold the key."""
+
+    kind: type[KeyRefusedError | BalanceError]
+    message: str
 
 
 class ExpiringCache(Generic[Value]):
@@ -44,9 +53,16 @@ class ExpiringCache(Generic[Value]):
         return entry[1]
 
     def put(self, key: bytes, value: Value, since: float) -> None:
+        self._drop_expired()
         self._entries[key] = (since + self._ttl, value)
         self._entries.move_to_end(key)
         while len(self._entries) > self._capacity:
+            self._entries.popitem(last=False)
+
+    def _drop_expired(self) -> None:
+        """From the oldest on: entries were put in nearly in the order in which they end."""
+        now = self._clock()
+        while self._entries and next(iter(self._entries.values()))[0] <= now:
             self._entries.popitem(last=False)
 
     def __len__(self) -> int:
@@ -69,9 +85,9 @@ class Authenticator:
     def entries(self) -> int:
         return len(self._identities) + len(self._refusals)
 
-    async def identify(self, key: str, scope: str, client_ip: str) -> Identity:
+    async def identify(self, key: str, client_ip: str) -> Identity:
         """Raises KeyRefusedError, BalanceError or AuthUnavailableError."""
-        digest = hashlib.sha256(f"{key}\0{self._service_id}\0{scope}".encode()).digest()
+        digest = hashlib.sha256(f"{key}\0{self._service_id}".encode()).digest()
         known = self._identities.get(digest)
         refusal = None if known else self._refusals.get(digest)
         if known or refusal:
@@ -79,7 +95,7 @@ class Authenticator:
         if known:
             return known
         if refusal:
-            raise type(refusal)(refusal.message)
+            raise refusal.kind(refusal.message)
         self.misses += 1
         return await asyncio.shield(self._flight(digest, key, client_ip))
 
@@ -101,8 +117,8 @@ class Authenticator:
         asked = time.monotonic()  # before the question: a key revoked while it is answered must not live longer
         try:
             identity = await self._service.validate(key, client_ip)
-        except (KeyRefusedError, BalanceError) as refusal:
-            self._refusals.put(digest, refusal, asked)
+        except (KeyRefusedError, BalanceError) as error:
+            self._refusals.put(digest, Refusal(type(error), error.message), asked)
             raise
         self._identities.put(digest, identity, asked)
         return identity

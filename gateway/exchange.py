@@ -92,4 +92,4 @@ class Exchange:
 def _request_id(headers: Headers) -> str:
     """The caller's id when it can be trusted with a place in a log line, else a new one. Never something key-like."""
     value = (first(headers, b"x-request-id") or b"").decode("latin-1")
-    return value if _REQUEST_ID.fullmatch(value) and not value.startswith("hk_") else uuid.uuid4().hex
+    return value if _REQUEST_ID.fullmatch(value) and "hk_" not in value.lower() else uuid.uuid4().hex

@@ -114,7 +114,10 @@ def to_upstream(headers: Headers, identity: Identity, origin: Origin, request_id
 
 def _is_same_origin(value: bytes, origin: Origin) -> bool:
     """MLflow compares Origin with its own list, not with Host, so it would refuse the writes of its own UI."""
-    return urlsplit(_text(value)).netloc.lower() == origin.host.lower()
+    try:
+        return urlsplit(_text(value)).netloc.lower() == origin.host.lower()
+    except ValueError:  # an address in brackets that is none: nobody's origin, and MLflow may judge it
+        return False
 
 
 def _identity(identity: Identity) -> Iterable[tuple[str, str]]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import FunctionType, ModuleType
 
 import pytest
 
 from gateway.auth_service import AuthService
 from gateway.authenticator import Authenticator, ExpiringCache
 from gateway.config import Config
+from gateway.errors import KeyRefusedError
 from gateway.identity import Identity
 from gateway.tests.auth import AuthStandIn, grant
 from gateway.tests.conftest import Keys, settings
@@ -28,13 +31,23 @@ def forgetful(shared_auth: AuthStandIn, shared_upstream: RecordingUpstream) -> I
         yield gateway
 
 
-def test_a_known_key_is_asked_about_once_per_scope(gateway: GatewayProcess, auth: AuthStandIn, keys: Keys) -> None:
+def test_a_known_key_is_asked_about_once_whatever_it_does(gateway: GatewayProcess, auth: AuthStandIn, keys: Keys) -> None:
     key = keys()
     for _ in range(3):
         assert gateway.ask("GET", SEARCH, key).status == 200
         assert gateway.ask("POST", "/api/mlflow/api/2.0/mlflow/runs/create", key, b"{}").status == 200
 
-    assert len(auth.questions) == 2
+    assert len(auth.questions) == 1
+
+
+def test_an_answer_holds_for_every_address_a_key_comes_from(
+    gateway: GatewayProcess, auth: AuthStandIn, keys: Keys
+) -> None:
+    key = keys()
+    for address in ("203.0.113.1", "203.0.113.2"):
+        assert gateway.ask("GET", SEARCH, key | {"X-Forwarded-For": address}).status == 200
+
+    assert [b'"203.0.113.1"' in question.body for question in auth.questions] == [True]
 
 
 def test_many_requests_with_a_new_key_ask_once(gateway: GatewayProcess, auth: AuthStandIn, keys: Keys) -> None:
@@ -75,12 +88,47 @@ class SlowService(AuthService):
 async def test_a_request_that_is_cancelled_does_not_take_the_others_answer_along() -> None:
     service = SlowService()
     authenticator = Authenticator(service, Config("http://m", "http://a"))
-    first, second = (asyncio.create_task(authenticator.identify("k", "read", "")) for _ in range(2))
+    first, second = (asyncio.create_task(authenticator.identify("k", "")) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
 
     assert (await second).key_id == "key-1"
     assert (first.cancelled(), service.asked) == (True, 1)
+
+
+class RefusingService(AuthService):
+    def __init__(self) -> None:
+        """Asks nobody."""
+
+    async def validate(self, key: str, client_ip: str) -> Identity:
+        raise KeyRefusedError("The API key is not valid.")
+
+
+def reachable(root: object) -> list[object]:
+    """Every object ``root`` keeps alive, but for code: from a class or a function one gets everywhere."""
+    found: dict[int, object] = {}
+    waiting = [root]
+    while waiting:
+        one = waiting.pop()
+        if id(one) not in found and not isinstance(one, (type, ModuleType, FunctionType)):
+            found[id(one)] = one
+            waiting += gc.get_referents(one)
+    return list(found.values())
+
+
+async def test_a_refused_key_is_not_kept_in_memory() -> None:
+    authenticator = Authenticator(RefusingService(), Config("http://m", "http://a"))
+    key = new_key()
+    for _ in range(2):
+        with pytest.raises(KeyRefusedError):
+            await authenticator.identify(key, "")
+    await asyncio.sleep(0)
+
+    kept = reachable(authenticator)
+
+    assert (authenticator.entries, authenticator.hits) == (1, 1)
+    assert [type(one) for one in kept if isinstance(one, BaseException)] == []
+    assert not any(key in one for one in kept if isinstance(one, str))
 
 
 def test_a_revoked_key_is_refused_once_its_time_is_over(
@@ -155,6 +203,18 @@ def test_the_cache_drops_its_oldest_entry_when_it_is_full() -> None:
 
     assert [cache.get(bytes([number])) for number in range(3)] == [None, 1, 2]
     assert len(cache) == 2
+
+
+def test_what_has_expired_is_dropped_when_something_new_comes() -> None:
+    now = 100.0
+    cache: ExpiringCache[int] = ExpiringCache(ttl=10, clock=lambda: now)
+    for number in range(3):
+        cache.put(bytes([number]), number, since=100.0 + number)
+    now = 111.0
+
+    cache.put(b"new", 9, since=now)
+
+    assert (len(cache), cache.get(b"\2"), cache.get(b"new")) == (2, 2, 9)
 
 
 def test_an_entry_lives_from_the_question_and_not_from_the_answer() -> None:

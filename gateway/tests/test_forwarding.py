@@ -254,3 +254,11 @@ def test_the_ui_may_write_from_its_own_origin(gateway: GatewayProcess, upstream:
 def test_a_header_that_is_not_utf8_is_a_400(gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys) -> None:
     assert gateway.ask("GET", "/api/mlflow/version", keys() | {"X-Tag": "\xe9"}).status == 400
     assert upstream.requests == []
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://[1::g]/", "//[x"])
+def test_an_origin_that_is_no_url_is_not_the_uis_own(
+    gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys, origin: str
+) -> None:
+    assert gateway.ask("POST", "/api/mlflow/graphql", keys() | {"Origin": origin}, b"{}").status == 200
+    assert upstream.last.values("origin") == [origin]

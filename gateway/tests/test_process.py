@@ -95,10 +95,12 @@ def test_each_answer_is_logged_with_its_emitter(gateway: GatewayProcess, auth: A
 
 
 def test_no_part_of_a_key_is_ever_printed(auth: AuthStandIn, upstream: RecordingUpstream, keys: Keys) -> None:
-    good = keys()["Authorization"].removeprefix("Bearer ")
-    echoed = new_key()
-    auth.answers[echoed] = {"is_valid": False, "reason": f"{echoed} is not known"}
-    tried = [good, echoed, new_key()]
+    good = keys(key_id="key-1")["Authorization"].removeprefix("Bearer ")
+    echoed = [new_key() for _ in range(4)]
+    said = [echoed[0], echoed[1][:14] + "...", "key ending in " + echoed[2][-6:].upper(), echoed[3][12:24]]
+    for key, part in zip(echoed, said, strict=True):
+        auth.answers[key] = {"is_valid": False, "reason": f"{part} is not known"}
+    tried = [good, *echoed, new_key()]
     with running_gateway(**settings(auth, upstream.url, MLFLOW_PROXY_DEBUG="true")) as gateway:
         answers = [gateway.ask("GET", SEARCH + f"?api_key={key}", {"X-API-Key": key}) for key in tried]
         gateway.ask("GET", SEARCH, [("X-API-Key", good), ("X-API-Key", good)])
@@ -110,7 +112,18 @@ def test_no_part_of_a_key_is_ever_printed(auth: AuthStandIn, upstream: Recording
     printed = "".join(gateway.lines) + "".join(str(answer) for answer in answers[1:])
     for key in tried:
         secret = key.removeprefix("hk_test_")
-        assert not any(secret[at : at + 6] in printed for at in range(len(secret) - 6))
+        assert not any(secret[at : at + 6].lower() in printed.lower() for at in range(len(secret) - 5))
+
+
+@pytest.mark.parametrize("reason", ["hk_live_ keys are not for this service", "a HK_... key", "abcdefgh is revoked"])
+def test_a_reason_that_looks_like_a_part_of_a_key_is_left_out(
+    gateway: GatewayProcess, auth: AuthStandIn, reason: str
+) -> None:
+    auth.answers["ABCDEFGH-and-more"] = {"is_valid": False, "reason": reason}
+
+    answer = gateway.ask("GET", SEARCH, {"X-API-Key": "ABCDEFGH-and-more"})
+
+    assert (answer.status, answer.json()["message"]) == (401, "The API key is not valid.")
 
 
 def test_sigterm_lets_a_request_finish_and_ends_with_success(

@@ -109,6 +109,17 @@ def test_a_200_that_is_not_the_contract_is_an_outage_too(
     assert gateway.ask("GET", SEARCH, {"X-API-Key": key}).status == 503
 
 
+@pytest.mark.parametrize("key_id", [None, "", "  ", [], {}])
+def test_a_good_key_without_an_id_is_not_the_contract(
+    gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys, key_id: object
+) -> None:
+    """Its requests would be counted and limited together with those of all others that have none."""
+    answer = gateway.ask("GET", SEARCH, keys(key_id=key_id))
+
+    assert (answer.status, "not its contract" in answer.json()["message"]) == (503, True)
+    assert upstream.requests == []
+
+
 def test_an_auth_service_that_hangs_is_a_503(gateway: GatewayProcess, auth: AuthStandIn, keys: Keys) -> None:
     key = keys()
     auth.delay = 1.5
@@ -161,5 +172,5 @@ def test_mlflows_assistant_is_off(gateway: GatewayProcess, upstream: RecordingUp
 
 def test_a_callers_request_id_comes_back_and_a_bad_one_is_replaced(gateway: GatewayProcess) -> None:
     assert gateway.ask("GET", "/health", {"X-Request-Id": "Root=1-67"}).value("x-request-id") == "Root=1-67"
-    for bad in ("with space", "x" * 129, "hk_live_something", 'a"b'):
+    for bad in ("with space", "x" * 129, "hk_live_something", "id=hk_live_some", "a-HK_test_b", 'a"b'):
         assert gateway.ask("GET", "/health", {"X-Request-Id": bad}).value("x-request-id") != bad

@@ -70,8 +70,9 @@ class Outcome(Generic[T]):
     def concerns(self) -> Iterator[str]:
         """What to warn of: what the plan takes for granted, and what the state finds amiss (`concerns`) and leaves."""
         yield from self.warnings
-        if hasattr(self.after, "concerns"):
-            yield from self.after.concerns()
+        tell: Callable[[], Iterator[str]] | None = getattr(self.after, "concerns", None)
+        if tell:
+            yield from tell()
 
     def result(self) -> dict[str, Any]:
         return {

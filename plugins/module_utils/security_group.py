@@ -21,7 +21,7 @@ PORTLESS = ("-1", "icmp", "icmpv6")
 TAKEN = ("tcp", "udp", *PORTLESS)
 WORLD = {4: 8, 6: 16}
 """By IP version the prefix length below which a public network counts as the world: two halves are the whole too."""
-LOCAL_6 = ipaddress.ip_network("fc00::/7")
+LOCAL_6 = ipaddress.IPv6Network("fc00::/7")
 """IPv6's private addresses; no private IPv4 network is as wide. (`is_private` of some Pythons is true of 0.0.0.0/0.)"""
 Content = tuple[str, str, int, int, str, str]
 

@@ -152,6 +152,14 @@ class Credentials:
         }
         put[kind](where, key.reveal())
 
+    def check_writable(self, store: Mapping[str, Any]) -> None:
+        """Raise `BadInput` where a key could not be kept, as far as that can be known: one minted then is lost."""
+        kind, where = chosen(store)
+        if kind == "file":
+            check_directory(where)
+        elif kind == "ssm_parameter":
+            self._encryption(where)
+
     def scrub(self, text: str) -> str:
         """The text without any key read so far, whole or in part, plain or in base64, and without anything like one."""
         return scrub(text, self._fragments)
@@ -185,7 +193,25 @@ class Credentials:
             if error.code != "ParameterAlreadyExists":
                 raise
             with calling(f"write the SSM parameter {name}"):
-                self.aws.ssm.put_parameter(**parameter, Overwrite=True)
+                self.aws.ssm.put_parameter(**parameter, **self._encryption(name), Overwrite=True)
+
+    def _encryption(self, name: str) -> dict[str, str]:
+        """The `KeyId` a parameter is encrypted with: overwritten without it, it changes over to AWS's own key.
+
+        Raises `BadInput` for a parameter of a readable type. {} is a parameter that is not there.
+        """
+        asked = [{"Key": "Name", "Option": "Equals", "Values": [name]}]
+        with calling(f"describe the SSM parameter {name}"):
+            listed = self.aws.ssm.get_paginator("describe_parameters").paginate(ParameterFilters=asked)
+            found = listed.build_full_result()["Parameters"]
+        if not found:
+            return {}
+        if found[0]["Type"] != "SecureString":
+            raise BadInput(
+                f"The SSM parameter {name} is a {found[0]['Type']}, in which a key would be readable",
+                "delete it, so that it is created as SecureString, or name another store",
+            )
+        return {"KeyId": found[0]["KeyId"]} if found[0].get("KeyId") else {}
 
     def _put_secret(self, name: str, text: str) -> None:
         try:
@@ -256,11 +282,8 @@ def read_file(name: str) -> str:
     return text
 
 
-def check_writable(store: Mapping[str, Any]) -> None:
-    """Raise `BadInput` where a file could not be written: a key that was minted and cannot be kept is lost."""
-    kind, where = chosen(store)
-    if kind != "file":
-        return
+def check_directory(where: str) -> None:
+    """Raise `BadInput` where a file could not be written."""
     directory = Path(where).absolute().parent
     if Path(where).is_dir() or not directory.is_dir() or not os.access(directory, os.W_OK | os.X_OK):
         raise BadInput(

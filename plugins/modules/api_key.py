@@ -67,7 +67,9 @@ options:
         description: Path of a file, written in one piece and readable by its owner only.
         type: path
       ssm_parameter:
-        description: Name of an SSM parameter, written as SecureString.
+        description:
+          - Name of an SSM parameter, created as SecureString. One that exists keeps the KMS key it is encrypted with.
+          - One of another type is refused.
         type: str
       secret:
         description: Name of a secret of Secrets Manager, created if it does not exist.
@@ -194,7 +196,6 @@ from ansible_collections.hokusai.platform.plugins.module_utils.auth_service impo
 from ansible_collections.hokusai.platform.plugins.module_utils.credentials import (
     Credentials,
     Key,
-    check_writable,
     chosen,
     described,
     source_option,
@@ -266,7 +267,7 @@ def mint(auth: AuthService, credentials: Credentials, params: Params, dry: bool)
     """A good key in the store stays. Whatever can be known to be wrong is found before a key is minted."""
     scopes = tuple(sorted(set(params["scopes"] or DEFAULT_SCOPES)))
     admin = credentials.read(params["admin_source"])
-    check_writable(params["store"])
+    credentials.check_writable(params["store"])
     stored = credentials.stored(params["store"])
     standing = auth.validate(stored, params["service_id"], scopes) if stored else UNASKED
     before = {"key_id": standing.key_id, "verdict": standing.verdict} if stored else {}
@@ -330,7 +331,7 @@ def revoke(auth: AuthService, credentials: Credentials, params: Params, dry: boo
 
 def copy(_auth: None, credentials: Credentials, params: Params, dry: bool) -> Outcome:
     key = credentials.read(params["source"])
-    check_writable(params["store"])
+    credentials.check_writable(params["store"])
     stored = credentials.stored(params["store"])
     held = "this key"
     if stored and stored.reveal() == key.reveal():

@@ -196,6 +196,12 @@ def test_a_place_that_cannot_be_written_is_found_before_the_mint(run: Run, auth:
     assert auth.keys == {}
 
 
+def test_a_readable_parameter_is_found_before_the_mint(run: Run, auth: Auth, aws: Any) -> None:
+    aws.ssm.put_parameter(Name="/some/key", Value=make_key(), Type="String")
+    assert "is a String" in run("mint", store={"ssm_parameter": "/some/key"})["msg"]
+    assert auth.keys == {}
+
+
 def test_a_key_that_cannot_be_kept_is_revoked_again(
     run: Run, auth: Auth, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,6 +63,27 @@ def test_a_key_in_ssm_is_encrypted_and_tagged_as_ours(made: Credentials, aws: An
     assert tags == [{"Key": "hokusai:managed-by", "Value": "hokusai.platform"}]
 
 
+def test_a_parameter_that_is_overwritten_stays_encrypted_with_its_own_kms_key(made: Credentials, aws: Any) -> None:
+    """PutParameter without KeyId falls back to aws/ssm, which everybody in the account may decrypt with."""
+    mine = aws.kms.create_key()["KeyMetadata"]["KeyId"]
+    aws.ssm.put_parameter(Name="/some/key", Value="old", Type="SecureString", KeyId=mine)
+    made.keep({"ssm_parameter": "/some/key"}, made.adopt(key := make_key(), "a test"))
+    assert aws.ssm.get_parameter(Name="/some/key", WithDecryption=True)["Parameter"]["Value"] == key
+    (described,) = aws.ssm.describe_parameters()["Parameters"]
+    assert (described["Type"], described["KeyId"]) == ("SecureString", mine)
+
+
+def test_a_parameter_that_anybody_can_read_takes_no_key(made: Credentials, aws: Any) -> None:
+    aws.ssm.put_parameter(Name="/some/key", Value="old", Type="String")
+    for refused in (
+        lambda: made.check_writable({"ssm_parameter": "/some/key"}),
+        lambda: made.keep({"ssm_parameter": "/some/key"}, made.adopt(make_key(), "a test")),
+    ):
+        with pytest.raises(BadInput, match="/some/key is a String"):
+            refused()
+    assert aws.ssm.get_parameter(Name="/some/key")["Parameter"]["Value"] == "old"
+
+
 def test_a_key_file_is_private_and_replaced_in_one_piece(made: Credentials, tmp_path: Path) -> None:
     path = tmp_path / "key"
     private(path, "old", 0o644)
@@ -151,9 +172,9 @@ def test_a_text_without_a_key_stays_as_it_is(made: Credentials) -> None:
     assert made.scrub(text) == text
 
 
-def test_a_directory_that_is_not_there_is_found_before_a_key_is_minted(tmp_path: Path) -> None:
+def test_a_directory_that_is_not_there_is_found_before_a_key_is_minted(made: Credentials, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="cannot be written"):
-        subject.check_writable({"file": str(tmp_path / "none" / "key")})
+        made.check_writable({"file": str(tmp_path / "none" / "key")})
 
 
 def test_the_refused_key_has_the_form_of_a_key_and_is_another_each_time() -> None:

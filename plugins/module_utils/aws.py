@@ -44,8 +44,6 @@ class Aws:
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._session = self._make_session()
-        if self._session.get_credentials() is None:
-            raise BadInput(*no_credentials("reach AWS"))
         if not self._session.region_name:
             raise BadInput("No AWS region is set", "set the option region, AWS_DEFAULT_REGION, or one in the profile")
 
@@ -66,6 +64,8 @@ class Aws:
         return self.client(service)
 
     def _make_session(self) -> Any:
+        if bool(self._params.get("access_key")) != bool(self._params.get("secret_key")):
+            raise BadInput("Only one of the options access_key and secret_key is set", "set both or neither")
         given = {
             "profile_name": self._params.get("profile"),
             "region_name": self._params.get("region"),
@@ -75,8 +75,12 @@ class Aws:
         }
         try:
             session = boto3.session.Session(**{key: value for key, value in given.items() if value})
+            credentials = session.get_credentials()
         except BotoCoreError as error:
-            raise BadInput(f"The AWS session cannot be made: {error}", "check profile and credentials") from error
+            remedy = "set both halves of the access key, or AWS_PROFILE; check the profile's file"
+            raise BadInput(f"The AWS session cannot be made: {error}", remedy) from error
+        if credentials is None:
+            raise BadInput(*no_credentials("reach AWS"))
         role = self._params.get("assume_role_arn")
         return self._assume(session, role) if role else session
 

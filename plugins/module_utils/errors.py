@@ -28,7 +28,7 @@ except ImportError:
     HAS_BOTOCORE = False
 
 REMEDIES = {
-    "AccessDenied": "grant the calling identity this action on this resource (see docs for the policy), then run again",
+    "AccessDenied": "grant the calling identity this action on this resource, then run again",
     "AccessDeniedException": "grant the calling identity this action on this resource, then run again",
     "UnauthorizedOperation": "grant the calling identity this EC2 action, then run again",
     "ExpiredToken": "renew the session's credentials and run again; what is done stays done and is not repeated",
@@ -98,6 +98,9 @@ def calling(doing: str) -> Iterator[None]:
         raise AwsError(text, code, REMEDIES.get(code, "")) from error
     except botocore_exceptions.NoCredentialsError as error:
         raise BadInput(*no_credentials(doing)) from error
+    except botocore_exceptions.ParamValidationError as error:
+        remedy = "the value of an option is not what the API accepts: check the option that the message names"
+        raise AwsError(f"Could not {doing}: {error}", type(error).__name__, remedy) from error
     except botocore_exceptions.BotoCoreError as error:
         remedy = "check region, endpoint_url, proxy settings and the network, then run again"
         raise AwsError(f"Could not {doing}: {error}", type(error).__name__, remedy) from error

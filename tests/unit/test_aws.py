@@ -1,0 +1,49 @@
+"""The edge to AWS: what is wrong with credentials is told, and an error that is ours says what to check."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import AwsError, BadInput, calling
+
+REGION = {"region": "us-east-1"}
+
+
+@pytest.fixture(autouse=True)
+def _nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """No credentials but those of the test."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+def test_no_credentials_at_all_are_named() -> None:
+    with pytest.raises(BadInput, match="no AWS credentials were found"):
+        Aws(REGION)
+
+
+def test_an_access_key_of_the_environment_without_its_secret_is_refused_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    with pytest.raises(BadInput, match="missing: AWS_SECRET_ACCESS_KEY") as refused:
+        Aws(REGION)
+    assert "both halves" in refused.value.remedy
+
+
+@pytest.mark.parametrize("half", ["access_key", "secret_key"])
+def test_half_a_key_among_the_options_is_refused(half: str) -> None:
+    with pytest.raises(BadInput, match="Only one of the options access_key and secret_key"):
+        Aws({**REGION, half: "testing"})
+
+
+def test_a_value_that_the_api_does_not_accept_points_at_the_option_and_not_at_the_network() -> None:
+    client = Aws({**REGION, "access_key": "testing", "secret_key": "testing"}).ecs
+    with pytest.raises(AwsError, match="Invalid type for parameter cluster") as refused, calling("describe"):
+        client.describe_services(cluster=42, services=["a"])
+    assert refused.value.code == "ParamValidationError"
+    assert "check the option that the message names" in refused.value.remedy

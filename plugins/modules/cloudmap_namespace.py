@@ -122,7 +122,7 @@ class Namespace:
 
 
 def desire(params: Params) -> Namespace | None:
-    wanted = Namespace(params["name"], params["vpc"], params["description"], params["tags"])
+    wanted = Namespace(params["name"], params["vpc"], params["description"], tags.texts(params["tags"]))
     return wanted if params["state"] == "present" else None
 
 

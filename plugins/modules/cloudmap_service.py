@@ -113,7 +113,7 @@ steps:
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.hokusai.platform.plugins.module_utils import cloudmap
+from ansible_collections.hokusai.platform.plugins.module_utils import cloudmap, tags
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.discovery_service import (
     Service,
@@ -156,7 +156,7 @@ def desire(params: Params) -> Service | None:
         params["routing_policy"],
         params["custom_health"],
         params["description"],
-        params["tags"],
+        tags.texts(params["tags"]),
     )
 
 

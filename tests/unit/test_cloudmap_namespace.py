@@ -39,6 +39,8 @@ TABLE: dict[str, tuple[Options | None, Options, list[str]]] = {
         ["update_private_dns_namespace"],
     ),
     "a missing tag is added": ({"tags": {"team": "x"}}, params(tags={"team": "ml"}), ["tag_resource"]),
+    "a tag that YAML reads as a number is text": ({}, params(tags={"cost": 42, "paid": True}), ["tag_resource"]),
+    "a number that is there as text is left alone": ({"tags": {"cost": "42"}}, params(tags={"cost": 42}), []),
     "an absent namespace stays absent": (None, params(state="absent"), []),
     "our empty namespace is removed": ({"tags": OURS}, params(state="absent"), ["delete_namespace"]),
 }

@@ -45,6 +45,8 @@ TABLE: dict[str, tuple[Options | None, Options, list[str]]] = {
     ),
     "a description changes in place": ({}, params(description="new"), ["update_service"]),
     "a missing tag is added": ({}, params(tags={"team": "ml"}), ["tag_resource"]),
+    "a tag that YAML reads as a number is text": ({}, params(tags={"cost": 42, "paid": True}), ["tag_resource"]),
+    "a number that is there as text is left alone": ({"tags": {"cost": "42"}}, params(tags={"cost": 42}), []),
     "an absent service stays absent": (None, params(state="absent"), []),
     "our service without instances is removed": ({"tags": OURS}, params(state="absent"), ["delete_service"]),
 }

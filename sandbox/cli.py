@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import sys
 import time
 import urllib.error
@@ -112,7 +113,7 @@ def status(place: Home, options: argparse.Namespace) -> int:
 
 def env(place: Home, options: argparse.Namespace) -> int:
     values = environment_of(place)
-    say(json.dumps(values, indent=2) if options.json else environment.exports(values))
+    say(json.dumps(values, indent=2) if options.json else environment.script(values, os.environ))
     return 0
 
 

@@ -5,10 +5,12 @@ Started by `python -m sandbox up` as `python -m sandbox.daemon STATE PACE`; ends
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import secrets
 import signal
+import socket
 import sys
 import threading
 import time
@@ -35,12 +37,17 @@ from sandbox.platform.incident import DEAD_ADDRESSES, incident
 from sandbox.world import World
 
 STATES: dict[str, Callable[[Platform], Platform]] = {"healthy": lambda platform: platform, "incident": incident}
+CLAIM_PORT, CLAIM_ATTEMPTS = 27127, 50
 ROLLOUT_LIMIT, SYMPTOMS_LIMIT = 120.0, 60.0
 LOGGER = logging.getLogger("sandbox")
 
 
 class SandboxError(Exception):
     """The platform did not become what was asked for."""
+
+
+def loopback_prefix() -> str:
+    return f"127.{64 + secrets.randbelow(128)}.{1 + secrets.randbelow(254)}"
 
 
 @dataclass(frozen=True)
@@ -78,18 +85,32 @@ def start(home: Home, pace: float, stack: ExitStack) -> Running:
     stack.callback(data_plane.stop)
     authority = CertificateAuthority()
     authority.write_bundle(home.trust)
-    agent = Agent(control_plane, world, host(home, pace, data_plane))
+    prefix = claim_loopback(stack)
+    host = Host(home.path, prefix, os.environ[OWNER_VARIABLE], home.trust, pace, data_plane.fabric_url)
+    agent = Agent(control_plane, world, host)
     agent.start()
     stack.callback(agent.stop)
     control_plane.endpoints.add("GET", "status", lambda _: snapshot(control_plane, world.target_groups()))
-    control_plane.endpoints.add("GET", "tasks", lambda _: snapshot(control_plane, ())["tasks"])
     return Running(home, control_plane, data_plane, authority)
 
 
-def host(home: Home, pace: float, data_plane: DataPlane) -> Host:
-    """A loopback prefix of its own lets several sandboxes share a machine."""
-    prefix = f"127.{64 + secrets.randbelow(128)}.{1 + secrets.randbelow(254)}"
-    return Host(home.path, prefix, os.environ[OWNER_VARIABLE], home.trust, pace, data_plane.fabric_url)
+def claim_loopback(stack: ExitStack, draw: Callable[[], str] = loopback_prefix) -> str:
+    """A prefix `127.x.y` that no other sandbox of this machine uses for as long as `stack` is open.
+
+    Whose it is shows in a port of its first address, which no task gets. Raises SandboxError.
+    """
+    for _ in range(CLAIM_ATTEMPTS):
+        prefix, claim = draw(), socket.socket()
+        try:
+            claim.bind((f"{prefix}.1", CLAIM_PORT))
+        except OSError as error:
+            claim.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            stack.enter_context(claim)
+            return prefix
+    raise SandboxError(f"no loopback prefix is free: port {CLAIM_PORT} is in use on {CLAIM_ATTEMPTS} of them")
 
 
 def populate(running: Running, state: str, finished: threading.Event) -> dict[str, str]:
@@ -171,6 +192,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, finish)
     signal.signal(signal.SIGINT, finish)
     home = environment.home()
+    home.pid.write_text(str(os.getpid()))
     try:
         serve(home, state, pace, finished)
     except SandboxError as error:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from sandbox.platform.description import API_IMAGE
 
 HOME_VARIABLE = "HOKUSAI_SANDBOX_HOME"
 NOT_PROXIED = "127.0.0.1,localhost"
+SHELL_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 TRACKING_URI = "https://registry.hokus.ai/api/mlflow"
 
 
@@ -31,14 +34,13 @@ class Home:
         return self.path / "daemon.pid"
 
     @property
-    def owner(self) -> Path:
-        """The mark in the environment of every process of this sandbox."""
-        return self.path / "owner"
+    def marker(self) -> Path:
+        """Says that the directory is a sandbox's, to be emptied at will; never deleted.
 
-    @property
-    def lock(self) -> Path:
-        """Locked by the daemon for as long as it lives."""
-        return self.path / "lock"
+        Locked by the daemon for as long as it lives. Its content is the owner: the mark in the environment of every
+        process of this sandbox; empty when there is none.
+        """
+        return self.path / ".hokusai-sandbox"
 
     @property
     def trust(self) -> Path:
@@ -107,6 +109,17 @@ def read(place: Home) -> dict[str, str]:
     return values
 
 
-def exports(values: dict[str, str]) -> str:
-    """Lines for `eval "$(python -m sandbox env)"`."""
-    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in values.items())
+def foreign(name: str) -> bool:
+    """The user's own AWS account, proxies, MLflow and trust (an earlier sandbox's, it may be) have no business here."""
+    named = name in {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"} or name.lower().endswith("_proxy")
+    return named or name.startswith(("AWS_", "MLFLOW_", "HOKUSAI_"))
+
+
+def script(values: dict[str, str], present: Iterable[str]) -> str:
+    """Lines for `eval "$(python -m sandbox env)"`; of the variables `present` there, foreign ones are unset.
+
+    One left over (AWS_ENDPOINT_URL_ECS, AWS_PROFILE) would lead a client past the sandbox to the user's own account.
+    """
+    left_over = sorted(name for name in present if foreign(name) and name not in values and SHELL_NAME.fullmatch(name))
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
+    return "\n".join([*(f"unset {name}" for name in left_over), *exports])

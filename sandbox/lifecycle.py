@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -13,24 +14,32 @@ import sys
 import time
 from collections.abc import Iterator
 
-from sandbox.agent.process import OWNER_VARIABLE, end_all, owned_by, signal_one
-from sandbox.environment import HOME_VARIABLE, Home
+from sandbox.agent.process import OWNER_VARIABLE, end_all, signal_one
+from sandbox.environment import HOME_VARIABLE, Home, foreign
 from sandbox.images.catalogue import ROOT
 
 START_LIMIT = 240.0
 GOING_DOWN = 20.0
 TAIL = 25
+OWNER = re.compile("[0-9a-f]{32}")
 
 
 class LifecycleError(Exception):
-    """The daemon could not be started or is there already."""
+    """The daemon could not be started or ended, or is there already."""
 
 
 def up(home: Home, state: str, pace: float) -> None:
-    """Start the daemon and return when the platform is ready; raises with the end of its log otherwise."""
-    home.path.mkdir(parents=True, exist_ok=True)
-    with locked(home) as lock:
-        clear(home)
+    """Start the daemon and return when the platform is ready; raises with the end of its log otherwise.
+
+    Raises LifecycleError, too, when the state directory is in use, or is not a sandbox's and not empty.
+    """
+    claim(home)
+    with opened(home) as lock:
+        if not take(lock):
+            raise LifecycleError(
+                f"a sandbox is up in {home.path} (pid {daemon_pid(home)}); end it with `python -m sandbox down`"
+            )
+        clear(home, lock)
         daemon = spawn(home, state, pace, lock)
     try:
         wait_until_ready(home, daemon)
@@ -40,21 +49,67 @@ def up(home: Home, state: str, pace: float) -> None:
 
 
 def down(home: Home) -> bool:
-    """End the daemon and every process of its; false when there was none. Works after a kill -9 of the daemon too."""
-    try:
-        owner = home.owner.read_text()
-    except FileNotFoundError:
+    """End the daemon and every process of its; false when there was none. Works after a kill -9 of the daemon too.
+
+    Whoever starts or is the daemon holds the lock, so once it is ours nobody is left that could start a process.
+    """
+    if not home.marker.exists():
         return False
-    pid = daemon_pid(home)
-    was_up = pid.isdigit() and signal_one(int(pid), owner, signal.SIGTERM)
-    deadline = time.monotonic() + GOING_DOWN
-    while was_up and any(owned_by(owner)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    was_up = end_all(owner) > 0 or was_up
-    for path in (home.environment, home.pid, home.owner):
-        path.unlink(missing_ok=True)
-    shutil.rmtree(home.tasks, ignore_errors=True)
-    return was_up
+    asked, was_up, deadline = "", False, time.monotonic() + GOING_DOWN
+    with opened(home) as lock:
+        while not take(lock):
+            owner, pid = owner_of(home), daemon_pid(home)
+            if owner and pid.isdigit() and pid != asked and signal_one(int(pid), owner, signal.SIGTERM):
+                asked, was_up = pid, True
+            if time.monotonic() > deadline:
+                force(home, owner)
+                was_up = True
+            time.sleep(0.05)
+        return finish(home, lock) or was_up
+
+
+def force(home: Home, owner: str) -> None:
+    """End a daemon that does not end when asked to, or never said who it is."""
+    if not owner or not end_all(owner):
+        raise LifecycleError(f"{home.marker} is locked by a process that is no sandbox's; see `fuser {home.marker}`")
+
+
+def claim(home: Home) -> None:
+    """Take the state directory, the content of which is ours to delete from then on."""
+    home.path.mkdir(parents=True, exist_ok=True)
+    is_empty = not any(home.path.iterdir())
+    if is_empty:
+        home.marker.touch(0o600)
+    elif not home.marker.exists():
+        raise LifecycleError(
+            f"{home.path} is not empty and not a sandbox's state directory; "
+            f"name another, absent or empty, in {HOME_VARIABLE}, or empty this one"
+        )
+
+
+@contextlib.contextmanager
+def opened(home: Home) -> Iterator[int]:
+    descriptor = os.open(home.marker, os.O_RDWR)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def take(lock: int) -> bool:
+    """The lock goes over to the daemon, which inherits the descriptor and so holds it for as long as it lives."""
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+def owner_of(home: Home) -> str:
+    """The mark of this sandbox's processes; empty when it has none. Raises LifecycleError for anything else."""
+    owner = home.marker.read_text("utf-8", "replace")
+    if owner and not OWNER.fullmatch(owner):
+        raise LifecycleError(f"{home.marker} does not hold a sandbox's mark; delete {home.path} if nothing uses it")
+    return owner
 
 
 def daemon_pid(home: Home) -> str:
@@ -63,38 +118,33 @@ def daemon_pid(home: Home) -> str:
     return "unknown"
 
 
-@contextlib.contextmanager
-def locked(home: Home) -> Iterator[int]:
-    """The lock goes over to the daemon, which inherits the descriptor and so holds it for as long as it lives."""
-    descriptor = os.open(home.lock, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pid = daemon_pid(home)
-            raise LifecycleError(
-                f"a sandbox is up in {home.path} (pid {pid}); end it with `python -m sandbox down`"
-            ) from None
-        yield descriptor
-    finally:
-        os.close(descriptor)
+def finish(home: Home, lock: int) -> bool:
+    """End what a daemon left running and forget it; true when there was something. Only under the lock."""
+    owner = owner_of(home)
+    found = bool(owner) and end_all(owner) > 0
+    home.environment.unlink(missing_ok=True)
+    home.pid.unlink(missing_ok=True)
+    shutil.rmtree(home.tasks, ignore_errors=True)
+    os.ftruncate(lock, 0)
+    return found
 
 
-def clear(home: Home) -> None:
+def clear(home: Home, lock: int) -> None:
     """Begin with an empty account, empty databases and empty logs; end what a killed daemon left running."""
-    down(home)
-    for directory in (home.data, home.logs, home.tasks):
+    finish(home, lock)
+    for directory in (home.data, home.logs):
         shutil.rmtree(directory, ignore_errors=True)
     home.logs.mkdir()
 
 
 def spawn(home: Home, state: str, pace: float, lock: int) -> subprocess.Popen[bytes]:
+    """The mark is written before there is a process that bears it; the daemon writes `daemon.pid` itself."""
     owner = secrets.token_hex(16)
-    home.owner.write_text(owner)
+    os.pwrite(lock, owner.encode(), 0)
     inherited = {name: value for name, value in os.environ.items() if not foreign(name)}
     variables = {**inherited, OWNER_VARIABLE: owner, HOME_VARIABLE: str(home.path), "PYTHONPATH": str(ROOT)}
     with (home.logs / "daemon.log").open("ab") as log:
-        daemon = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-m", "sandbox.daemon", state, str(pace)],
             env=variables,
             cwd=home.path,
@@ -104,14 +154,6 @@ def spawn(home: Home, state: str, pace: float, lock: int) -> subprocess.Popen[by
             start_new_session=True,
             pass_fds=[lock],
         )
-    home.pid.write_text(str(daemon.pid))
-    return daemon
-
-
-def foreign(name: str) -> bool:
-    """The user's own AWS account, proxies, MLflow and trust (an earlier sandbox's, it may be) have no business here."""
-    named = name in {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"} or name.lower().endswith("_proxy")
-    return named or name.startswith(("AWS_", "MLFLOW_", "HOKUSAI_"))
 
 
 def wait_until_ready(home: Home, daemon: subprocess.Popen[bytes]) -> None:

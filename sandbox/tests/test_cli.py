@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import stat
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -41,7 +43,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     done = sandbox(path, "up", "--healthy")
     assert done.returncode == 0, done.stderr
     assert "The sandbox is up (healthy" in done.stdout
-    owner = Home(path).owner.read_text()
+    owner = Home(path).marker.read_text()
     yield path
     sandbox(path, "down")
     assert list(owned_by(owner)) == []
@@ -52,6 +54,29 @@ def test_env_prints_lines_a_shell_can_evaluate(home: Path) -> None:
     shell = f'{printed}\nprintf "%s" "$MLFLOW_TRACKING_URI $NO_PROXY"'
     done = subprocess.run(["/bin/sh", "-c", shell], capture_output=True, text=True, check=True)
     assert done.stdout == "https://registry.hokus.ai/api/mlflow 127.0.0.1,localhost"
+
+
+def test_env_takes_the_users_own_account_and_proxies_out_of_the_way(home: Path) -> None:
+    own = {
+        "AWS_ENDPOINT_URL_ECS": "https://ecs.us-east-1.amazonaws.com",
+        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true",
+        "AWS_PROFILE": "somebody",
+        "AWS_SESSION_TOKEN": "token",
+        "AWS_REGION": "eu-west-1",
+        "AWS_CA_BUNDLE": "/somewhere/ca.pem",
+        "AWS_ACCESS_KEY_ID": "somebody's",
+        "ALL_PROXY": "http://proxy.test:3128",
+        "all_proxy": "http://proxy.test:3128",
+        "MLFLOW_TRACKING_USERNAME": "somebody",
+        "EDITOR": "ed",
+    }
+    variables = {**own, "PATH": os.environ["PATH"], "HOKUSAI_SANDBOX_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    shell = f'eval "$({shlex.quote(sys.executable)} -m sandbox env)" && env -0'
+    done = subprocess.run(["/bin/sh", "-c", shell], env=variables, capture_output=True, text=True, check=True)
+    found = dict(entry.split("=", 1) for entry in done.stdout.split("\0") if entry)
+    kept = {name: found.get(name) for name in own if name in found}
+    assert kept == {"AWS_ACCESS_KEY_ID": "sandbox", "EDITOR": "ed"}
+    assert found.items() >= json.loads((home / "env.json").read_text()).items()
 
 
 def test_env_as_json_is_the_file_and_only_its_owner_may_read_that(home: Path) -> None:
@@ -106,7 +131,7 @@ def test_a_second_up_is_refused_and_names_the_first(home: Path) -> None:
 
 
 def test_down_cleans_up_after_a_daemon_that_was_killed(home: Path) -> None:
-    owner = Home(home).owner.read_text()
+    owner = Home(home).marker.read_text()
     daemon = int((home / "daemon.pid").read_text())
     os.kill(daemon, signal.SIGKILL)
     deadline = time.monotonic() + 10
@@ -131,6 +156,7 @@ def test_without_a_sandbox_a_verb_says_how_to_get_one(tmp_path: Path, verb: str)
 def test_a_start_that_fails_says_why_and_leaves_nothing(tmp_path: Path) -> None:
     home = tmp_path / "state"
     home.mkdir()
+    Home(home).marker.touch()
     (home / "data").write_text("in the way")
     done = sandbox(home, "up")
     assert done.returncode == 1
@@ -138,7 +164,21 @@ def test_a_start_that_fails_says_why_and_leaves_nothing(tmp_path: Path) -> None:
     assert "in the way" not in done.stderr
     assert str(home / "data") in done.stderr
     assert not (home / "env.json").exists()
-    assert not (home / "owner").exists()
+    assert Home(home).marker.read_text() == ""
+
+
+def test_down_finds_a_daemon_that_is_still_starting(tmp_path: Path) -> None:
+    home = tmp_path / "state"
+    with ThreadPoolExecutor() as background:
+        start = background.submit(sandbox, home, "up")
+        marker, deadline = Home(home).marker, time.monotonic() + 10
+        while not (marker.exists() and (owner := marker.read_text())):
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        assert sandbox(home, "down").stdout == "The sandbox is down.\n"
+        assert list(owned_by(owner)) == []
+        assert start.result().returncode == 1
+    assert list(owned_by(owner)) == []
 
 
 def test_a_state_directory_that_cannot_be_is_a_users_error(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
 def running(state: str, path: Path) -> Iterator[Sandbox]:
     home = Home(path)
     lifecycle.up(home, state, 30.0)
-    owner = home.owner.read_text()
+    owner = home.marker.read_text()
     yield Sandbox(home)
     lifecycle.down(home)
     assert list(owned_by(owner)) == []

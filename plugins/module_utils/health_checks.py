@@ -9,10 +9,10 @@ reproduces old figures. `connectivity` is what a client needs, and what gates. I
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ansible_collections.hokusai.platform.plugins.module_utils.http_client import Answer
+from ansible_collections.hokusai.platform.plugins.module_utils.http_client import EXCERPT, Answer
 from ansible_collections.hokusai.platform.plugins.module_utils.platform_state import (
     Discovery,
     EcsService,
@@ -23,6 +23,8 @@ from ansible_collections.hokusai.platform.plugins.module_utils.platform_state im
 Fact = Any
 ALB = "awselb/"
 ROUTING, DISCOVERY, GROUPS, CONFIG = "alb_routing", "service_discovery", "security_groups", "auth_config"
+SIGHTS = (("resolve", DISCOVERY), ("dropped", GROUPS), ("no answer within", GROUPS), ("host header", CONFIG))
+"""By a phrase in the API's own reason why it does not reach MLflow: the role that repairs it."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,17 @@ def status_is(code: int) -> Rule:
     return rule
 
 
+def reaches_mlflow(answer: Answer) -> Verdict:
+    """What the API says of MLflow: every hop between them ends in the same 503, but its reason tells them apart."""
+    verdict = _answered(answer, answer.status == 200, "the status is 200")
+    reason = answer.json.get("reason") if isinstance(answer.json, dict) else None
+    if verdict.passed or not reason:
+        return verdict
+    text = str(reason)[:EXCERPT]
+    role = next((role for phrase, role in SIGHTS if phrase in text.lower()), "")
+    return replace(verdict, observed=f"{verdict.observed}: {text}", role=role)
+
+
 def refused_by_the_api(answer: Answer) -> Verdict:
     """A refusal is the API's only when it is in MLflow's JSON shape: MLflow and the ALB answer in other ways."""
     body = answer.json
@@ -147,7 +160,7 @@ def has_healthy_targets(group: TargetGroup | None) -> Verdict:
         return Verdict(False, "no load balancer forwards to it", text, ROUTING, evidence)
     if sick or not group.targets:
         observed = "; ".join(f"{each.address} is {each.state} {each.reason}".strip() for each in sick) or "no target"
-        return Verdict(False, observed, text, ROUTING if sick else CONFIG, evidence)
+        return Verdict(False, observed, text, ROUTING if sick else DISCOVERY, evidence)
     return Verdict(True, f"{len(group.targets)} of {len(group.targets)} healthy", text, "", evidence)
 
 
@@ -199,7 +212,7 @@ def connectivity(namespace: str, groups: Iterable[str] | Unknown) -> Iterator[Ch
     """What a client needs, from the edge to MLflow, and the same seen from AWS."""
     for host in ("auth", "registry", "api"):
         yield _get(host, "/health", 200, f"{host}_health")
-    yield _get("registry", "/api/health/mlflow", 200, "api_to_mlflow")
+    yield replace(_get("registry", "/api/health/mlflow", 200, "api_to_mlflow"), rule=reaches_mlflow)
     for path in ("health", "version"):
         subject = ("http", "registry", "GET", f"/api/mlflow/{path}", "key")
         yield Check(f"proxy_{path}", f"GET /api/mlflow/{path} with the key", "200", subject, status_is(200))

@@ -21,6 +21,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.health_checks imp
     is_settled,
     legacy,
     lists_experiments,
+    reaches_mlflow,
     refused_by_the_api,
     repairing_role,
     status_is,
@@ -57,6 +58,9 @@ def answer(status: int | None = 200, body: str = "", server: str = "", error: st
     [
         (status_is(200), answer(200), answer(503)),
         (status_is(200), answer(200), answer(None, error="timeout")),
+        (reaches_mlflow, answer(200, '{"status": "healthy"}'), answer(503, "<html>", "awselb/2.0")),
+        (reaches_mlflow, answer(200, '{"status": "healthy"}'), answer(404, '{"detail": "Not Found"}')),
+        (reaches_mlflow, answer(200, '{"reason": "resolve"}'), answer(503, '{"reason": "cannot resolve"}')),
         (refused_by_the_api, answer(401, REFUSAL), answer(401, '{"detail": "API key required"}')),
         (refused_by_the_api, answer(401, REFUSAL), answer(401, "<html>401</html>")),
         (refused_by_the_api, answer(401, REFUSAL), answer(404, "<html>404</html>")),
@@ -115,6 +119,27 @@ def test_what_is_unknown_has_not_passed_and_says_why(rule: Any) -> None:
 )
 def test_an_answer_points_at_the_role_that_repairs_the_hop_it_came_from(given: Answer, role: str) -> None:
     assert repairing_role(given) == role
+
+
+@pytest.mark.parametrize(
+    ("reason", "role"),
+    [
+        ("MLflow at mlflow.example.local:5000: cannot resolve or reach the host name.", "service_discovery"),
+        ("MLflow at x: no connection within 3 s: packets are dropped (security group, ...).", "security_groups"),
+        ("no answer within 5 s", "security_groups"),
+        ("MLflow refuses the Host header 'x' (403): put exactly that into ...", "auth_config"),
+        ("MLflow answered 500 to experiments/search", ""),
+    ],
+)
+def test_the_apis_reason_why_it_does_not_reach_mlflow_says_which_role_repairs_it(reason: str, role: str) -> None:
+    check = next(check for check in connectivity("example.local", []) if check.id == "api_to_mlflow")
+    line = decide(check, answer(503, json.dumps({"reason": reason})))
+    assert (line["passed"], line["observed"], line["role"]) == (False, f"503: {reason}", role)
+
+
+def test_a_group_without_a_target_is_for_the_role_that_registers_the_service_in_it() -> None:
+    check = Check("id", "name", "expected", ("group",), has_healthy_targets)
+    assert decide(check, replace(GROUP, targets=()))["role"] == "service_discovery"
 
 
 def test_the_score_is_unweighted_percent_with_one_decimal() -> None:

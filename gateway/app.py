@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -23,7 +24,7 @@ from gateway.errors import (
 )
 from gateway.exchange import Exchange, Scope, Send
 from gateway.headers import Headers, Origin
-from gateway.health import Finding, auth_probe, mlflow_probe
+from gateway.health import READY_PATIENCE, Finding, auth_probe, mlflow_probe
 from gateway.log import LOG, event
 from gateway.metrics import CONTENT_TYPE, Metrics
 from gateway.mounts import PREFIX, Target, find_target
@@ -175,7 +176,7 @@ class Gateway:
         await _json(exchange, 200, {"service": "hokusai-gateway", "version": __version__})
 
     async def _ready(self, exchange: Exchange) -> None:
-        findings = [await self._auth.run(), await self._mlflow.run()]
+        findings = await asyncio.gather(*(probe.run_within(READY_PATIENCE) for probe in (self._auth, self._mlflow)))
         well = all(finding.well for finding in findings)
         dependencies = {finding.hop: self._finding(finding) for finding in findings}
         answer = {"status": "ready" if well else "not ready", "dependencies": dependencies}

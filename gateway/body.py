@@ -24,6 +24,8 @@ class RequestBody:
         self._moved = moved
         self._read = asyncio.Event()
         self.disconnected = False
+        self.waiting = False
+        """True while the next chunk is the client's to send; stays so when the wait is cancelled."""
         self.expected = any(
             name == b"transfer-encoding" or (name == b"content-length" and value.strip() not in {b"0", b""})
             for name, value in headers
@@ -35,7 +37,9 @@ class RequestBody:
         """Raises ClientGoneError when the client leaves before the end."""
         more = True
         while more:
+            self.waiting = True
             message = await self._receive()
+            self.waiting = False
             if message["type"] == "http.disconnect":
                 self.disconnected = True
                 self._read.set()

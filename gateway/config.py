@@ -41,6 +41,7 @@ class Config:
     port: int = 8001
     proxy_timeout: float = 55.0
     connect_timeout: float = 5.0
+    max_connections: int = 256
     auth_timeout: float = 5.0
     auth_cache_ttl: float = 30.0
     auth_refusal_ttl: float = 5.0
@@ -154,6 +155,7 @@ def load(variables: Mapping[str, str]) -> Config:
         port=env.integer("GATEWAY_PORT", Config.port, 0, 65535),
         proxy_timeout=env.number("MLFLOW_PROXY_TIMEOUT", Config.proxy_timeout, 0.1, 3600),
         connect_timeout=env.number("GATEWAY_CONNECT_TIMEOUT", Config.connect_timeout, 0.1, 60),
+        max_connections=env.integer("GATEWAY_MAX_CONNECTIONS", Config.max_connections, 1, 10_000),
         auth_timeout=env.number("GATEWAY_AUTH_TIMEOUT", Config.auth_timeout, 0.1, 60),
         auth_cache_ttl=env.number("GATEWAY_AUTH_CACHE_TTL", Config.auth_cache_ttl, 0, MAX_AUTH_CACHE_TTL),
         auth_refusal_ttl=env.number("GATEWAY_AUTH_REFUSAL_TTL", Config.auth_refusal_ttl, 0, MAX_AUTH_CACHE_TTL),

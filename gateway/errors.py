@@ -95,6 +95,23 @@ class BalanceError(GatewayError):
     emitter = "auth"
 
 
+class ClientStalledError(GatewayError):
+    """The client stopped sending its body and stayed; what is left of it is not waited for."""
+
+    status = 408
+    error_code = "DEADLINE_EXCEEDED"
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        return [(b"connection", b"close")]
+
+
+class BusyError(GatewayError):
+    """Every connection this service may have to MLflow is taken: says nothing about MLflow."""
+
+    status = 503
+    error_code = "TEMPORARILY_UNAVAILABLE"
+
+
 class ScopeError(GatewayError):
     status = 403
     error_code = "PERMISSION_DENIED"

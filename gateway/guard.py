@@ -11,19 +11,21 @@ from collections.abc import Coroutine
 from types import TracebackType
 from typing import Self
 
-from gateway.errors import ClientGoneError
+from gateway.errors import ClientGoneError, GatewayError
 
 
 class Guard:
     """``async with`` it. Raises ClientGoneError or TimeoutError in place of the cancellation it causes.
 
+    What is cancelled may look at ``cause`` and raise a GatewayError of its own instead: it knows what it waited for.
+
     :param patience: seconds without a byte, counted first from ``since`` (the loop's time).
     """
 
     def __init__(self, patience: float, since: float) -> None:
-        self._patience = patience
+        self.patience = patience
+        self.cause: Exception | None = None
         self._last = since
-        self._cause: Exception | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._ended = False
 
@@ -32,7 +34,7 @@ class Guard:
         task = asyncio.current_task()
         assert task is not None, "an ASGI application runs in a task"  # noqa: S101 - for the type checker
         self._task = task
-        self._timer = self._loop.call_at(self._last + self._patience, self._look)
+        self._timer = self._loop.call_at(self._last + self.patience, self._look)
         return self
 
     def touch(self) -> None:
@@ -48,15 +50,15 @@ class Guard:
             self._interrupt(ClientGoneError())
 
     def _look(self) -> None:
-        due = self._last + self._patience
+        due = self._last + self.patience
         if due <= self._loop.time():
             self._interrupt(TimeoutError())
         else:
             self._timer = self._loop.call_at(due, self._look)
 
     def _interrupt(self, cause: Exception) -> None:
-        if self._cause is None and not self._ended:
-            self._cause = cause
+        if self.cause is None and not self._ended:
+            self.cause = cause
             self._task.cancel()
 
     async def __aexit__(
@@ -66,5 +68,7 @@ class Guard:
         self._timer.cancel()
         if self._watcher is not None:
             self._watcher.cancel()
-        if self._cause is not None and self._task.uncancel() == 0:
-            raise self._cause from None
+        if self.cause is None or self._task.uncancel() > 0:
+            return
+        if not isinstance(error, GatewayError):
+            raise self.cause from None

@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 
 from gateway.config import Config
-from gateway.errors import UpstreamError
+from gateway.errors import BusyError, UpstreamError
 from gateway.network import FAILURES, explain
 from gateway.upstream import Upstream, UpstreamRequest, milliseconds_since
 
@@ -24,12 +24,9 @@ PATIENCE = 8.0
 MEMORY = 1.0
 """Seconds a result is reused: the paths are open to everybody, MLflow is not to be asked by everybody."""
 
-_SEARCH = UpstreamRequest(
-    "GET",
-    b"/api/2.0/mlflow/experiments/search",
-    b"max_results=1",
-    [("Accept", "application/json"), ("X-Forwarded-For", "127.0.0.1")],
-)
+READY_PATIENCE = 4.0
+"""Seconds for readiness as a whole: whoever asks for it (ECS, a load balancer) gives up after 5."""
+
 _MAX_BODY = 64 * 1024
 
 
@@ -67,6 +64,14 @@ class Probe:
                 self._at = time.monotonic()
             return self._last
 
+    async def run_within(self, seconds: float) -> Finding:
+        """As ``run``, for those who cannot wait for it."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.run()
+        except TimeoutError:
+            return Finding(self._hop, f"no answer within {seconds:g} s", seconds * 1000)
+
     async def _ask(self) -> Finding:
         started = time.perf_counter()
         try:
@@ -82,20 +87,22 @@ def mlflow_probe(upstream: Upstream) -> Probe:
 
     async def check() -> str:
         try:
-            response = await upstream.open(_SEARCH, probe=True)
-        except UpstreamError as error:
+            async with upstream.open(_search(), probe=True) as response:
+                if response.status == 200:
+                    return ""
+                text = (await response.content.read(_MAX_BODY)).decode("utf-8", "replace")
+                return _refusal(upstream, response.status, text)
+        except (UpstreamError, BusyError) as error:
             return error.message
-        try:
-            if response.status == 200:
-                return ""
-            text = (await response.content.read(_MAX_BODY)).decode("utf-8", "replace")
-            return _refusal(upstream, response.status, text)
         except FAILURES:
             return "MLflow's answer stopped part-way"
-        finally:
-            response.close()
 
     return Probe("mlflow", check)
+
+
+def _search() -> UpstreamRequest:
+    headers = [("Accept", "application/json"), ("X-Forwarded-For", "127.0.0.1")]
+    return UpstreamRequest("GET", b"/api/2.0/mlflow/experiments/search", b"max_results=1", headers)
 
 
 def _refusal(upstream: Upstream, status: int, text: str) -> str:

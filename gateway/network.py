@@ -22,7 +22,6 @@ DNS_TTL = 10
 MAX_HEAD = 65_536
 """Bytes of one line of a response's head; aiohttp's default of 8,190 is less than MLflow's Location headers reach."""
 
-_POOL = 256
 _READ_BUFFER = 128 * 1024
 
 FAILURES = (
@@ -58,14 +57,14 @@ def open_session(config: Config, total: float | None = None) -> aiohttp.ClientSe
 def _connector(config: Config) -> aiohttp.BaseConnector:
     proxy = config.outbound_proxy
     if proxy is None:
-        return aiohttp.TCPConnector(limit=_POOL, keepalive_timeout=KEEP_ALIVE, ttl_dns_cache=DNS_TTL)
+        return aiohttp.TCPConnector(limit=config.max_connections, keepalive_timeout=KEEP_ALIVE, ttl_dns_cache=DNS_TTL)
     connector: aiohttp.BaseConnector = aiohttp_socks.ProxyConnector(
         host=proxy.host,
         port=proxy.port,
         username=proxy.username or None,
         password=proxy.password or None,
         rdns=True,
-        limit=_POOL,
+        limit=config.max_connections,
         keepalive_timeout=KEEP_ALIVE,
     )
     return connector

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import time
-
 import aiohttp
 
 from gateway.body import RequestBody
 from gateway.config import Config
-from gateway.errors import BrokenResponseError, ClientGoneError, UpstreamError, UpstreamTimeoutError
+from gateway.errors import BrokenResponseError
 from gateway.exchange import Exchange
 from gateway.guard import Guard
 from gateway.headers import Headers, Origin, to_client, to_upstream
 from gateway.identity import Identity
 from gateway.mounts import Target, rewrite_location
 from gateway.network import FAILURES
-from gateway.upstream import Upstream, UpstreamRequest, milliseconds_since
+from gateway.upstream import Upstream, UpstreamRequest
 
 
 class Proxy:
@@ -25,7 +23,7 @@ class Proxy:
         self._origin = upstream.origin.encode()
 
     async def forward(self, exchange: Exchange, target: Target, identity: Identity, origin: Origin) -> None:
-        """Raises UpstreamError before the answer has begun, BrokenResponseError after, ClientGoneError at any time."""
+        """Raises what Upstream.open does before the answer has begun, BrokenResponseError after."""
         guard = Guard(self._patience, exchange.began)
         body = RequestBody(exchange.headers, exchange.receive, guard.touch)
         request = UpstreamRequest(
@@ -33,29 +31,19 @@ class Proxy:
             target.path,
             exchange.query,
             to_upstream(exchange.headers, identity, origin, exchange.request_id),
-            body.chunks() if body.expected else None,
+            body if body.expected else None,
+            guard,
         )
         try:
             async with guard:
                 guard.watch(body.gone())
-                response = await self._open(exchange, request, body)
-                try:
+                async with self._upstream.open(request) as response:
                     await self._relay(exchange, response, guard, target)
-                finally:
-                    response.close()
         except TimeoutError:
-            raise self._timed_out(exchange) from None
-
-    async def _open(self, exchange: Exchange, request: UpstreamRequest, body: RequestBody) -> aiohttp.ClientResponse:
-        asked = time.perf_counter()
-        try:
-            return await self._upstream.open(request)
-        except UpstreamError:
-            if body.disconnected:  # the upload ended because the client did, not because MLflow failed
-                raise ClientGoneError from None
-            raise
+            words = f"nothing moved for {self._patience:g} s after {exchange.sent} bytes"
+            raise BrokenResponseError(words) from None
         finally:
-            exchange.upstream_ms = milliseconds_since(asked)
+            exchange.upstream_ms = request.ms
 
     async def _relay(self, exchange: Exchange, response: aiohttp.ClientResponse, guard: Guard, target: Target) -> None:
         exchange.emitter = "mlflow"
@@ -77,9 +65,3 @@ class Proxy:
             (name, rewrite_location(value, target, self._origin) if name == b"location" else value)
             for name, value in to_client(response.raw_headers, response.status)
         ]
-
-    def _timed_out(self, exchange: Exchange) -> Exception:
-        if exchange.started:
-            return BrokenResponseError(f"nothing moved for {self._patience:g} s after {exchange.sent} bytes")
-        self._upstream.breaker.failed()
-        return UpstreamTimeoutError(f"MLflow at {self._upstream.host} did not answer within {self._patience:g} s.")

@@ -31,7 +31,9 @@ def forgetful(shared_auth: AuthStandIn, shared_upstream: RecordingUpstream) -> I
         yield gateway
 
 
-def test_a_known_key_is_asked_about_once_whatever_it_does(gateway: GatewayProcess, auth: AuthStandIn, keys: Keys) -> None:
+def test_a_known_key_is_asked_about_once_whatever_it_does(
+    gateway: GatewayProcess, auth: AuthStandIn, keys: Keys
+) -> None:
     key = keys()
     for _ in range(3):
         assert gateway.ask("GET", SEARCH, key).status == 200

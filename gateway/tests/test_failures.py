@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -32,6 +33,24 @@ def impatient(shared_auth: AuthStandIn, shared_upstream: RecordingUpstream) -> I
     changes = {"MLFLOW_PROXY_TIMEOUT": "1"}
     with running_gateway(**settings(shared_auth, shared_upstream.url, **changes)) as gateway:
         yield gateway
+
+
+@pytest.fixture(scope="module")
+def fragile(shared_auth: AuthStandIn, shared_upstream: RecordingUpstream) -> Iterator[GatewayProcess]:
+    """One failure of MLflow's opens the breaker for good: no test here may cause one."""
+    changes = {
+        "MLFLOW_CB_FAILURE_THRESHOLD": "1",
+        "MLFLOW_PROXY_TIMEOUT": "1",
+        "GATEWAY_CONNECT_TIMEOUT": "0.5",
+        "GATEWAY_MAX_CONNECTIONS": "1",
+    }
+    with running_gateway(**settings(shared_auth, shared_upstream.url, **changes)) as gateway:
+        yield gateway
+
+
+def head(method: str, headers: dict[str, str]) -> bytes:
+    lines = [f"{method} {ARTIFACT} HTTP/1.1", "Host: gateway", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode()
 
 
 def test_an_upstream_that_refuses_is_a_502_that_names_it(auth: AuthStandIn, keys: Keys, refused_port: int) -> None:
@@ -151,6 +170,75 @@ def test_the_breaker_opens_says_when_to_return_and_closes_again(
         assert gateway.ask("GET", RUN, key).status == 503
         time.sleep(1)
         assert [gateway.ask("GET", RUN, key).status for _ in range(2)] == [200, 200]
+
+
+def test_a_probe_that_times_out_opens_the_breaker_again(
+    auth: AuthStandIn, upstream: RecordingUpstream, keys: Keys
+) -> None:
+    changes = {
+        "MLFLOW_CB_FAILURE_THRESHOLD": "1",
+        "MLFLOW_CB_RECOVERY_TIMEOUT": "0.5",
+        "MLFLOW_CB_MAX_RECOVERY_ATTEMPTS": "1",
+        "MLFLOW_PROXY_TIMEOUT": "1",
+    }
+    with running_gateway(**settings(auth, upstream.url, **changes)) as gateway:
+        key = keys()
+        assert gateway.ask("POST", CREATE, key | {"X-Behave": "hang"}, b"{}").status == 504
+        assert gateway.ask("GET", RUN, key).status == 503
+        time.sleep(0.5)
+        assert gateway.ask("GET", RUN, key | {"X-Behave": "hang"}).status == 504
+
+        assert (gateway.ask("GET", RUN, key).status, len(upstream.requests)) == (503, 2)
+        time.sleep(0.5)
+        assert [gateway.ask("GET", RUN, key).status for _ in range(2)] == [200, 200]
+
+
+def test_clients_that_abort_their_uploads_do_not_open_the_breaker(
+    fragile: GatewayProcess, auth: AuthStandIn, upstream: RecordingUpstream, keys: Keys
+) -> None:
+    key = keys()
+    for number in range(5):
+        upstream.arrived.clear()
+        headers = key | {"Content-Length": str(MEGABYTE), "X-Request-Id": f"aborted-{number}"}
+        with fragile.connect() as client:
+            client.sendall(head("PUT", headers) + bytes(100_000))
+            assert upstream.arrived.wait(5)
+        assert fragile.access(f"aborted-{number}")["status"] == 499
+
+    assert fragile.ask("GET", RUN, key).status == 200
+
+
+@pytest.mark.parametrize("sent", [0, 10])
+def test_a_client_that_stalls_its_upload_is_a_408_and_not_mlflows_fault(
+    fragile: GatewayProcess, auth: AuthStandIn, upstream: RecordingUpstream, keys: Keys, sent: int
+) -> None:
+    key = keys()
+    with fragile.connect() as client:
+        client.sendall(head("PUT", key | {"Content-Length": "1000"}) + bytes(sent))
+        answer = http.client.HTTPResponse(client)
+        answer.begin()
+        said = json.loads(answer.read())
+
+        assert (answer.status, said["error_code"]) == (408, "DEADLINE_EXCEEDED")
+        assert "body" in said["message"]
+        assert (answer.getheader("connection"), client.recv(1)) == ("close", b"")
+    assert fragile.ask("GET", RUN, key).status == 200
+
+
+@pytest.mark.parametrize("spent", [0, 0.7], ids=["for long enough", "until the request's own time is over"])
+def test_a_request_that_gets_no_connection_is_a_503_and_not_mlflows_fault(
+    fragile: GatewayProcess, auth: AuthStandIn, upstream: RecordingUpstream, keys: Keys, spent: float
+) -> None:
+    with fragile.connect() as client:
+        client.sendall(head("GET", keys() | {"X-Behave": "endless"}))
+        assert b"200" in client.recv(15)
+        auth.delay = spent
+        answer = fragile.ask("GET", RUN, keys())
+
+        assert (answer.status, answer.json()["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
+        assert (answer.value("retry-after"), "in use" in answer.json()["message"]) == ("1", True)
+    assert fragile.ask("GET", RUN, keys()).status == 200
+    assert len(upstream.requests) == 2
 
 
 def test_a_look_at_deep_health_closes_the_breaker(auth: AuthStandIn, upstream: RecordingUpstream, keys: Keys) -> None:

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import json
+import socket
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
 import pytest
 
+from gateway import app, health
+from gateway.config import Config
 from gateway.tests.auth import AuthStandIn
 from gateway.tests.conftest import settings
 from gateway.tests.process import GatewayProcess, running_gateway
@@ -69,6 +79,43 @@ def test_an_auth_outage_makes_the_service_unready(auth: AuthStandIn, upstream: R
 
     assert ready.status == 503
     assert "answered 500" in ready.json()["dependencies"]["auth"]["reason"]
+
+
+@contextlib.asynccontextmanager
+async def living(gateway: app.Gateway) -> AsyncIterator[None]:
+    inbox: asyncio.Queue[Any] = asyncio.Queue()
+    outbox: asyncio.Queue[Any] = asyncio.Queue()
+    life = asyncio.create_task(gateway({"type": "lifespan"}, inbox.get, outbox.put))
+    inbox.put_nowait({})
+    await outbox.get()
+    yield
+    inbox.put_nowait({})
+    await life
+
+
+async def test_readiness_asks_both_at_once_and_does_not_wait_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert health.READY_PATIENCE < 5
+    monkeypatch.setattr(app, "READY_PATIENCE", 0.6)
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        gateway = app.Gateway(Config(url, url))
+        scope = {"type": "http", "method": "GET", "raw_path": b"/ready", "query_string": b"", "headers": []}
+        async with living(gateway):
+            started = time.monotonic()
+            await gateway(scope | {"scheme": "http"}, receive, send)
+            took = time.monotonic() - started
+
+    dependencies = json.loads(sent[1]["body"])["dependencies"]
+    assert (sent[0]["status"], took < 1.15) == (503, True)
+    assert {hop["reason"] for hop in dependencies.values()} == {"no answer within 0.6 s"}
 
 
 def test_metrics_count_by_family_status_and_emitter(gateway: GatewayProcess) -> None:

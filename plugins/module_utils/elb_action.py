@@ -93,6 +93,11 @@ def says(actions: Iterable[Action]) -> str:
     return " then ".join(map(str, actions))
 
 
+def foreign(actions: Iterable[Action]) -> str:
+    """The types of the actions that this collection does not write, if any: writing the others would drop them."""
+    return " and ".join(each.type for each in actions if isinstance(each, Foreign))
+
+
 def group_name(reference: str) -> str:
     """The name in a target group's ARN (`...:targetgroup/NAME/ID`); anything else is a name already."""
     return reference.split("/")[1] if reference.startswith("arn:") and reference.count("/") == 2 else reference

@@ -135,6 +135,45 @@ def globs_meet(one: str, other: str) -> bool:
     return (one[0] == other[0] or "?" in (one[0], other[0])) and globs_meet(one[1:], other[1:])
 
 
+def covers(wide: Conditions, narrow: Conditions) -> bool:
+    """Whether both have conditions on the same things, and every request that meets `narrow` meets `wide`.
+
+    True is certain. What would take more than comparing value by value (regexes, headers, addresses) has to be equal.
+    """
+    return {_subject(each) for each in wide} == {_subject(each) for each in narrow} and all(
+        any(_covers(broad, each) for each in narrow) for broad in wide
+    )
+
+
+def _subject(each: Condition) -> tuple[str, str]:
+    return each.field, each.header
+
+
+def _covers(wide: Condition, narrow: Condition) -> bool:
+    return (
+        _subject(wide) == _subject(narrow)
+        and set(narrow.regexes) <= set(wide.regexes)
+        and all(_is_among(value, wide) for value in narrow.values)
+    )
+
+
+def _is_among(value: str, wide: Condition) -> bool:
+    if wide.field not in ("host-header", "path-pattern"):
+        return value in wide.values
+    return any(glob_covers(pattern, value) for pattern in wide.values)
+
+
+@cache
+def glob_covers(wide: str, narrow: str) -> bool:
+    """Whether every text that `narrow` matches is matched by `wide` too; a wildcard is covered by a wildcard only."""
+    if not wide:
+        return not narrow
+    if wide[0] == "*":
+        return glob_covers(wide[1:], narrow) or (bool(narrow) and glob_covers(wide, narrow[1:]))
+    alike = bool(narrow) and narrow[0] != "*" and wide[0] in ("?", narrow[0])
+    return alike and glob_covers(wide[1:], narrow[1:])
+
+
 def wildcards(conditions: Conditions) -> int:
     return sum(text.count("*") + text.count("?") for each in conditions for text in each.values)
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import elb_action
@@ -17,6 +17,8 @@ from ansible_collections.hokusai.platform.plugins.module_utils.plan import Later
 
 BALANCER = "the load balancer"
 LISTENER = "the listener"
+NEW_TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-2021-06"
+"""AWS's default for API calls, ELBSecurityPolicy-2016-08, still speaks TLS 1.0 (ELB user guide: security policies)."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,33 @@ class Listener:
 
 
 def plan(observed: Observed[Listener], desired: Listener | None) -> Iterator[Step]:
-    """Raises `BadInput` for a listener that cannot be created as asked for, or is not ours to delete."""
+    """Raises `BadInput` for a listener that cannot be had as asked for, or is not ours to delete."""
     current = observed.resource
     if desired is None:
         yield from deletion(observed)
     elif current is None:
-        yield from creation(observed, desired)
+        yield from creation(observed, with_tls_policy(desired))
     else:
-        yield from changes(observed, current, desired)
+        refuse_dropping(current, desired)
+        secured = desired if current.protocol == "HTTPS" else with_tls_policy(desired)
+        yield from changes(observed, current, secured)
+
+
+def with_tls_policy(desired: Listener) -> Listener:
+    """For a listener that had none to leave alone: a policy that was not asked for is chosen here, not by AWS."""
+    if desired.protocol != "HTTPS" or desired.ssl_policy:
+        return desired
+    return replace(desired, ssl_policy=NEW_TLS_POLICY)
+
+
+def refuse_dropping(current: Listener, desired: Listener) -> None:
+    """An authentication is a lock that somebody put there; this collection cannot have written it."""
+    types = elb_action.foreign(current.default_action or ())
+    if types and desired.default_action:
+        raise BadInput(
+            f"Default action of {desired.name}: the live one has the action {types}, which would be dropped",
+            "omit default_action to leave it alone, or take that action off first with what made it",
+        )
 
 
 def deletion(observed: Observed[Listener]) -> Iterator[Step]:
@@ -87,14 +108,17 @@ def refuse_incomplete(desired: Listener) -> None:
 
 
 def changes(observed: Observed[Listener], current: Listener, desired: Listener) -> Iterator[Step]:
-    """A certificate is added before the default one changes and removed after: no name goes without one meanwhile."""
+    """A certificate is added before the default one changes and removed after: no name goes without one meanwhile.
+
+    Only an HTTPS listener takes certificates besides the default one; what is to become one gets them after.
+    """
     arn = {"ListenerArn": observed.ids[LISTENER]}
     live, want = current.certificates or (), desired.certificates
     added = [each for each in (want or ())[1:] if each not in live[1:]]
     removed = [each for each in live[1:] if want is not None and each not in want]
-    if added:
-        yield add_certificates(observed, arn, desired.name, added)
-    yield from modification(observed, arn, current, desired)
+    adding = [add_certificates(observed, arn, desired.name, added)] if added else []
+    modifying = list(modification(observed, arn, current, desired))
+    yield from (*adding, *modifying) if current.protocol == "HTTPS" else (*modifying, *adding)
     if removed:
         why = f"listener {desired.name} no longer needs the certificates {', '.join(removed)}"
         yield Step("remove_listener_certificates", {**arn, **certificates(observed, removed)}, why)

@@ -48,6 +48,7 @@ def plan(observed: Observed[RuleSet], desired: RuleSet | None) -> Iterator[Step]
     current = observed.resource or RuleSet(desired.listener, ())
     found = match(current.rules, desired)
     refuse_taken(found, desired.listener)
+    refuse_dropping(found, desired)
     refuse_crowd(current, found, desired)
     found = Entanglement(found, desired.policy).undone(
         room=desired.policy.quota - len(current.rules) - current.elsewhere
@@ -64,13 +65,28 @@ def refuse_taken(found: Matching, listener: str) -> None:
     holders = {rule.priority: rule for rule in found.kept}
     wanted = [*found.created, *(want for live, want in found.pairs if live.priority != want.priority)]
     taken = [
-        f"{rule} wants {rule.priority}, held by {holders[p]}" for rule in wanted if (p := rule.priority) in holders
+        f"{rule} wants {p}, held by {holders[p]} ({elb_action.says(holders[p].actions)})"
+        for rule in wanted
+        if (p := rule.priority) in holders
     ]
     if taken:
         raise BadInput(
             f"{listener}: priorities are held by rules that are not this task's: {'; '.join(taken)}",
-            "choose another priority, or list the rule that holds it, or remove it",
+            "choose another priority, or list the rule that holds it with the conditions it has, or remove it; by its "
+            "priority a rule is only adopted when it meets no request that the listed one does not",
         )
+
+
+def refuse_dropping(found: Matching, desired: RuleSet) -> None:
+    """An authentication on a stranger's rule is a lock that somebody put there: it never goes in passing."""
+    for live, want in found.pairs:
+        types = elb_action.foreign(live.actions)
+        if types and not desired.policy.owns(live):
+            where = f"Rule {want} of {desired.listener}: the live rule {live.priority}"
+            raise BadInput(
+                f"{where} ({elb_condition.says(live.conditions)}) is not ours, and its action {types} would be dropped",
+                "take that action off the live rule first with what made it, or list the route no more",
+            )
 
 
 def refuse_crowd(current: RuleSet, found: Matching, desired: RuleSet) -> None:

@@ -66,6 +66,10 @@ class Rule:
     def overlaps(self, other: Rule) -> bool:
         return elb_condition.overlap(self.conditions, other.conditions)
 
+    def covers(self, other: Rule) -> bool:
+        """Whether every request that meets the other rule surely meets this one, and both look at the same things."""
+        return elb_condition.covers(self.conditions, other.conditions)
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -205,7 +209,8 @@ def match(live: Iterable[Rule], wanted: RuleSet) -> Matching:
     """Which live rule each rule asked for is.
 
     Equal conditions and actions come first, so that rules trading places are seen as that, which one call does; then
-    the name in our tag; then equal conditions; then an equal priority, where both answer some of the same requests.
+    the name in our tag; then equal conditions; then an equal priority, where the rule asked for answers all that the
+    live one does. A live rule that answers more is another rule: in its place, the rest of its route would be gone.
     """
     policy, free, left = wanted.policy, list(live), list(wanted.rules)
     pairs: list[tuple[Rule, Rule]] = []
@@ -215,7 +220,7 @@ def match(live: Iterable[Rule], wanted: RuleSet) -> Matching:
         lambda want, rule: want.name == rule.name and policy.owns(rule),
         lambda want, rule: want.stands_as(rule) and policy.may_change(rule),
         lambda want, rule: want.conditions == rule.conditions and policy.may_change(rule),
-        lambda want, rule: want.priority == rule.priority and want.overlaps(rule) and policy.may_change(rule),
+        lambda want, rule: want.priority == rule.priority and want.covers(rule) and policy.may_change(rule),
     )
     for meets in criteria:
         for want in tuple(left):

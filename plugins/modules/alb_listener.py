@@ -40,10 +40,16 @@ options:
     type: list
     elements: str
   ssl_policy:
-    description: Name of the TLS policy.
+    description:
+      - Name of the TLS policy. Omitted, it is unmanaged on a listener that is HTTPS already.
+      - The default for a new HTTPS listener, and for an HTTP one that becomes HTTPS, is
+        V(ELBSecurityPolicy-TLS13-1-2-2021-06), as what AWS would choose still speaks TLS 1.0.
     type: str
   default_action:
-    description: What is done with a request that meets no rule. Required for a new listener.
+    description:
+      - What is done with a request that meets no rule. Required for a new listener.
+      - Where the live default action begins with one that this module does not write, such as
+        C(authenticate-oidc), stating this option is an error, as that one would be dropped.
     type: dict
     suboptions:
       type:
@@ -258,7 +264,7 @@ def observe(aws: Aws, params: Params) -> Observed[Listener]:
     if live is None:
         return Observed(None, {**ids, **meant})
     arn = live["ListenerArn"]
-    used = {available.name(each, meant): each for each in certificate_arns(aws, live)} if meant else {}
+    used = certificate_names(available, meant, certificate_arns(aws, live)) if meant else {}
     found_tags = elb.tags_of(aws, [arn])[arn] if params["tags"] or params["state"] == "absent" else {}
     listener = Listener(
         name=name_of(params),
@@ -271,6 +277,17 @@ def observe(aws: Aws, params: Params) -> Observed[Listener]:
         tags=found_tags if params["state"] == "absent" else tags.among(found_tags, params["tags"]),
     )
     return Observed(listener, {**ids, **used, **meant, LISTENER: arn})
+
+
+def certificate_names(
+    available: acm.Certificates, references: Mapping[str, str], arns: Iterable[str]
+) -> dict[str, str]:
+    """ARN by name; of two certificates of one domain (RSA and ECDSA, old and renewed) the second keeps its ARN."""
+    named: dict[str, str] = {}
+    for arn in arns:
+        name = available.name(arn, references)
+        named[arn if name in named else name] = arn
+    return named
 
 
 def certificate_arns(aws: Aws, live: Mapping[str, Any]) -> Iterable[str]:

@@ -14,7 +14,7 @@ description:
   - A rule that changes keeps its ARN. Only where changes to overlapping rules depend on one another, so that requests
     would go astray meanwhile, a rule made by this module is replaced.
   - Which live rule is which is decided by equal conditions and action, then by the tag C(hokusai:name), then
-    by equal conditions, then by an equal priority with overlapping conditions.
+    by equal conditions, then by an equal priority where the listed rule's conditions cover the live one's.
   - Only rules created by this module (tag C(hokusai:managed-by)) are ever removed, unless O(purge=all).
   - A run that finds nothing to do makes at most four calls, whatever the number of rules, and one more for every 20
     rules on the listener that are not listed.
@@ -201,7 +201,11 @@ options:
   adopt:
     description:
       - Whether a rule made by somebody else (Terraform, the console) may be changed in place when it is a listed
-        one, by equal conditions, or by an equal priority and overlapping conditions.
+        one, by equal conditions, or by an equal priority where the live rule is no broader. That is where both have
+        the same kinds of conditions, and every value of the live rule is covered by one of the listed rule.
+      - A broader one is another rule, whose route would be lost. If its priority is wanted that is an error.
+      - So is dropping an action that this module does not write, such as C(authenticate-oidc), from a rule made by
+        somebody else.
       - It keeps its ARN and its tags, so it is managed while it is listed, and never purged.
       - When V(false) such a rule is left alone, and if its priority is wanted that is an error.
     type: bool

@@ -19,6 +19,18 @@ from ansible_collections.hokusai.platform.plugins.module_utils.plan import Later
 NAME = "edge:443"
 GROUPS = ("one", "two", "three", "old")
 Request = tuple[str, str]
+LOGIN: dict[str, Any] = {
+    "Type": "authenticate-oidc",
+    "Order": 1,
+    "AuthenticateOidcConfig": {
+        "Issuer": "https://login.test",
+        "AuthorizationEndpoint": "https://login.test/authorize",
+        "TokenEndpoint": "https://login.test/token",
+        "UserInfoEndpoint": "https://login.test/user",
+        "ClientId": "edge",
+        "ClientSecret": "made-up",
+    },
+}
 
 
 def arn(group: str) -> str:

@@ -52,6 +52,59 @@ def test_rules_overlap_unless_no_request_can_meet_both(one: Any, other: Any, ove
 
 
 @pytest.mark.parametrize(
+    ("wide", "narrow", "covers"),
+    [
+        ("/a", "/a", True),
+        ("/a", "/b", False),
+        ("/a/*", "/a/b", True),
+        ("/a/b", "/a/*", False),
+        ("/a/*", "/a/*/c", True),
+        ("/a/*", "/a/?", True),
+        ("/a/?", "/a/*", False),
+        ("/a/?", "/a/b", True),
+        ("/a/b", "/a/?", False),
+        ("/a/*", "/a", False),
+        ("/a*", "/a", True),
+        ("/a", "/a*", False),
+        ("*.hokus.ai", "registry.hokus.ai", True),
+        ("registry.hokus.ai", "*.hokus.ai", False),
+        ("*a*b", "xaxb", True),
+        ("*a*b", "xbxa", False),
+    ],
+)
+def test_a_pattern_covers_another_when_no_text_matches_only_that(wide: str, narrow: str, covers: bool) -> None:
+    assert elb_condition.glob_covers(wide, narrow) is covers
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow", "covers"),
+    [
+        ({"paths": ["/a", "/a/*"]}, {"paths": ["/a/*"]}, True),
+        ({"paths": ["/a/*"]}, {"paths": ["/a", "/a/*"]}, False),
+        ({"paths": ["/a/*"], "hosts": ["*.test"]}, {"paths": ["/a/b"], "hosts": ["h.test"]}, True),
+        ({"paths": ["/a/*"]}, {"paths": ["/a/b"], "hosts": ["h.test"]}, False),
+        ({"paths": ["/a/*"], "hosts": ["h.test"]}, {"paths": ["/a/*"]}, False),
+        ({"paths": ["/A"]}, {"paths": ["/a"]}, False),
+        ({"methods": ["GET", "HEAD"]}, {"methods": ["GET"]}, True),
+        ({"methods": ["GET"]}, {"methods": ["GET", "HEAD"]}, False),
+        ({"source_ips": ["10.0.0.0/8"]}, {"source_ips": ["10.1.0.0/16"]}, False),
+        ({"path_regexes": ["^/a", "^/b"]}, {"path_regexes": ["^/a"]}, True),
+        ({"path_regexes": ["^/a"]}, {"path_regexes": ["^/a", "^/b"]}, False),
+        ({"path_regexes": ["^/a"]}, {"paths": ["/a"]}, False),
+        ({"headers": [{"name": "a", "values": ["x", "y"]}]}, {"headers": [{"name": "A", "values": ["x"]}]}, True),
+        ({"headers": [{"name": "a", "values": ["x"]}]}, {"headers": [{"name": "b", "values": ["x"]}]}, False),
+        (
+            {"query_strings": [{"key": "a", "value": "1"}, {"value": "2"}]},
+            {"query_strings": [{"key": "a", "value": "1"}]},
+            True,
+        ),
+    ],
+)
+def test_a_rule_covers_another_when_that_is_no_broader_in_anything(wide: Any, narrow: Any, covers: bool) -> None:
+    assert rule("a", 1, **wide).covers(rule("b", 1, **narrow)) is covers
+
+
+@pytest.mark.parametrize(
     "live",
     [
         {"Field": "host-header", "Values": ["a.test"]},

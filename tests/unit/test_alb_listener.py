@@ -13,6 +13,7 @@ from ansible_collections.hokusai.platform.plugins.modules import alb_listener, a
 
 from sandbox.controlplane import ControlPlane, Fault
 from tests.unit.alb_edge import BALANCER, PORT, Edge
+from tests.unit.alb_model import LOGIN
 
 CREATE, MODIFY, DELETE = "create_listener", "modify_listener", "delete_listener"
 ADD, REMOVE = "add_listener_certificates", "remove_listener_certificates"
@@ -59,6 +60,11 @@ TRANSITIONS: list[tuple[str, dict[str, Any], list[str]]] = [
     ("it is as wanted", {"protocol": "HTTP", "default_action": NOT_FOUND}, []),
     ("its default action differs", {"default_action": FORWARD}, [MODIFY]),
     ("it becomes HTTPS", {"protocol": "HTTPS", "certificates": ["other.test"], "ssl_policy": POLICY}, [MODIFY]),
+    (
+        "it becomes HTTPS of two names",
+        {"protocol": "HTTPS", "certificates": ["other.test", "*.hokus.ai"]},
+        [MODIFY, ADD],
+    ),
     ("an attribute differs", {"attributes": {SERVER: False}}, [ATTRIBUTES]),
     ("an attribute is as wanted", {"attributes": {SERVER: True}}, []),
     ("a tag is missing", {"tags": {"team": "ml"}}, [TAGS]),
@@ -108,6 +114,49 @@ def test_the_default_certificate_changes_in_place(listener: Any, edge: Edge, cer
     listener(**TLS)
     assert verbs(listener(**{**TLS, "certificates": ["other.test"]})) == [MODIFY]
     assert live(edge, 8443)["Certificates"] == [{"CertificateArn": certificates["other.test"]}]
+
+
+def test_two_certificates_of_one_domain_nobody_names_are_both_removed(
+    listener: Any, edge: Edge, certificates: Any
+) -> None:
+    twins = [edge.make_certificate("twin.test") for _ in range(2)]
+    served = [certificates["*.hokus.ai"], *twins]
+    arn = edge.make_listener(8443, Protocol="HTTPS", SslPolicy=POLICY, Certificates=[{"CertificateArn": served[0]}])
+    edge.aws.elbv2.add_listener_certificates(ListenerArn=arn, Certificates=[{"CertificateArn": each} for each in twins])
+    assert verbs(listener(**TLS)) == [REMOVE]
+    left = edge.aws.elbv2.describe_listener_certificates(ListenerArn=arn)["Certificates"]
+    assert {each["CertificateArn"] for each in left} == {served[0]}
+
+
+def test_a_new_https_listener_speaks_no_old_tls_unless_asked_to(listener: Any, edge: Edge, certificates: Any) -> None:
+    listener(**TLS)
+    assert live(edge, 8443)["SslPolicy"] == POLICY
+    listener(**{**TLS, "port": 9443}, ssl_policy="ELBSecurityPolicy-2016-08")
+    assert live(edge, 9443)["SslPolicy"] == "ELBSecurityPolicy-2016-08"
+
+
+def test_a_listener_that_becomes_https_speaks_no_old_tls(listener: Any, edge: Edge, certificates: Any) -> None:
+    listener(protocol="HTTPS", certificates=["other.test"])
+    assert live(edge)["SslPolicy"] == POLICY
+
+
+def test_the_tls_policy_of_an_https_listener_is_left_alone_when_omitted(
+    listener: Any, edge: Edge, certificates: Any
+) -> None:
+    listener(**TLS, ssl_policy="ELBSecurityPolicy-2016-08")
+    assert listener(**TLS)["steps"] == []
+    assert verbs(listener(**{**TLS, "default_action": FORWARD})) == [MODIFY]
+    assert live(edge, 8443)["SslPolicy"] == "ELBSecurityPolicy-2016-08"
+
+
+def test_an_authentication_by_default_is_never_dropped(listener: Any, edge: Edge, control_plane: ControlPlane) -> None:
+    forward = {"Type": "forward", "TargetGroupArn": edge.groups["one"], "Order": 2}
+    edge.aws.elbv2.modify_listener(ListenerArn=edge.listener, DefaultActions=[LOGIN, forward])
+    result = listener(default_action=FORWARD)
+    assert "Default action of edge:443: the live one has the action authenticate-oidc" in result["msg"]
+    assert "omit default_action" in result["remedy"]
+    assert control_plane.calls.writes == 0
+    assert verbs(listener(attributes={SERVER: False})) == [ATTRIBUTES]
 
 
 def test_a_certificate_is_added_before_the_default_one_changes_and_removed_after() -> None:

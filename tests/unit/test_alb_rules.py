@@ -10,7 +10,7 @@ from ansible_collections.hokusai.platform.plugins.modules import alb_rules
 
 from sandbox.controlplane import ControlPlane, Fault
 from tests.unit.alb_edge import BALANCER, PORT, Edge, as_options
-from tests.unit.alb_model import ours, rule, theirs
+from tests.unit.alb_model import LOGIN, ours, rule, theirs
 from tests.unit.test_alb_rules_plan import CREATE, DELETE, MODIFY, TRANSITIONS, Transition, case
 
 
@@ -274,6 +274,28 @@ def test_the_incident_is_repaired_in_place(rules: Any, edge: Edge) -> None:
     assert verbs(rules(fixed, broader)) == [CREATE, MODIFY]
     assert terraform in edge.arns()
     assert edge.forwards() == {105: "one", 110: "one"}
+
+
+def test_a_strangers_broader_rule_keeps_its_route(rules: Any, edge: Edge, control_plane: ControlPlane) -> None:
+    edge.make_rule(theirs(120, "old", hosts=["*.hokus.ai"], paths=["/*"]))
+    result = rules(rule("health", 120, hosts=["registry.hokus.ai"], paths=["/health*"]))
+    assert "health wants 120, held by [host *.hokus.ai and path /*]" in result["msg"]
+    assert control_plane.calls.writes == 0
+    assert edge.forwards() == {120: "old"}
+
+
+def test_a_strangers_login_in_front_of_a_route_stays(rules: Any, edge: Edge, control_plane: ControlPlane) -> None:
+    edge.aws.elbv2.create_rule(
+        ListenerArn=edge.listener,
+        Priority=10,
+        Conditions=[{"Field": "path-pattern", "Values": ["/a"]}],
+        Actions=[LOGIN, {"Type": "forward", "TargetGroupArn": edge.groups["one"], "Order": 2}],
+    )
+    result = rules(rule("a", 10, "two"))
+    assert "Rule a of edge:443" in result["msg"]
+    assert "authenticate-oidc" in result["msg"]
+    assert control_plane.calls.writes == 0
+    assert [action["Type"] for action in edge.rules()[0]["Actions"]] == ["authenticate-oidc", "forward"]
 
 
 def test_live_weights_are_kept_when_asked(rules: Any, edge: Edge) -> None:

@@ -121,6 +121,13 @@ TRANSITIONS = [
         "arn-of-stranger-105",
     ),
     transition(
+        "the incident: Terraform's rule goes to the wrong group",
+        [theirs(105, "old", hosts=["registry.test"], paths=["/api/mlflow", "/api/mlflow/*"])],
+        [rule("api-mlflow", 105, hosts=["registry.test"], paths=["/api/mlflow", "/api/mlflow/*"])],
+        [MODIFY],
+        "arn-of-stranger-105",
+    ),
+    transition(
         "a rule moves up and narrows: it narrows first",
         [ours("k", 10, paths=["/a"]), ours("m", 20, "two", paths=["/*"])],
         [rule("m", 5, "two", paths=["/b"]), rule("k", 10, paths=["/a"])],
@@ -259,6 +266,54 @@ def test_a_rule_to_a_group_that_does_not_exist_is_planned_with_the_group_missing
 def test_a_priority_that_a_stranger_holds_is_refused_and_both_are_named() -> None:
     with pytest.raises(BadInput, match=r"a wants 10, held by \[path /else\]"):
         steps([theirs(10, paths=["/else"])], rule("a", 10))
+
+
+BROADER: list[tuple[str, dict[str, Any]]] = [
+    ("host and path", {"hosts": ["*.hokus.ai"], "paths": ["/*"]}),
+    ("path", {"hosts": ["registry.hokus.ai"], "paths": ["/health*", "/other"]}),
+    ("host", {"hosts": ["registry.hokus.ai", "else.hokus.ai"], "paths": ["/health*"]}),
+    ("no condition on the path", {"hosts": ["registry.hokus.ai"]}),
+    ("another kind of condition", {"hosts": ["registry.hokus.ai"], "paths": ["/health*"], "methods": ["GET"]}),
+]
+
+
+@pytest.mark.parametrize(("what", "conditions"), BROADER, ids=[row[0] for row in BROADER])
+def test_a_strangers_rule_that_answers_more_is_not_taken_over_by_its_priority(what: str, conditions: Any) -> None:
+    with pytest.raises(BadInput, match=r"health wants 120, held by \[host .*\] \(forward to old\)") as error:
+        steps([theirs(120, "old", **conditions)], rule("health", 120, hosts=["registry.hokus.ai"], paths=["/health*"]))
+    assert "only adopted when" in error.value.remedy
+
+
+def test_a_rule_of_another_task_that_answers_more_is_not_taken_over_by_its_priority() -> None:
+    with pytest.raises(BadInput, match="b wants 10, held by a"):
+        steps([ours("a", 10, paths=["/*"])], rule("b", 10, paths=["/b"]), purge="none")
+
+
+LOCKS = ("authenticate-oidc", "authenticate-cognito", "jwt-validation")
+
+
+def locked(live: Rule, kind: str) -> Rule:
+    return replace(live, actions=(elb_action.Foreign(kind, "{}"), *live.actions))
+
+
+@pytest.mark.parametrize("kind", LOCKS)
+@pytest.mark.parametrize("paths", [["/a"], ["/a", "/b"]], ids=["equal conditions", "equal priority"])
+def test_an_authentication_on_a_strangers_rule_is_never_dropped(kind: str, paths: list[str]) -> None:
+    with pytest.raises(
+        BadInput, match=rf"Rule a of {NAME}: the live rule 10 \(path /a\) .* action {kind} would"
+    ) as error:
+        steps([locked(theirs(10, paths=["/a"]), kind)], rule("a", 10, paths=paths))
+    assert "take that action off" in error.value.remedy
+
+
+def test_an_authentication_on_a_strangers_rule_that_is_not_listed_is_no_matter() -> None:
+    stranger = locked(theirs(5, paths=["/s"]), LOCKS[0])
+    assert [step.verb for step in steps([stranger, ours("a", 10)], rule("a", 10, "two"))] == [MODIFY]
+
+
+def test_an_authentication_that_appeared_on_a_rule_of_ours_is_a_difference_like_any_other() -> None:
+    [step] = steps([locked(ours("a", 10), LOCKS[0])], rule("a", 10))
+    assert step.why == f"rule a of {NAME}: authenticate-oidc then forward to one becomes forward to one"
 
 
 def test_a_priority_held_by_a_rule_that_purge_spares_is_refused() -> None:

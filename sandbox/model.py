@@ -80,6 +80,7 @@ class LoadBalancer:
     listeners: tuple[Listener, ...]
     idle_timeout: float
     addresses: tuple[str, ...] = ()
+    scheme: str = "internet-facing"
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ class NetworkInterface:
 
     address: str
     security_groups: tuple[str, ...]
+    vpc_id: str
     subnet_id: str
     loopback: str
 

@@ -92,14 +92,6 @@ class World:
             self._group(arn).deregister([{"Id": address, "Port": port}])
             self._control_plane.touch()
 
-    def remove_target(self, arn: str, address: str, port: int) -> None:
-        """Forget a target at once; harmless when it, or its group, is gone."""
-        with self._control_plane.lock:
-            group = self._backend("elbv2").target_groups.get(arn)
-            if group is not None:
-                group.remove(address, port)
-                self._control_plane.touch()
-
     def certificate(self, arn: str) -> Certificate:
         """An ACM certificate with its key, as imported."""
 
@@ -122,18 +114,13 @@ class World:
 
         return self._view(("public", name), build)
 
-    def resolve_private(self, name: str, vpc_id: str | None = None) -> Answer:
-        """What the VPC's resolver knows on top: Cloud Map's private namespaces, then private hosted zones.
-
-        Without `vpc_id`, every VPC's.
-        """
+    def resolve_private(self, name: str, vpc_id: str) -> Answer:
+        """What the VPC's resolver knows on top: Cloud Map's private namespaces, then private hosted zones."""
 
         def build() -> Answer:
             discovery = self._backend("servicediscovery")
             namespaces = [
-                each
-                for each in discovery.namespaces.values()
-                if each.type == "DNS_PRIVATE" and vpc_id in {None, each.vpc}
+                each for each in discovery.namespaces.values() if each.type == "DNS_PRIVATE" and each.vpc == vpc_id
             ]
             found = names.resolve_discovery(name, namespaces, discovery.services.values())
             if found != names.NXDOMAIN:
@@ -141,7 +128,7 @@ class World:
             zones = [
                 zone
                 for zone in self._zones()
-                if zone.private_zone and (vpc_id is None or vpc_id in {vpc.get("vpc_id") for vpc in zone.vpcs})
+                if zone.private_zone and vpc_id in {vpc.get("vpc_id") for vpc in zone.vpcs}
             ]
             return names.resolve_zones(name, zones, self._load_balancer_names())
 
@@ -162,15 +149,6 @@ class World:
             service = self._backend("servicediscovery").services.get(service_id)
             if service and any(each.instance_id == instance_id for each in service.instances):
                 self._backend("servicediscovery").deregister_instance(service_id, instance_id)
-                self._control_plane.touch()
-
-    def set_instance_health(self, service_id: str, instance_id: str, *, healthy: bool) -> None:
-        """Set a Cloud Map instance's custom health; unhealthy instances are not resolved."""
-        with self._control_plane.lock:
-            instance = self._backend("servicediscovery").get_instance(service_id, instance_id)
-            status = "HEALTHY" if healthy else "UNHEALTHY"
-            if instance.health_status != status:
-                instance.health_status = status
                 self._control_plane.touch()
 
     # network
@@ -198,7 +176,7 @@ class World:
             self._last_address[subnet_id] = address
             self._attached[address] = _Attached(interface.id, loopback)
             self._control_plane.touch()
-        return NetworkInterface(address, tuple(security_groups), subnet_id, loopback)
+        return NetworkInterface(address, tuple(security_groups), subnet.vpc_id, subnet_id, loopback)
 
     def detach_interface(self, address: str) -> None:
         """Delete the ENI at this address; harmless when there is none."""
@@ -211,9 +189,6 @@ class World:
     def interface(self, address: str) -> NetworkInterface | None:
         """The interface that `attach_interface` made at this address, with the groups it has now."""
         return self._interfaces().get(address)
-
-    def interfaces(self) -> tuple[NetworkInterface, ...]:
-        return tuple(self._interfaces().values())
 
     def interface_id(self, address: str) -> str:
         """The `eni-` id of an attached interface."""
@@ -280,7 +255,8 @@ class World:
                 interface = held.get(attached.interface_id)
                 if interface is not None:
                     groups = tuple(group.id for group in interface.group_set)
-                    found[address] = NetworkInterface(address, groups, interface.subnet.id, attached.loopback)
+                    subnet = interface.subnet
+                    found[address] = NetworkInterface(address, groups, subnet.vpc_id, subnet.id, attached.loopback)
             return found
 
         return self._view("interfaces", build)

@@ -38,10 +38,11 @@ class DroppedError(FabricError):
 
 @dataclass(frozen=True)
 class Source:
-    """Who connects. No groups means someone outside the VPC, whom no egress rule binds."""
+    """Who connects. Someone outside every VPC has no groups, whom no egress rule binds, and knows no private names."""
 
     address: str
     groups: tuple[str, ...] = ()
+    vpc_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Fabric:
         interface = self._world.interface(address)
         if interface is None:
             raise DroppedError(f"no interface has the address {address}")
-        return Source(address, interface.security_groups)
+        return Source(address, interface.security_groups, interface.vpc_id)
 
     def balancer_source(self, load_balancer: LoadBalancer) -> Source:
         return Source(node_address(load_balancer), load_balancer.security_groups)
@@ -93,7 +94,7 @@ class Fabric:
         if is_address(host):
             return self._interface(source, host, port)
         name = host.rstrip(".").lower()
-        answer = self._world.resolve_private(name, None)
+        answer = self._world.resolve_private(name, source.vpc_id)
         if answer.addresses:
             return self._interface(source, random.choice(answer.addresses), port)  # noqa: S311 (MULTIVALUE order)
         return self.locate_public(source, name, port)
@@ -154,6 +155,8 @@ class Fabric:
 
     def _listener(self, source: Source, load_balancer: LoadBalancer, port: int) -> Endpoint:
         address = node_address(load_balancer)
+        if load_balancer.scheme == "internal" and not source.vpc_id:
+            raise DroppedError(f"{load_balancer.name} is internal, and {source.address} outside the VPC")
         if not self._world.allows(source.groups, source.address, load_balancer.security_groups, address, port):
             raise DroppedError(f"security groups deny {source.address} -> {load_balancer.name}:{port}")
         listening = self._listener_ports.get((load_balancer.arn, port))

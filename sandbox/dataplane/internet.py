@@ -16,6 +16,7 @@ from typing import cast
 import aiohttp
 import httptools
 
+from sandbox.dataplane import streams
 from sandbox.dataplane.alb import HttpServer
 from sandbox.dataplane.fabric import INTERNET, LOCALHOST, DroppedError, Endpoint, Fabric, NoSuchNameError, is_address
 from sandbox.dataplane.relay import Exchange, Outgoing, Receive, RelayError, Scope, Send, end_to_end, has_body, relay
@@ -28,8 +29,6 @@ MAX_HEAD = 64 * 1024
 HEAD_SECONDS = 30.0
 IDLE_SECONDS = 4000.0
 """As long as an ALB's idle timeout can be: the timeouts that matter are the ALB's."""
-
-SILENCE_SECONDS = 130.0
 
 
 class UnreachableError(Exception):
@@ -44,7 +43,7 @@ class InternetProxy:
         self._plain = HttpServer(PlainProxy(fabric, session), IDLE_SECONDS)
         self._server: asyncio.Server | None = None
         self._doors: set[Door] = set()
-        self._tunnels: set[asyncio.Task[None]] = set()
+        self._tunnels = streams.StreamServer(self._tunnel)
 
     async def start(self) -> int:
         """Listen on loopback; returns the port."""
@@ -55,9 +54,7 @@ class InternetProxy:
     async def stop(self) -> None:
         if self._server:
             self._server.close()
-        for task in self._tunnels:
-            task.cancel()
-        await asyncio.gather(*self._tunnels, return_exceptions=True)
+        await self._tunnels.stop()
         for door in tuple(self._doors):
             door.transport.abort()
         await self._plain.stop()
@@ -67,25 +64,12 @@ class InternetProxy:
         protocol: asyncio.Protocol
         if first.startswith(CONNECT):
             reader = asyncio.StreamReader()
-            protocol = asyncio.StreamReaderProtocol(reader, self._accept)
+            protocol = asyncio.StreamReaderProtocol(reader, self._tunnels.accept)
         else:
             protocol = self._plain.protocol()
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         protocol.data_received(first)
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(self._guarded(reader, writer))
-        self._tunnels.add(task)
-        task.add_done_callback(self._tunnels.discard)
-
-    async def _guarded(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await self._tunnel(reader, writer)
-        except (OSError, TimeoutError, EOFError) as error:
-            logger.debug("proxy client gone: %s", error)
-        finally:
-            writer.close()
 
     async def _tunnel(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with asyncio.timeout(HEAD_SECONDS):
@@ -99,7 +83,7 @@ class InternetProxy:
         except UnreachableError as error:
             writer.write(_answer(HTTPStatus.BAD_GATEWAY, str(error)))
         except DroppedError:
-            await _silence(reader)
+            await streams.silence(reader)
             writer.write(_answer(HTTPStatus.GATEWAY_TIMEOUT, f"{authority}: connection timed out"))
 
 
@@ -143,7 +127,7 @@ class PlainProxy:
         except UnreachableError as error:
             await _say(send, HTTPStatus.BAD_GATEWAY, str(error))
         except DroppedError:
-            await asyncio.sleep(SILENCE_SECONDS)
+            await asyncio.sleep(streams.SILENCE_SECONDS)
             await _say(send, HTTPStatus.GATEWAY_TIMEOUT, f"{authority}: connection timed out")
         except RelayError as error:
             if not exchange.started:
@@ -213,13 +197,3 @@ def _answer(status: HTTPStatus, text: str) -> bytes:
     body = f"{text}\n".encode()
     head = f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: text/plain; charset=utf-8\r\n"
     return f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body
-
-
-async def _silence(reader: asyncio.StreamReader) -> None:
-    """Answer nothing until the client gives up."""
-    try:
-        async with asyncio.timeout(SILENCE_SECONDS):
-            while await reader.read(4096):
-                pass
-    except TimeoutError:
-        return

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from sandbox.dataplane.fabric import DroppedError, Endpoint, Fabric, NoSuchNameError, Source
 from sandbox.dataplane.splice import Splice
+from sandbox.dataplane.streams import StreamServer, silence
 
 logger = logging.getLogger(__name__)
 
@@ -25,14 +26,11 @@ IPV4, DOMAIN = 1, 3
 SUCCEEDED, HOST_UNREACHABLE, REFUSED, TTL_EXPIRED, BAD_COMMAND, BAD_ADDRESS = 0, 4, 5, 6, 7, 8
 
 HANDSHAKE_SECONDS = 10.0
-SILENCE_SECONDS = 130.0
-"""A dropped SYN is retried for about 127 s by Linux; nobody waits longer."""
-
 QUIET_SECONDS = 1.0
 """A flow that lost its permission is cut at its first pause, as a tracked one ends when it falls idle."""
 
 
-class ProtocolError(Exception):
+class ProtocolError(ConnectionError):
     """The client does not speak SOCKS5 with a user name."""
 
 
@@ -49,39 +47,24 @@ class SocksServer:
         self._fabric = fabric
         self._token = token.encode()
         self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._conversations = StreamServer(self._serve)
         self._flows: dict[Splice, Flow] = {}
 
     async def start(self) -> int:
         """Listen on loopback; returns the port."""
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._conversations.accept, "127.0.0.1", 0)
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
         if self._server:
             self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._conversations.stop()
 
     def reconcile(self) -> None:
         """Cut the flows that the security groups no longer permit, once they pause."""
         for splice, flow in tuple(self._flows.items()):
             if splice.quiet >= QUIET_SECONDS and not self._fabric.permits(*flow):
                 splice.sever()
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(self._guarded(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _guarded(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await self._serve(reader, writer)
-        except (ProtocolError, OSError, EOFError, TimeoutError) as error:
-            logger.debug("SOCKS client gone: %s", error)
-        finally:
-            writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with asyncio.timeout(HANDSHAKE_SECONDS):
@@ -97,7 +80,7 @@ class SocksServer:
             writer.write(_reply(HOST_UNREACHABLE))
         except DroppedError as dropped:
             logger.debug("dropped: %s", dropped)
-            await _silence(reader)
+            await silence(reader)
             writer.write(_reply(TTL_EXPIRED))
         except OSError:
             writer.write(_reply(REFUSED))
@@ -144,16 +127,6 @@ async def _request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 async def _field(reader: asyncio.StreamReader) -> bytes:
     (length,) = await reader.readexactly(1)
     return await reader.readexactly(length)
-
-
-async def _silence(reader: asyncio.StreamReader) -> None:
-    """Answer nothing until the client gives up; whatever it sends meanwhile goes nowhere."""
-    try:
-        async with asyncio.timeout(SILENCE_SECONDS):
-            while await reader.read(4096):
-                pass
-    except TimeoutError:
-        return
 
 
 def _reply(code: int) -> bytes:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
-import tempfile
 from functools import lru_cache
-from pathlib import Path
 
 from sandbox.model import Certificate
 
@@ -16,7 +14,8 @@ class CertificateChooser:
 
     def __init__(self, certificates: tuple[Certificate, ...]) -> None:
         self.certificates = certificates
-        self.context = _context(certificates[0])
+        # A listener's own, never a shared one: it carries the callback that knows this listener's certificates.
+        self.context = _new_context(certificates[0])
         self.context.sni_callback = self._chosen
 
     def choose(self, server_name: str | None) -> Certificate:
@@ -35,15 +34,17 @@ class CertificateChooser:
 
 @lru_cache(maxsize=64)
 def _context(certificate: Certificate) -> ssl.SSLContext:
+    """For connections to change over to: without a callback, and so the same for every listener."""
+    return _new_context(certificate)
+
+
+def _new_context(certificate: Certificate) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
-    # OpenSSL reads keys from files only; mkstemp makes one that nobody else may read.
-    handle, name = tempfile.mkstemp(suffix=".pem")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(f"{certificate.private_key}\n{certificate.body}\n{certificate.chain}\n")
-        context.load_cert_chain(name)
-    finally:
-        Path(name).unlink()
+    # OpenSSL reads keys from files only; this one is memory of this process and never on a disk.
+    with os.fdopen(os.memfd_create("certificate"), "w", encoding="utf-8") as file:
+        file.write(f"{certificate.private_key}\n{certificate.body}\n{certificate.chain}\n")
+        file.flush()
+        context.load_cert_chain(f"/proc/self/fd/{file.fileno()}")
     return context

@@ -45,7 +45,7 @@ class FakeWorld:
         self.groups: dict[str, TargetGroup] = {}
         self.certificates: dict[str, Certificate] = {}
         self.public: dict[str, Answer] = {}
-        self.private: dict[str, Answer] = {}
+        self.private: dict[tuple[str, str], Answer] = {}
         self.faces: dict[str, NetworkInterface] = {}
         self.denied: set[tuple[str, int]] = set()
         self.asked: list[tuple[tuple[str, ...], str, tuple[str, ...], str, int]] = []
@@ -81,8 +81,8 @@ class FakeWorld:
     def resolve_public(self, name: str) -> Answer:
         return self.public.get(name, Answer())
 
-    def resolve_private(self, name: str, vpc_id: str | None) -> Answer:
-        return self.private.get(name, Answer())
+    def resolve_private(self, name: str, vpc_id: str) -> Answer:
+        return self.private.get((vpc_id, name), Answer())
 
     def interface(self, address: str) -> NetworkInterface | None:
         return self.faces.get(address)
@@ -196,10 +196,10 @@ class Bench(ExitStack):
         issued = self.authority.issue(*names)
         self.world.certificates[arn] = Certificate(arn, names, issued.body, issued.chain, issued.private_key)
 
-    def face(self, loopback: str = "127.0.0.9", groups: tuple[str, ...] = ("sg-task",)) -> str:
+    def face(self, loopback: str = "127.0.0.9", groups: tuple[str, ...] = ("sg-task",), vpc_id: str = "vpc-1") -> str:
         """A network interface with this loopback twin; returns its address."""
         address = f"10.0.1.{next(self._addresses)}"
-        self.world.faces[address] = NetworkInterface(address, groups, "subnet-1", loopback)
+        self.world.faces[address] = NetworkInterface(address, groups, vpc_id, "subnet-1", loopback)
         return address
 
     def backend(self, answer: Callable[[Any], Reply] | None = None, name: str = "ok") -> tuple[Backend, Target]:

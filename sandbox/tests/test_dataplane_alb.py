@@ -6,6 +6,7 @@ import gzip
 import socket
 import ssl
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -356,6 +357,33 @@ def test_the_certificate_is_chosen_by_server_name_and_the_first_is_the_default(b
             assert ("shop.example" in str(connection.getpeercert())) == (name == "shop.example")
     with pytest.raises(ssl.SSLCertVerificationError):
         bench.tunnel("registry.hokus.ai:443", "a.b.hokus.ai")
+
+
+def test_listeners_that_share_their_default_certificate_do_not_share_the_others(bench: Bench) -> None:
+    bench.certificate("shop", "shop.example")
+    bench.certificate("club", "club.example")
+    bench.balancer(
+        https(default(fixed(200)), certificates=("cert", "shop"), port=443),
+        https(default(fixed(200)), certificates=("cert", "club"), port=8443),
+        hosts=("shop.example", "club.example"),
+    )
+    bench.start()
+    for name, own, other in (("shop.example", 443, 8443), ("club.example", 8443, 443)):
+        with bench.tunnel(f"{name}:{own}", name) as connection:
+            assert name in str(connection.getpeercert())
+        with pytest.raises(ssl.SSLCertVerificationError):
+            bench.tunnel(f"{name}:{other}", name)
+
+
+def test_a_private_key_is_never_in_the_systems_temporary_directory(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    bench.certificate("fresh", "fresh.example")
+    bench.balancer(https(default(fixed(200)), certificates=("fresh",)), hosts=("fresh.example",))
+    bench.start()
+    with bench.tunnel("fresh.example:443", "fresh.example") as connection:
+        assert "fresh.example" in str(connection.getpeercert())
 
 
 def test_a_certificate_replaced_in_acm_is_served_at_the_next_handshake(bench: Bench) -> None:

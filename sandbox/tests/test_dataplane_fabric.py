@@ -8,14 +8,16 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import requests
 from python_socks import ProxyError, ProxyTimeoutError
 from python_socks.sync import Proxy
 
-from sandbox.dataplane import socks
+from sandbox.dataplane import socks, streams
 from sandbox.model import Answer, Target
 from sandbox.tests.dataplane_bench import Bench, default, eventually, fixed, http, https, rule
 
@@ -48,7 +50,7 @@ def refusal(bench: Bench, host: str, port: int, source: str) -> int | None:
 
 def test_a_task_reaches_another_by_address_and_by_discovery_name(bench: Bench) -> None:
     target, source = bench.raw(echo), bench.face(groups=("sg-api",))
-    bench.world.private[MLFLOW] = Answer((target.address,))
+    bench.world.private["vpc-1", MLFLOW] = Answer((target.address,))
     for host in (target.address, MLFLOW, MLFLOW.upper() + "."):
         connection = dial(bench, host, target.port, source)
         connection.sendall(b"hello")
@@ -66,6 +68,26 @@ def test_half_a_connection_may_end_first(bench: Bench) -> None:
 
 def test_a_name_nobody_knows_is_answered_host_unreachable(bench: Bench) -> None:
     assert refusal(bench, MLFLOW, 5000, bench.face()) == socks.HOST_UNREACHABLE
+
+
+def test_a_private_name_of_another_vpc_is_a_name_nobody_knows(bench: Bench) -> None:
+    target = bench.raw(echo)
+    bench.world.private["vpc-1", MLFLOW] = Answer((target.address,))
+    stranger = bench.face(vpc_id="vpc-2")
+    assert refusal(bench, MLFLOW, target.port, stranger) == socks.HOST_UNREACHABLE
+
+
+def test_an_internal_load_balancer_serves_the_vpc_and_is_silent_to_the_internet(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "SILENCE_SECONDS", 0.2)
+    bench.serve(default(fixed(200, "inside")))
+    (balancer,) = bench.world.balancers
+    bench.world.balancers = (replace(balancer, scheme="internal"),)
+    source = bench.face()
+    eventually(lambda: accepted(bench, "registry.hokus.ai", 443, source))
+    with pytest.raises(requests.exceptions.ProxyError, match="504"):
+        bench.session().get("https://registry.hokus.ai/")
 
 
 def test_a_port_where_nothing_listens_is_refused(bench: Bench) -> None:
@@ -95,7 +117,7 @@ def test_a_source_whose_interface_is_gone_is_met_with_silence(bench: Bench) -> N
 def test_silence_ends_when_the_kernel_of_a_client_would_have_given_up(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(socks, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(streams, "SILENCE_SECONDS", 0.2)
     assert refusal(bench, "10.0.1.173", 5000, bench.face()) == socks.TTL_EXPIRED
 
 
@@ -140,7 +162,7 @@ def test_a_task_reaches_itself_as_localhost(bench: Bench) -> None:
 def test_a_discovery_name_spreads_connections_over_its_instances(bench: Bench) -> None:
     first = bench.raw(lambda connection: connection.sendall(b"1"))
     second = bench.raw(lambda connection: connection.sendall(b"2"), first.port)
-    bench.world.private[MLFLOW] = Answer((first.address, second.address))
+    bench.world.private["vpc-1", MLFLOW] = Answer((first.address, second.address))
     source = bench.face()
     assert {dial(bench, MLFLOW, first.port, source).recv(1) for _ in range(60)} == {b"1", b"2"}
 

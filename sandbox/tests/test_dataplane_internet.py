@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from sandbox.dataplane import internet
+from sandbox.dataplane import streams
 from sandbox.dataplane.internet import UnreachableError, split_authority
 from sandbox.model import Answer
 from sandbox.tests.dataplane_bench import Bench, default, fixed, http
@@ -65,7 +65,7 @@ def test_an_unknown_name_is_502_and_says_so(bench: Bench, url: str) -> None:
 
 
 def test_a_private_discovery_name_is_unknown_to_the_internet(bench: Bench) -> None:
-    bench.world.private["mlflow.hokusai-development.local"] = Answer(("10.0.1.10",))
+    bench.world.private["", "mlflow.hokusai-development.local"] = Answer(("10.0.1.10",))
     assert b"no such public name" in raw(bench, connect("mlflow.hokusai-development.local:5000"))
 
 
@@ -93,7 +93,7 @@ def test_a_load_balancer_closed_to_the_internet_is_silent(bench: Bench, monkeypa
     with pytest.raises(TimeoutError):
         raw(bench, connect("registry.hokus.ai:443"), seconds=0.4)
     assert ((), "203.0.113.10", ("sg-alb",), "10.0.101.7", 443) in bench.world.asked
-    monkeypatch.setattr(internet, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(streams, "SILENCE_SECONDS", 0.2)
     assert raw(bench, connect("registry.hokus.ai:443")).startswith(b"HTTP/1.1 504 ")
     assert bench.session().get("http://registry.hokus.ai/", allow_redirects=False).status_code == 504
 

@@ -21,6 +21,7 @@ def load_balancer(balancer: Any, addresses: tuple[str, ...]) -> LoadBalancer:
         listeners=tuple(_listener(listener) for listener in listeners),
         idle_timeout=float(balancer.attrs["idle_timeout.timeout_seconds"]),
         addresses=addresses,
+        scheme=balancer.scheme,
     )
 
 

@@ -80,10 +80,6 @@ class TargetGroup(FakeTargetGroup):  # type: ignore[misc]  # moto is untyped her
                 if held["Id"] == target["Id"] and int(target.get("Port", held["Port"])) == held["Port"]:
                     self._drain(name, held)
 
-    def remove(self, address: str, port: int) -> None:
-        """End a target's draining now, or forget one that never drained."""
-        self.targets.pop(f"{address}:{port}", None)
-
     def set_state(self, address: str, port: int, state: tuple[str, str, str]) -> bool:
         """Write what a health checker found; True if it changed. A draining target stays draining."""
         held = self.live_targets().get(f"{address}:{port}")

@@ -7,7 +7,7 @@ import contextlib
 import json
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -15,10 +15,31 @@ import pytest
 from gateway import app, health
 from gateway.config import Config
 from gateway.tests.auth import AuthStandIn
-from gateway.tests.conftest import settings
-from gateway.tests.process import GatewayProcess, running_gateway
+from gateway.tests.process import GatewayProcess
 from gateway.tests.upstream import RecordingUpstream
 from gateway.tests.wire import response
+
+Ask = Callable[[str], Awaitable[tuple[int, Any]]]
+
+
+@contextlib.asynccontextmanager
+async def in_process(auth_url: str, mlflow_url: str) -> AsyncIterator[Ask]:
+    """A gateway of its own, since one remembers what it found; without a process, which takes longer than its test."""
+    gateway = app.Gateway(Config(mlflow_url, auth_url))
+    inbox: asyncio.Queue[Any] = asyncio.Queue()
+    outbox: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def ask(path: str) -> tuple[int, Any]:
+        scope = {"type": "http", "method": "GET", "raw_path": path.encode(), "query_string": b"", "headers": []}
+        await gateway(scope | {"scheme": "http"}, inbox.get, outbox.put)
+        return (await outbox.get())["status"], json.loads((await outbox.get())["body"])
+
+    life = asyncio.create_task(gateway({"type": "lifespan"}, inbox.get, outbox.put))
+    inbox.put_nowait({})
+    await outbox.get()
+    yield ask
+    inbox.put_nowait({})
+    await life
 
 
 def test_everything_well(gateway: GatewayProcess, upstream: RecordingUpstream) -> None:
@@ -33,18 +54,18 @@ def test_everything_well(gateway: GatewayProcess, upstream: RecordingUpstream) -
     assert (deep.status, deep.json()["hop"], deep.json()["upstream"]) == (200, "mlflow", upstream.url)
 
 
-def test_deep_health_asks_what_a_client_would_ask(auth: AuthStandIn, upstream: RecordingUpstream) -> None:
-    with running_gateway(**settings(auth, upstream.url)) as gateway:
-        gateway.ask("GET", "/api/health/mlflow")
+async def test_deep_health_asks_what_a_client_would_ask(auth: AuthStandIn, upstream: RecordingUpstream) -> None:
+    async with in_process(auth.url, upstream.url) as ask:
+        await ask("/api/health/mlflow")
 
     assert upstream.last.target == "/api/2.0/mlflow/experiments/search?max_results=1"
     assert upstream.last.value("host") == f"127.0.0.1:{upstream.port}"
 
 
-def test_many_looks_at_deep_health_are_one_question(auth: AuthStandIn, upstream: RecordingUpstream) -> None:
-    with running_gateway(**settings(auth, upstream.url)) as gateway:
+async def test_many_looks_at_deep_health_are_one_question(auth: AuthStandIn, upstream: RecordingUpstream) -> None:
+    async with in_process(auth.url, upstream.url) as ask:
         for _ in range(10):
-            assert gateway.ask("GET", "/api/health/mlflow").status == 200
+            assert (await ask("/api/health/mlflow"))[0] == 200
 
     assert len(upstream.requests) == 1
 
@@ -57,65 +78,41 @@ def test_many_looks_at_deep_health_are_one_question(auth: AuthStandIn, upstream:
         (response(404, b"<html>"), "answered 404"),
     ],
 )
-def test_an_mlflow_that_refuses_calls_is_unhealthy(auth: AuthStandIn, answer: bytes, words: str) -> None:
+async def test_an_mlflow_that_refuses_calls_is_unhealthy(auth: AuthStandIn, answer: bytes, words: str) -> None:
     upstream = RecordingUpstream()
     upstream.fixed = answer
     upstream.start()
-    with running_gateway(**settings(auth, upstream.url)) as gateway:
-        deep = gateway.ask("GET", "/api/health/mlflow")
-        ready = gateway.ask("GET", "/ready")
+    async with in_process(auth.url, upstream.url) as ask:
+        deep, told = await ask("/api/health/mlflow")
+        ready, said = await ask("/ready")
 
-        assert (deep.status, words in deep.json()["reason"]) == (503, True)
-        assert (ready.status, ready.json()["dependencies"]["mlflow"]["status"]) == (503, "unhealthy")
-        assert ready.json()["dependencies"]["auth"]["status"] == "healthy"
-        assert gateway.ask("GET", "/health").status == 200
+        assert (deep, words in told["reason"]) == (503, True)
+        assert (ready, said["dependencies"]["mlflow"]["status"]) == (503, "unhealthy")
+        assert said["dependencies"]["auth"]["status"] == "healthy"
+        assert (await ask("/health"))[0] == 200
     upstream.stop()
 
 
-def test_an_auth_outage_makes_the_service_unready(auth: AuthStandIn, upstream: RecordingUpstream) -> None:
+async def test_an_auth_outage_makes_the_service_unready(auth: AuthStandIn, upstream: RecordingUpstream) -> None:
     auth.outage = 500
-    with running_gateway(**settings(auth, upstream.url)) as gateway:
-        ready = gateway.ask("GET", "/ready")
+    async with in_process(auth.url, upstream.url) as ask:
+        ready, said = await ask("/ready")
 
-    assert ready.status == 503
-    assert "answered 500" in ready.json()["dependencies"]["auth"]["reason"]
-
-
-@contextlib.asynccontextmanager
-async def living(gateway: app.Gateway) -> AsyncIterator[None]:
-    inbox: asyncio.Queue[Any] = asyncio.Queue()
-    outbox: asyncio.Queue[Any] = asyncio.Queue()
-    life = asyncio.create_task(gateway({"type": "lifespan"}, inbox.get, outbox.put))
-    inbox.put_nowait({})
-    await outbox.get()
-    yield
-    inbox.put_nowait({})
-    await life
+    assert (ready, "answered 500" in said["dependencies"]["auth"]["reason"]) == (503, True)
 
 
 async def test_readiness_asks_both_at_once_and_does_not_wait_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     assert health.READY_PATIENCE < 5
     monkeypatch.setattr(app, "READY_PATIENCE", 0.6)
-    sent: list[Any] = []
-
-    async def receive() -> Any:
-        await asyncio.Event().wait()
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        gateway = app.Gateway(Config(url, url))
-        scope = {"type": "http", "method": "GET", "raw_path": b"/ready", "query_string": b"", "headers": []}
-        async with living(gateway):
+        async with in_process(url, url) as ask:
             started = time.monotonic()
-            await gateway(scope | {"scheme": "http"}, receive, send)
+            status, said = await ask("/ready")
             took = time.monotonic() - started
 
-    dependencies = json.loads(sent[1]["body"])["dependencies"]
-    assert (sent[0]["status"], took < 1.15) == (503, True)
-    assert {hop["reason"] for hop in dependencies.values()} == {"no answer within 0.6 s"}
+    assert (status, took < 1.15) == (503, True)
+    assert {hop["reason"] for hop in said["dependencies"].values()} == {"no answer within 0.6 s"}
 
 
 def test_metrics_count_by_family_status_and_emitter(gateway: GatewayProcess) -> None:

@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from gateway.__main__ import main
 from gateway.tests.auth import AuthStandIn
 from gateway.tests.conftest import Keys, settings
 from gateway.tests.process import ROOT, GatewayProcess, new_key, running_gateway
@@ -20,11 +21,7 @@ from gateway.tests.upstream import RecordingUpstream
 SEARCH = "/api/mlflow/api/2.0/mlflow/experiments/search"
 
 
-def start(**variables: str) -> subprocess.CompletedProcess[str]:
-    env = {"PATH": os.environ["PATH"]} | variables
-    return subprocess.run(
-        [sys.executable, "-m", "gateway"], cwd=ROOT, env=env, capture_output=True, text=True, timeout=20, check=False
-    )
+GOOD = {"MLFLOW_SERVER_URL": "http://m:5000", "HOKUSAI_AUTH_SERVICE_URL": "http://a:8000", "GATEWAY_PORT": "0"}
 
 
 @pytest.mark.parametrize(
@@ -37,14 +34,26 @@ def start(**variables: str) -> subprocess.CompletedProcess[str]:
         ("ALL_PROXY", "http://user:s3cret@proxy:1080"),
     ],
 )
-def test_a_bad_value_stops_the_start_and_names_its_variable(variable: str, value: str) -> None:
-    good = {"MLFLOW_SERVER_URL": "http://m:5000", "HOKUSAI_AUTH_SERVICE_URL": "http://a:8000", "GATEWAY_PORT": "0"}
+def test_a_bad_value_stops_the_start_and_names_its_variable(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "environ", GOOD | {variable: value})
 
-    done = start(**good | {variable: value})
+    status = main()
+
+    printed = capsys.readouterr()
+    assert (status, printed.out) == (2, "")
+    assert printed.err.startswith(f"gateway: configuration: {variable} ")
+    assert "s3cret" not in printed.err
+
+
+def test_a_start_that_is_stopped_is_a_failure_of_the_process() -> None:
+    command = [sys.executable, "-m", "gateway"]
+    env = {"PATH": os.environ["PATH"]}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=20, check=False)
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"gateway: configuration: {variable} ")
-    assert "s3cret" not in done.stderr
+    assert done.stderr.startswith("gateway: configuration: MLFLOW_SERVER_URL ")
 
 
 def test_the_configuration_is_printed_without_secrets_and_with_its_warnings(

@@ -150,9 +150,9 @@ class RecordingUpstream(ThreadedServer):
         writer.write(response(307, b"", [("Location", location)]))
 
     async def _trickle(self, request: Recorded, reader: Reader, writer: Writer) -> None:
-        """Ten bytes, one every 0.2 s: slow, but alive."""
+        """Ten bytes, one every 0.12 s: slow, but alive."""
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
         for _ in range(10):
             writer.write(b".")
             await writer.drain()
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.12)

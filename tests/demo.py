@@ -87,7 +87,7 @@ def recount(ended: Run, seconds: float) -> None:
     headline("What was done")
     roles = dict.fromkeys(role for role, _verb, _why in ended.steps)
     for role in roles:
-        say(f"  {role}: {sum(step[0] == role for step in ended.steps)} steps")
+        say(f"  steps of {role}: {sum(step[0] == role for step in ended.steps)}")
     registered = REGISTERED.search(ended.output)
     demand(registered is not None, "The play does not say which model it registered")
     assert registered is not None

@@ -73,7 +73,7 @@ STAGES = (
     Stage("ansible-lint", (("ansible-lint", "--offline", "--strict", "--profile", "production"),)),
     Stage("sanity", (("python", "tests/sanity.py"),)),
     Stage("unit", (pytest("-n", "2", "--dist", "loadfile", "tests/unit", "gateway/tests", "sandbox/tests"),), True),
-    Stage("integration", (pytest("--timeout", "600", "tests/integration"),), True),
+    Stage("integration", (pytest("--timeout", "600", "tests/integration"),), True, limit=1800),
     Stage("molecule", (("molecule", "test", "--all"),)),
 )
 

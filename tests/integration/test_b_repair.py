@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from tests.harness import Sandbox
-from tests.integration.conftest import Counted, counted
+from tests.integration.conftest import Counted
 
 ROLES = ["alb_routing", "service_discovery", "security_groups", "auth_config"]
 
@@ -56,25 +56,12 @@ def test_a_second_run_changes_nothing_and_writes_nothing(second_run: Counted) ->
     assert second_run.calls["writes"] == 0, second_run.calls
 
 
-def test_the_development_inventory_runs_unchanged_with_the_sandbox_environment(repaired: Sandbox) -> None:
-    ended = counted(repaired, "playbooks/site.yml", inventory="inventories/development", extra=repaired.environment)
-    ended.run.wanted()
-    assert ended.run.changed == 0
-    assert ended.calls["writes"] == 0, ended.calls
-
-
 def test_no_key_is_in_anything_that_was_printed(repaired: Sandbox, prediction: Counted, repair: Counted) -> None:
     printed = prediction.run.output + repair.run.output
     for name in ("HOKUSAI_API_KEY", "HOKUSAI_AUTH_ADMIN_KEY"):
         secret = repaired.environment[name].rpartition("_")[2]
         assert len(secret) == 32
         assert not [part for part in (secret[:6], secret[-6:]) if part in printed]
-
-
-def test_the_verification_alone_passes_and_writes_nothing(repaired: Sandbox, at: dict[str, str]) -> None:
-    ended = counted(repaired, "playbooks/verify.yml", extra=at)
-    ended.run.wanted()
-    assert ended.calls["writes"] == 0, ended.calls
 
 
 def test_the_api_keeps_the_secret_that_its_revision_had(repaired: Sandbox) -> None:

@@ -1,4 +1,7 @@
-"""What is broken by hand after the repair is named by `verify.yml`, and `site.yml` repairs what is its to repair."""
+"""What is broken by hand after the repair is named by `verify.yml`, and `site.yml` repairs what is its to repair.
+
+The repair takes the inventory of the real platform, unchanged, with nothing but the sandbox's environment set.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.harness import Run, Sandbox, play
+from tests.integration.conftest import Counted, counted
 
 CLUSTER = "hokusai-development"
 
@@ -16,9 +20,8 @@ CLUSTER = "hokusai-development"
 class Broken:
     """What `verify.yml` said after each thing that was broken, and what `site.yml` did about all of them."""
 
-    verdicts: dict[str, Run]
+    verdicts: dict[str, Counted]
     repair: Run
-    after: Run
 
 
 def group_id(ec2: Any, name: str) -> str:
@@ -68,32 +71,34 @@ NAMED = {
 
 @pytest.fixture(scope="module")
 def broken(repaired: Sandbox, at: dict[str, str]) -> Broken:
-    """Each breakage on top of the ones before, then one repair with the inventory of the real platform."""
+    """Each breakage on top of the ones before, then one repair."""
     verdicts = {}
     for name, breaks in BREAKAGES.items():
         breaks(repaired)
-        verdicts[name] = play("playbooks/verify.yml", extra=at)
-    repair = play("playbooks/site.yml", inventory="inventories/development", extra=repaired.environment)
-    return Broken(verdicts, repair, play("playbooks/verify.yml", extra=at))
+        verdicts[name] = counted(repaired, "playbooks/verify.yml", extra=at)
+    return Broken(verdicts, play("playbooks/site.yml", inventory="inventories/development", extra=repaired.environment))
 
 
 @pytest.mark.parametrize("breakage", BREAKAGES)
 def test_the_verification_fails_and_names_the_hop(broken: Broken, breakage: str) -> None:
-    verdict = broken.verdicts[breakage]
+    verdict = broken.verdicts[breakage].run
     assert verdict.code != 0
     diagnosis = " ".join(verdict.output[verdict.output.index("not as it should be") :].split())
     assert not [word for word in NAMED[breakage] if word not in diagnosis], verdict.output
 
 
 def test_a_hop_is_not_named_before_it_is_broken(broken: Broken) -> None:
-    assert "api-to-mlflow" not in broken.verdicts["route"].output
+    assert "api-to-mlflow" not in broken.verdicts["route"].run.output
 
 
-def test_one_run_repairs_all_of_it(broken: Broken) -> None:
+def test_the_verification_writes_nothing(broken: Broken) -> None:
+    assert [verdict.calls["writes"] for verdict in broken.verdicts.values()] == [0, 0, 0]
+
+
+def test_one_run_repairs_all_of_it_and_proves_it(broken: Broken) -> None:
     broken.repair.wanted()
     assert {role for role, _verb, _why in broken.repair.steps} == {
         "alb_routing",
         "security_groups",
         "service_discovery",
     }
-    broken.after.wanted()

@@ -21,7 +21,7 @@ RUN_ELSEWHERE = {
     "make test": "what runs this test",
     ".venv/bin/python -m sandbox down": "conftest.py",
     "ansible-playbook playbooks/site.yml -i inventories/development --check --diff": "test_b_repair.py",
-    "ansible-playbook playbooks/site.yml -i inventories/development": "test_b_repair.py",
+    "ansible-playbook playbooks/site.yml -i inventories/development": "test_d_breakage.py",
     "ansible-playbook playbooks/verify.yml -i inventories/development": "test_d_breakage.py",
     "ansible-galaxy collection build": "test_e_installed.py",
     "ansible-galaxy collection install hokusai-platform-*.tar.gz": "test_e_installed.py",

@@ -23,7 +23,7 @@ def test_the_score_before_is_shown_check_by_check(
 def test_the_end_says_the_steps_of_each_role_and_the_model(repair: Counted, capsys: pytest.CaptureFixture[str]) -> None:
     demo.recount(repair.run, seconds=1)
     printed = capsys.readouterr().out
-    assert "auth_config: " in printed
+    assert "steps of auth_config: " in printed
     assert "version 1" in printed
 
 

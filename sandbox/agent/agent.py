@@ -55,8 +55,15 @@ class Agent:
         services = list(self._control_plane.backend("ecs").services.values())
         for service in services:
             if service.deployment_controller["type"] == "ECS" and service.task_definition:
-                self._reconciler(service).tick(service, now)
+                self._reconcile(service, now)
         self._publish(services)
+
+    def _reconcile(self, service: Any, now: float) -> None:
+        """One service that cannot be reconciled leaves the others theirs."""
+        try:
+            self._reconciler(service).tick(service, now)
+        except Exception:
+            LOGGER.exception("the ECS agent failed on %s and goes on", service.arn)
 
     def _reconciler(self, service: Any) -> ServiceReconciler:
         if service.arn not in self._services:

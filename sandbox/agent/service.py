@@ -45,7 +45,7 @@ class ServiceReconciler:
 
     def tick(self, service: Any, now: float) -> None:
         """Look at the service, its processes and its targets, and take the next step."""
-        self._begin(service.deployments[0])
+        self._begin(service)
         for task in self.tasks:
             self._follow(service, service.deployments[0], task, now)
         self._break_circuit(service, service.deployments[0])
@@ -60,11 +60,15 @@ class ServiceReconciler:
 
     # deployments
 
-    def _begin(self, primary: dict[str, Any]) -> None:
-        """A new deployment owes nothing to the failures of the one before."""
-        if primary["id"] != self._primary:
-            self._primary = primary["id"]
-            self._failures, self._next_start, self._steady = 0, 0.0, False
+    def _begin(self, service: Any) -> None:
+        """A new deployment owes nothing to the failures of the one before; a new service of the name nothing at all."""
+        primary = service.deployments[0]["id"]
+        if primary == self._primary:
+            return
+        if self._primary not in {deployment["id"] for deployment in service.deployment_history}:
+            self._completed = None
+        self._primary = primary
+        self._failures, self._next_start, self._steady = 0, 0.0, False
 
     def _break_circuit(self, service: Any, deployment: dict[str, Any]) -> None:
         breaker = service.deployment_configuration["deploymentCircuitBreaker"]
@@ -87,7 +91,7 @@ class ServiceReconciler:
         for task in self.tasks:
             if task.configuration == of(completed) and not task.is_leaving:
                 task.record.started_by = deployment["id"]
-        self._begin(deployment)
+        self._begin(service)
 
     # tasks
 
@@ -157,7 +161,7 @@ class ServiceReconciler:
             definition,
             wanted,
             record,
-            self._loopbacks.take(),
+            self._loopbacks,
         )
         ecs.tasks.setdefault(service.cluster_name, {})[record.task_arn] = record
         self.tasks.append(task)
@@ -181,8 +185,11 @@ class ServiceReconciler:
         return [self._view(task, deployment) for task in self.tasks if not task.is_leaving]
 
     def _view(self, task: ServiceTask, deployment: dict[str, Any]) -> TaskView:
+        """Healthy is to be registered with every target group, and to pass every health check there."""
         running = task.state == "RUNNING"
-        healthy = running and all(state in PASSING for _, _, state, _ in task.target_states())
+        states = [state for _, _, state, _ in task.target_states()]
+        passing = len(states) == len(task.configuration.load_balancers) and PASSING.issuperset(states)
+        healthy = running and passing
         return TaskView(task.id, task.record.started_by == deployment["id"], running, healthy, task.failing)
 
     # what the API shows

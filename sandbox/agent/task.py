@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import shutil
-from collections.abc import Iterator
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,16 +23,27 @@ STOP_TIMEOUT, STOP_MINIMUM = 30.0, 3.0
 """ECS kills a container 30 s after asking it to stop; ours are given 3 real seconds, whatever the pace."""
 DEREGISTRATION_DELAY = "300"
 START_FAILURES = (CannotPullContainerError, CannotStartContainerError, secrets.ResourceInitializationError)
+LOOPBACKS = 250
+
+
+class NoLoopbackError(LookupError):
+    """As many tasks live as there are private addresses for."""
 
 
 class Loopbacks:
-    """Private addresses for tasks below a prefix such as `127.81.7`; 250 tasks before one comes round again."""
+    """Private addresses for tasks below a prefix such as `127.81.7`: the one given back longest ago goes first."""
 
     def __init__(self, prefix: str) -> None:
-        self._addresses: Iterator[str] = itertools.cycle(f"{prefix}.{last}" for last in range(2, 252))
+        self._free = deque(f"{prefix}.{last}" for last in range(2, 2 + LOOPBACKS))
 
     def take(self) -> str:
-        return next(self._addresses)
+        """Raises NoLoopbackError."""
+        if not self._free:
+            raise NoLoopbackError(f"{LOOPBACKS} tasks have an interface already")
+        return self._free.popleft()
+
+    def give_back(self, address: str) -> None:
+        self._free.append(address)
 
 
 @dataclass
@@ -41,6 +51,18 @@ class Container:
     definition: ContainerDefinition
     record: ContainerRecord
     process: Process | None = None
+
+
+@dataclass
+class Registration:
+    """A task's place in a target group (an ARN and a port) or a Cloud Map service (an id)."""
+
+    where: str
+    port: int | None = None
+    failure: str = ""
+
+    def __str__(self) -> str:
+        return f"service discovery service {self.where}" if self.port is None else f"target-group {self.where}"
 
 
 @dataclass
@@ -54,13 +76,15 @@ class ServiceTask:
     definition: TaskDefinition
     configuration: Configuration
     record: TaskRecord
-    loopback: str
+    loopbacks: Loopbacks
     containers: list[Container] = field(default_factory=list)
+    loopback: str = ""
     address: str = ""
     notices: list[str] = field(default_factory=list)
     failing: bool = False
     running_since: float = 0.0
     _deadline: float = 0.0
+    _unregistered: list[Registration] = field(default_factory=list)
 
     @property
     def id(self) -> str:
@@ -116,6 +140,8 @@ class ServiceTask:
             self._run(now)
         elif self.state == "DEACTIVATING" and now >= self._deadline:
             self._ask_to_stop(now)
+        elif self.state == "RUNNING" and self._unregistered:
+            self._register()
         elif self.state == "STOPPING" and (now >= self._deadline or self._none_runs()):
             self._finish(self.record.stop_code or "", self.record.stopped_reason or "")
 
@@ -149,6 +175,7 @@ class ServiceTask:
 
     def _attach(self, subnet_id: str) -> None:
         groups = self.configuration.security_groups
+        self.loopback = self.loopbacks.take()
         interface = self.world.attach_interface(subnet_id, groups, self.loopback, f"ECS task {self.id}")
         self.address = interface.address
         zone = self.control_plane.backend("ec2").get_subnet(subnet_id).availability_zone
@@ -163,7 +190,10 @@ class ServiceTask:
             **secrets.resolve(self.control_plane, definition.secrets),
             **program.binding,
         }
-        return Process(program.argv, environment, self.log, self._directory)
+        try:
+            return Process(program.argv, environment, self.log, self._directory)
+        except (OSError, ValueError) as error:  # the kernel's limits, and a NUL in what it is given
+            raise CannotStartContainerError(str(error)) from error
 
     def _machine(self) -> dict[str, str]:
         """What a container has from its host rather than from its task definition; nothing of ours leaks in."""
@@ -195,13 +225,29 @@ class ServiceTask:
     def _run(self, now: float) -> None:
         self.record.move("RUNNING")
         self.running_since = now
-        for arn, port in self.configuration.load_balancers:
-            with self._noticing("register targets", f"target-group {arn}"):
-                self.world.register_target(arn, self.address, port)
-                self.notices.append(f"registered 1 targets in (target-group {arn})")
-        for service_id in self.configuration.registries:
-            with self._noticing("register instances", f"service discovery service {service_id}"):
-                self.world.register_instance(service_id, self.id, self._instance_attributes())
+        self._unregistered = [
+            *(Registration(arn, port) for arn, port in self.configuration.load_balancers),
+            *(Registration(service_id) for service_id in self.configuration.registries),
+        ]
+        self._register()
+
+    def _register(self) -> None:
+        """What could not be done is tried again at the next tick, and told of when it fails in another way."""
+        self._unregistered = [each for each in self._unregistered if not self._registered(each)]
+
+    def _registered(self, wanted: Registration) -> bool:
+        try:
+            if wanted.port is None:
+                self.world.register_instance(wanted.where, self.id, self._instance_attributes())
+            else:
+                self.world.register_target(wanted.where, self.address, wanted.port)
+                self.notices.append(f"registered 1 targets in ({wanted})")
+        except GONE as error:
+            if wanted.failure != str(error):
+                wanted.failure = str(error)
+                self.notices.append(f"failed to register in ({wanted}) with (error {error})")
+            return False
+        return True
 
     def _deregister(self) -> None:
         for arn, port in self.configuration.load_balancers:
@@ -211,13 +257,6 @@ class ServiceTask:
         for service_id in self.configuration.registries:
             with contextlib.suppress(*GONE):
                 self.world.deregister_instance(service_id, self.id)
-
-    @contextlib.contextmanager
-    def _noticing(self, doing: str, what: str) -> Iterator[None]:
-        try:
-            yield
-        except GONE as error:
-            self.notices.append(f"failed to {doing} in ({what}) with (error {error})")
 
     def _instance_attributes(self) -> dict[str, str]:
         """The attributes that ECS writes (Cloud Map developer guide)."""
@@ -260,5 +299,7 @@ class ServiceTask:
                 container.record.exit_code = container.process.exit_code
         shutil.rmtree(self._directory, ignore_errors=True)
         self.world.detach_interface(self.address)
+        if self.loopback:
+            self.loopbacks.give_back(self.loopback)
         self.record.stop_code, self.record.stopped_reason, self.record.desired_status = code, reason, "STOPPED"
         self.record.move("STOPPED")

@@ -30,12 +30,11 @@ class CannotPullContainerError(Exception):
 
 
 class CannotStartContainerError(Exception):
-    """The image's file system does not hold the command."""
+    """The command is not in the image's file system, or its process cannot be; the text is ECS's own."""
 
-    def __init__(self, executable: str) -> None:
+    def __init__(self, reason: str) -> None:
         super().__init__(
-            f"CannotStartContainerError: Error response from daemon: failed to create task for container: "
-            f'exec: "{executable}": executable file not found in $PATH: unknown'
+            f"CannotStartContainerError: Error response from daemon: failed to create task for container: {reason}"
         )
 
 
@@ -68,7 +67,7 @@ def localise(command: Sequence[str], address: str) -> tuple[str, ...]:
     """Make a container's command run on this machine: our interpreter, and the task's address for `0.0.0.0`."""
     executable, *arguments = command
     if executable not in EXECUTABLES:
-        raise CannotStartContainerError(executable)
+        raise CannotStartContainerError(f'exec: "{executable}": executable file not found in $PATH: unknown')
     return (*EXECUTABLES[executable], *(argument.replace(ANY_ADDRESS, address) for argument in arguments))
 
 

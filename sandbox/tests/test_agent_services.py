@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
-from sandbox.agent.agent import Agent
+from sandbox.agent.agent import TICK, Agent
 from sandbox.agent.process import owned_by
 from sandbox.agent.seam import Host
+from sandbox.agent.service import ServiceReconciler
+from sandbox.agent.task import Loopbacks, NoLoopbackError
 from sandbox.controlplane import ControlPlane
 from sandbox.tests.conftest import ClientFactory, Network
-from sandbox.world import World
+from sandbox.world import UnknownResourceError, World
 
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/hokusai-auth:1"
 SERVER = ["python", "-m", "http.server", "8000", "--bind", "0.0.0.0"]
@@ -265,6 +267,8 @@ def test_without_a_completed_deployment_the_breaker_only_fails(stage: Stage) -> 
         pytest.param({"image": "registry.test/unknown:1"}, "CannotPullContainerError", id="unknown repository"),
         pytest.param({"image": IMAGE.replace(":1", ":missing")}, "CannotPullContainerError", id="missing tag"),
         pytest.param({"command": ["no-such-program"]}, "CannotStartContainerError", id="unknown command"),
+        pytest.param({"command": ["python", "x" * 200_000]}, "CannotStartContainerError", id="beyond the kernel"),
+        pytest.param({"command": ["python", "\0"]}, "CannotStartContainerError", id="not for the kernel"),
         pytest.param(
             {"secrets": [{"name": "TOKEN", "valueFrom": "/nobody/wrote/this"}]},
             "ResourceInitializationError",
@@ -379,6 +383,29 @@ def test_a_deleted_service_stops_its_tasks(stage: Stage) -> None:
     stage.until(lambda: not stage.tasks() and all(one["lastStatus"] == "STOPPED" for one in stage.tasks("STOPPED")))
 
 
+def test_a_task_gives_its_private_address_back_however_it_ends(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    live: list[str] = []
+    take, give_back = Loopbacks.take, Loopbacks.give_back
+
+    def noted_take(loopbacks: Loopbacks) -> str:
+        live.append(take(loopbacks))
+        return live[-1]
+
+    def noted_give_back(loopbacks: Loopbacks, address: str) -> None:
+        live.remove(address)
+        give_back(loopbacks, address)
+
+    monkeypatch.setattr(Loopbacks, "take", noted_take)
+    monkeypatch.setattr(Loopbacks, "give_back", noted_give_back)
+    stage.create(stage.register(CRASH))
+    stage.until(lambda: stage.tasks("STOPPED"))
+    stage.update(taskDefinition=stage.register(SERVER))
+    stage.until(stage.is_steady)
+    assert len(live) == 1
+    stage.update(desiredCount=0)
+    stage.until(lambda: not live)
+
+
 def test_a_forced_deployment_replaces_the_task_of_the_same_revision(stage: Stage) -> None:
     stage.create_steady()
     (before,) = stage.tasks()
@@ -387,3 +414,66 @@ def test_a_forced_deployment_replaces_the_task_of_the_same_revision(stage: Stage
     (after,) = stage.tasks()
     assert after["taskArn"] != before["taskArn"]
     assert after["taskDefinitionArn"] == before["taskDefinitionArn"]
+
+
+def test_a_service_created_anew_is_not_rolled_back_to_its_namesake(stage: Stage) -> None:
+    stage.create_steady()
+    stage.ecs.delete_service(cluster=CLUSTER, service=SERVICE, force=True)
+    stage.until(lambda: not stage.tasks() and all(one["lastStatus"] == "STOPPED" for one in stage.tasks("STOPPED")))
+    bad = stage.register(CRASH)
+    stage.create(bad)
+    stage.until(lambda: stage.primary()["rolloutState"] == "FAILED")
+    time.sleep(2 * TICK)
+    assert stage.service()["taskDefinition"] == bad
+    assert not any("rolling back" in event for event in stage.events())
+
+
+def test_a_task_is_not_healthy_before_it_is_registered_and_registration_is_tried_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as away:
+        away.setattr(stage.world, "register_target", lambda *_: refuse("the target group is away"))
+        away.setattr(stage.world, "register_instance", lambda *_: refuse("the Cloud Map service is away"))
+        stage.create(stage.register(SERVER))
+        stage.until(lambda: [task["lastStatus"] for task in stage.tasks()] == ["RUNNING"])
+        time.sleep(3 * TICK)
+        assert stage.primary()["rolloutState"] == "IN_PROGRESS"
+        refused = [event for event in stage.events() if "failed to register in" in event]
+        assert len(refused) == 2
+        assert f"(target-group {stage.target_group}) with (error the target group is away)" in "".join(refused)
+    stage.until(stage.is_steady)
+    (task,) = stage.tasks()
+    assert stage.targets() == {address_of(task): "healthy"}
+    assert stage.instances() == [address_of(task)]
+
+
+def refuse(reason: str) -> None:
+    raise UnknownResourceError(reason)
+
+
+def test_a_service_that_cannot_be_reconciled_leaves_the_others_theirs(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    reconcile = ServiceReconciler.tick
+
+    def tick(reconciler: ServiceReconciler, service: Any, now: float) -> None:
+        if service.name == "broken":
+            raise RuntimeError("beyond repair")
+        reconcile(reconciler, service, now)
+
+    monkeypatch.setattr(ServiceReconciler, "tick", tick)
+    stage.create(stage.register(SERVER), serviceName="broken", loadBalancers=[], serviceRegistries=[])
+    stage.create_steady()
+    assert "beyond repair" in caplog.text
+
+
+def test_the_address_of_a_live_task_is_not_given_to_another() -> None:
+    loopbacks = Loopbacks("127.81.7")
+    first = loopbacks.take()
+    others = {loopbacks.take() for _ in range(249)}
+    assert len(others | {first}) == 250
+    assert "127.81.7.1" not in others | {first}
+    with pytest.raises(NoLoopbackError):
+        loopbacks.take()
+    loopbacks.give_back(first)
+    assert loopbacks.take() == first

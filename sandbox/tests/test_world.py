@@ -127,6 +127,12 @@ def test_a_target_of_a_group_that_no_load_balancer_uses_is_unused(world: World, 
     assert world.target_group(group).load_balancers == ()
 
 
+@pytest.mark.parametrize("scheme", ["internal", "internet-facing"])
+def test_a_load_balancer_has_its_scheme(client: Clients, world: World, network: Any, scheme: str) -> None:
+    client("elbv2").create_load_balancer(Name="lb", Subnets=network.subnets, Scheme=scheme)
+    assert [each.scheme for each in world.load_balancers()] == [scheme]
+
+
 def test_a_deregistered_target_drains_whatever_a_prober_says(world: World, group: str, listener: str) -> None:
     world.register_target(group, "10.0.1.9", 8001)
     world.deregister_target(group, "10.0.1.9", 8001)

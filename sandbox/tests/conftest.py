@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import functools
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import boto3
 import pytest
 from botocore.config import Config
 
+from sandbox.agent.process import owned_by
 from sandbox.controlplane import ControlPlane
+from sandbox.environment import Home
+from sandbox.images.catalogue import ROOT
 from sandbox.world import World
 
 ClientFactory = Callable[..., Any]
@@ -86,3 +93,34 @@ def network(client: ClientFactory) -> Network:
     ]
     group = ec2.create_security_group(GroupName="tasks", Description="tasks", VpcId=vpc)["GroupId"]
     return Network(vpc, subnets, group)
+
+
+def sandbox(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`python -m sandbox`, run as a user of another directory does."""
+    environ = {**os.environ, "HOKUSAI_SANDBOX_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-m", "sandbox", *arguments],
+        env=environ,
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=150,
+    )
+
+
+def running(state: str, path: Path) -> Iterator[Home]:
+    """A sandbox that is up, at the end of which nothing of it is left."""
+    done = sandbox(path, "up", f"--{state}")
+    assert done.returncode == 0, done.stderr
+    assert f"The sandbox is up ({state}" in done.stdout
+    owner = Home(path).marker.read_text()
+    yield Home(path)
+    sandbox(path, "down")
+    assert list(owned_by(owner)) == []
+
+
+@pytest.fixture(scope="session")
+def healthy_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """One for all tests: each leaves its services as it found them."""
+    yield from running("healthy", tmp_path_factory.mktemp("healthy") / "state")

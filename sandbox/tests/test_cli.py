@@ -1,16 +1,14 @@
-"""The command line as a user meets it: one sandbox, then its end, the daemon killed first."""
+"""The command line as a user meets it, with a sandbox and without."""
 
 from __future__ import annotations
 
 import json
 import os
 import shlex
-import signal
 import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,34 +17,14 @@ import pytest
 from sandbox.agent.process import owned_by
 from sandbox.environment import Home
 from sandbox.images.catalogue import ROOT
+from sandbox.tests.conftest import sandbox
 
 pytestmark = pytest.mark.timeout(180)
 
 
-def sandbox(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environ = {**os.environ, "HOKUSAI_SANDBOX_HOME": str(home), "PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        [sys.executable, "-m", "sandbox", *arguments],
-        env=environ,
-        cwd="/",
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=150,
-    )
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A sandbox that is up, at the end of which nothing of it is left."""
-    path = tmp_path_factory.mktemp("cli") / "state"
-    done = sandbox(path, "up", "--healthy")
-    assert done.returncode == 0, done.stderr
-    assert "The sandbox is up (healthy" in done.stdout
-    owner = Home(path).marker.read_text()
-    yield path
-    sandbox(path, "down")
-    assert list(owned_by(owner)) == []
+@pytest.fixture
+def home(healthy_home: Home) -> Path:
+    return healthy_home.path
 
 
 def test_env_prints_lines_a_shell_can_evaluate(home: Path) -> None:
@@ -128,21 +106,6 @@ def test_a_second_up_is_refused_and_names_the_first(home: Path) -> None:
     assert done.returncode == 1
     assert f"pid {(home / 'daemon.pid').read_text()}" in done.stderr
     assert sandbox(home, "status").returncode == 0
-
-
-def test_down_cleans_up_after_a_daemon_that_was_killed(home: Path) -> None:
-    owner = Home(home).marker.read_text()
-    daemon = int((home / "daemon.pid").read_text())
-    os.kill(daemon, signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while daemon in owned_by(owner):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    assert list(owned_by(owner))
-    assert sandbox(home, "status").returncode == 2
-    assert sandbox(home, "down").stdout == "The sandbox is down.\n"
-    assert list(owned_by(owner)) == []
-    assert sandbox(home, "down").stdout == "No sandbox was up.\n"
 
 
 @pytest.mark.parametrize("verb", ["status", "env", "calls"])

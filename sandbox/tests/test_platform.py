@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -14,9 +15,10 @@ import boto3
 import pytest
 import requests
 
-from sandbox import environment, lifecycle
+from sandbox import environment
 from sandbox.agent.process import owned_by
 from sandbox.environment import Home
+from sandbox.tests.conftest import running, sandbox
 
 CLUSTER = "hokusai-development"
 API, MLFLOW, AUTH = (f"hokusai-{name}-development" for name in ("api", "mlflow", "auth"))
@@ -105,23 +107,19 @@ def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
     return found
 
 
-def running(state: str, path: Path) -> Iterator[Sandbox]:
-    home = Home(path)
-    lifecycle.up(home, state, 30.0)
-    owner = home.marker.read_text()
-    yield Sandbox(home)
-    lifecycle.down(home)
-    assert list(owned_by(owner)) == []
-
-
 @pytest.fixture(scope="module")
-def incident(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+def incident_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     yield from running("incident", tmp_path_factory.mktemp("incident"))
 
 
 @pytest.fixture(scope="module")
-def healthy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    yield from running("healthy", tmp_path_factory.mktemp("healthy"))
+def incident(incident_home: Home) -> Sandbox:
+    return Sandbox(incident_home)
+
+
+@pytest.fixture(scope="module")
+def healthy(healthy_home: Home) -> Sandbox:
+    return Sandbox(healthy_home)
 
 
 class TestIncident:
@@ -197,6 +195,23 @@ class TestIncident:
         for name in (API, MLFLOW, AUTH):
             assert incident.service(name)["deployments"][0]["rolloutState"] == "COMPLETED"
 
+    def test_building_the_platform_is_not_counted_as_the_users_calls(self, incident: Sandbox) -> None:
+        response = incident.http.get(
+            f"{incident.env['AWS_ENDPOINT_URL']}/_sandbox/calls", proxies={"http": ""}, timeout=10
+        )
+        assert response.json()["writes"] == 0
+
+    def test_then_its_daemon_is_killed_and_down_ends_what_that_left(self, incident_home: Home) -> None:
+        owner, path = incident_home.marker.read_text(), incident_home.path
+        daemon = int(incident_home.pid.read_text())
+        os.kill(daemon, signal.SIGKILL)
+        until(lambda: daemon not in owned_by(owner))
+        assert list(owned_by(owner))
+        assert sandbox(path, "status").returncode == 2
+        assert sandbox(path, "down").stdout == "The sandbox is down.\n"
+        assert list(owned_by(owner)) == []
+        assert sandbox(path, "down").stdout == "No sandbox was up.\n"
+
 
 class TestHealthy:
     """What a client gets from the platform as it should be, with nothing but env.json."""
@@ -235,12 +250,6 @@ class TestHealthy:
 
     def test_the_environment_names_the_apis_image(self, healthy: Sandbox) -> None:
         assert healthy.env["HOKUSAI_API_IMAGE"] == healthy.container(API)["image"]
-
-    def test_building_the_platform_is_not_counted_as_the_users_calls(self, healthy: Sandbox) -> None:
-        response = healthy.http.get(
-            f"{healthy.env['AWS_ENDPOINT_URL']}/_sandbox/calls", proxies={"http": ""}, timeout=10
-        )
-        assert response.json()["writes"] == 0
 
     def test_the_unmodified_mlflow_client_logs_a_run_with_an_artifact(self, healthy: Sandbox, tmp_path: Path) -> None:
         script = (

@@ -59,6 +59,7 @@ def pytest(*arguments: str) -> tuple[str, ...]:
     return ("python", "-m", "pytest", "--quiet", "--durations=5", *arguments)
 
 
+SCRIPTS = "roles/verification/files"
 PLUGINS = "ansible_collections.hokusai.platform.plugins"
 STAGES = (
     Stage("lint", (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("lint-imports",))),
@@ -67,6 +68,7 @@ STAGES = (
         (
             ("mypy", "-p", "gateway", "-p", "sandbox"),
             ("mypy", "tests/stages.py", "tests/sanity.py", "tests/demo.py", "tests/integration", "tests/bench"),
+            ("env", f"MYPYPATH={SCRIPTS}", "mypy", SCRIPTS),
             ("env", "--chdir=.collections", "mypy", "--config-file", "../pyproject.toml", "-p", PLUGINS),
         ),
     ),

@@ -60,7 +60,7 @@ def test_the_development_inventory_sets_every_required_option_of_every_role() ->
 
 def test_the_sandbox_inventory_adds_only_how_to_reach_the_sandbox() -> None:
     folder = ROOT / "inventories" / "sandbox" / "group_vars" / "hokusai_platforms"
-    own = [path.name for path in folder.iterdir() if not path.is_symlink()]
-    assert own == ["sandbox.yml"]
+    assert not [path.name for path in folder.iterdir() if not path.is_symlink()]
+    assert [path.name for path in (ROOT / "inventories" / "sandbox" / "host_vars").iterdir()] == ["sandbox.yml"]
     development = ROOT / "inventories" / "development" / "group_vars" / "hokusai_platforms"
     assert {path.resolve() for path in folder.iterdir() if path.is_symlink()} == set(development.iterdir())

@@ -27,6 +27,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 REPORTS = ROOT / "build" / "reports"
+HOME = ROOT / "build" / "home"
+"""The home of the checks, empty at the start: nothing of the user's, and no molecule state of a broken-off run."""
+
 PR_SET_CHILD_SUBREAPER = 36
 GRACE_SECONDS = 10.0
 """How long a process may take to end after its stage has."""
@@ -87,12 +90,10 @@ def environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(FOREIGN) and name.lower() not in FOREIGN_NAMES
     }
-    home = ROOT / "build" / "home"
-    home.mkdir(parents=True, exist_ok=True)
     return {
         **kept,
         "GIT_CONFIG_GLOBAL": str(Path.home() / ".gitconfig"),
-        "HOME": str(home),
+        "HOME": str(HOME),
         "LC_ALL": "C.UTF-8",
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": f"{ROOT / '.collections'}{os.pathsep}{ROOT}",
@@ -205,8 +206,9 @@ def main() -> int:
         parser.error(f"no such stage: {', '.join(sorted(unknown))}")
     if ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise SystemExit("This system cannot say which processes are left behind (prctl failed): Linux is needed")
-    shutil.rmtree(REPORTS, ignore_errors=True)
-    REPORTS.mkdir(parents=True)
+    for directory in (REPORTS, HOME):
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         results = [run(stage) for stage in STAGES if not names or stage.name in names]

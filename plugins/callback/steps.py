@@ -48,11 +48,12 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_ok(self, result: Any, **_kwargs: Any) -> None:
         task = result._task
-        if task.check_mode and not context.CLIARGS.get("check"):
+        steps = list(steps_in(result._result))
+        if not steps or (task.check_mode and not context.CLIARGS.get("check")):
             return
         role = task._role.get_name(include_role_fqcn=False) if task._role else "-"
         origin = {"host": result._host.get_name(), "role": role, "task": task.get_name(include_role_fqcn=False)}
-        self.steps += [{**origin, **step} for step in steps_in(result._result)]
+        self.steps += [{**origin, **step} for step in steps]
 
     def v2_playbook_on_stats(self, stats: Any) -> None:  # noqa: ARG002 - the hook's signature
         file = self.get_option("file")

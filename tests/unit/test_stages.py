@@ -15,7 +15,7 @@ import json, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 import stages
-stages.REPORTS, stages.GRACE_SECONDS = Path({reports!r}), 0.5
+stages.REPORTS, stages.HOME, stages.GRACE_SECONDS = Path({reports!r}), Path({home!r}), 0.5
 stages.STAGES = tuple(stages.Stage(**stage) for stage in json.loads({described!r}))
 sys.argv = ["stages.py", *{names!r}]
 sys.exit(stages.main())
@@ -25,7 +25,11 @@ sys.exit(stages.main())
 
 def run(directory: Path, *described: dict[str, Any], names: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     program = PROGRAM.format(
-        tests=str(ROOT / "tests"), reports=str(directory / "reports"), described=json.dumps(described), names=names
+        tests=str(ROOT / "tests"),
+        reports=str(directory / "reports"),
+        home=str(directory / "home"),
+        described=json.dumps(described),
+        names=names,
     )
     command = [sys.executable, "-c", program]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

@@ -21,8 +21,11 @@ import sys
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
+from typing import TextIO
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -41,12 +44,16 @@ FOREIGN_NAMES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy", "ssl_cert
 
 @dataclass(frozen=True)
 class Stage:
-    """`commands` run one after the other, all of them; `reports` says that they are pytest, whose tests are counted."""
+    """`commands` run one after the other, all of them; `reports` says that they are pytest, whose tests are counted.
+
+    Consecutive stages of one `batch` run at the same time, and their output is shown when they have ended.
+    """
 
     name: str
     commands: tuple[tuple[str, ...], ...]
     reports: bool = False
     limit: float = 900.0
+    batch: str = ""
 
 
 @dataclass
@@ -63,6 +70,7 @@ def pytest(*arguments: str) -> tuple[str, ...]:
 
 
 SCRIPTS = "roles/verification/files"
+BIG = "whole platform"
 PLUGINS = "ansible_collections.hokusai.platform.plugins"
 STAGES = (
     Stage("lint", (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("lint-imports",))),
@@ -78,8 +86,8 @@ STAGES = (
     Stage("ansible-lint", (("ansible-lint", "--offline", "--strict", "--profile", "production"),)),
     Stage("sanity", (("python", "tests/sanity.py"),)),
     Stage("unit", (pytest("-n", "2", "--dist", "loadfile", "tests/unit", "gateway/tests", "sandbox/tests"),), True),
-    Stage("integration", (pytest("--timeout", "600", "tests/integration"),), True, limit=1800),
-    Stage("molecule", (("molecule", "test", "--all"),)),
+    Stage("integration", (pytest("--timeout", "600", "tests/integration"),), True, 1800, BIG),
+    Stage("molecule", (("molecule", "test", "--all"),), limit=1800, batch=BIG),
 )
 
 
@@ -101,30 +109,57 @@ def environment() -> dict[str, str]:
     }
 
 
-def run(stage: Stage) -> Result:
-    print(f"\n=== {stage.name}", flush=True)
+def run(batch: Sequence[Stage]) -> list[Result]:
+    """The results of stages that run at the same time; what they left behind counts for the last of them."""
+    if len(batch) == 1:
+        results = [measure(batch[0], None)]
+    else:
+        print(f"\n=== {' and '.join(stage.name for stage in batch)}, at the same time", flush=True)
+        with ThreadPoolExecutor(len(batch)) as pool:
+            results = list(pool.map(measure_aside, batch))
+    results[-1].left_behind = end(left_behind())
+    results[-1].failed += len(results[-1].left_behind)
+    return results
+
+
+def measure_aside(stage: Stage) -> Result:
+    """Run a stage with its output in a file, and show that at the end."""
+    log = REPORTS / f"{stage.name}.log"
+    with log.open("w") as output:
+        result = measure(stage, output)
+    print(log.read_text(), end="", flush=True)
+    return result
+
+
+def measure(stage: Stage, output: TextIO | None) -> Result:
+    print(f"\n=== {stage.name}", file=output, flush=True)
     result = Result(stage)
     started = time.monotonic()
     for command in stage.commands:
         report = REPORTS / f"{stage.name}.xml"
-        code = execute((*command, f"--junitxml={report}") if stage.reports else command, stage)
+        code = execute((*command, f"--junitxml={report}") if stage.reports else command, stage, output)
         passed, failed = counts(report) if stage.reports else (int(code == 0), 0)
         result.passed += passed
         result.failed += failed or int(code != 0)
-    result.left_behind = end(left_behind())
-    result.failed += len(result.left_behind)
     result.seconds = time.monotonic() - started
     return result
 
 
-def execute(command: Sequence[str], stage: Stage) -> int:
+def execute(command: Sequence[str], stage: Stage, output: TextIO | None) -> int:
     """The command's exit code; 124 when it was ended because the stage's time was over."""
-    print("$", *command, flush=True)
-    process = subprocess.Popen(command, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL)
+    print("$", *command, file=output, flush=True)
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output and subprocess.STDOUT,
+    )
     try:
         return process.wait(timeout=stage.limit)
     except subprocess.TimeoutExpired:
-        print(f"{stage.name} took longer than {stage.limit:.0f} s and is interrupted", flush=True)
+        print(f"{stage.name} took longer than {stage.limit:.0f} s and is interrupted", file=output, flush=True)
         process.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=GRACE_SECONDS * 3)
@@ -183,12 +218,12 @@ def end(processes: Sequence[tuple[int, str]]) -> list[str]:
     return [f"{pid}: {command[:120]}" for pid, command in processes]
 
 
-def summary(results: Sequence[Result]) -> int:
+def summary(results: Sequence[Result], seconds: float) -> int:
     print(f"\n{'stage':<14} {'result':<6} {'passed':>7} {'failed':>7} {'seconds':>8}")
     for result in results:
         verdict = "FAIL" if result.failed else "ok"
         print(f"{result.stage.name:<14} {verdict:<6} {result.passed:>7} {result.failed:>7} {result.seconds:>8.1f}")
-    print(f"{'all':<14} {'':<6} {'':>7} {'':>7} {sum(result.seconds for result in results):>8.1f}")
+    print(f"{'all':<14} {'':<6} {'':>7} {'':>7} {seconds:>8.1f}")
     for result in results:
         for process in result.left_behind:
             print(f"left behind by {result.stage.name}: {process}")
@@ -209,12 +244,14 @@ def main() -> int:
     for directory in (REPORTS, HOME):
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
+    started = time.monotonic()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        results = [run(stage) for stage in STAGES if not names or stage.name in names]
+        batches = groupby((stage for stage in STAGES if not names or stage.name in names), lambda s: s.batch or s.name)
+        results = [result for _batch, stages in batches for result in run(tuple(stages))]
     finally:
         end(list(descendants()))
-    return summary(results)
+    return summary(results, time.monotonic() - started)
 
 
 if __name__ == "__main__":

@@ -68,6 +68,15 @@ def test_only_the_named_stages_run(tmp_path: Path) -> None:
     assert (ended.returncode, last_line(ended)) == (0, "1 passed, 0 failed")
 
 
+def test_stages_of_one_batch_run_at_the_same_time(tmp_path: Path) -> None:
+    """Each waits for the other: one after the other they would never end."""
+    wait = "touch {0}/{1}; until test -e {0}/{2}; do sleep 0.05; done; echo {1} has seen {2}"
+    left, right = wait.format(tmp_path, "left", "right"), wait.format(tmp_path, "right", "left")
+    ended = run(tmp_path, stage("one", left, batch="x", limit=20), stage("two", right, batch="x", limit=20))
+    assert (ended.returncode, last_line(ended)) == (0, "2 passed, 0 failed")
+    assert "left has seen right" in ended.stdout
+
+
 def test_a_daemon_that_outlives_its_stage_is_named_ended_and_a_failure(tmp_path: Path) -> None:
     daemon = "setsid env -i sleep 299.5 </dev/null >/dev/null 2>&1 &"
     ended = run(tmp_path, stage("leaky", daemon))

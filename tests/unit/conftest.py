@@ -81,15 +81,27 @@ def aws_endpoint(control_plane: ControlPlane) -> str:
     return control_plane.url
 
 
+def options_for(endpoint: str) -> dict[str, str]:
+    return {"endpoint_url": endpoint, "region": REGION, "access_key": "testing", "secret_key": "testing"}
+
+
 @pytest.fixture
 def aws_options(aws_endpoint: str) -> dict[str, str]:
     """The AWS options a task would pass."""
-    return {"endpoint_url": aws_endpoint, "region": REGION, "access_key": "testing", "secret_key": "testing"}
+    return options_for(aws_endpoint)
+
+
+@pytest.fixture(scope="session")
+def shared_aws(running_control_plane: ControlPlane) -> CountingAws:
+    """One set of clients for the whole run: making them takes longer than the tests do."""
+    return CountingAws(options_for(running_control_plane.url))
 
 
 @pytest.fixture
-def aws(aws_options: dict[str, str]) -> CountingAws:
-    return CountingAws(aws_options)
+def aws(control_plane: ControlPlane, shared_aws: CountingAws) -> CountingAws:
+    """The shared clients before an empty account, with no calls counted."""
+    shared_aws.calls.clear()
+    return shared_aws
 
 
 @pytest.fixture

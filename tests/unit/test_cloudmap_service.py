@@ -14,7 +14,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.plan import Missi
 from ansible_collections.hokusai.platform.plugins.module_utils.runner import Resource, converge
 from ansible_collections.hokusai.platform.plugins.modules import cloudmap_service as module
 
-from sandbox.controlplane import ControlPlane, Fault
+from sandbox.controlplane import Fault
 
 NAMESPACE = "hokusai-development.local"
 OURS = {"hokusai:managed-by": "hokusai.platform"}
@@ -50,18 +50,6 @@ TABLE: dict[str, tuple[Options | None, Options, list[str]]] = {
     "an absent service stays absent": (None, params(state="absent"), []),
     "our service without instances is removed": ({"tags": OURS}, params(state="absent"), ["delete_service"]),
 }
-
-
-@pytest.fixture(scope="module")
-def shared_aws(running_control_plane: ControlPlane) -> Aws:
-    """One set of clients for the module: making them takes longer than the tests do."""
-    keys = {"access_key": "testing", "secret_key": "testing"}
-    return Aws({"endpoint_url": running_control_plane.url, "region": "us-east-1", **keys})
-
-
-@pytest.fixture
-def aws(control_plane: ControlPlane, shared_aws: Aws) -> Aws:
-    return shared_aws
 
 
 @pytest.fixture

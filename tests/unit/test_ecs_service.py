@@ -196,18 +196,6 @@ def event(message: str) -> Any:
     return {"id": "1", "createdAt": 4102444800.0, "message": message}
 
 
-@pytest.fixture(scope="module")
-def shared_aws(running_control_plane: ControlPlane) -> Aws:
-    """One set of clients for the module: making them takes longer than the tests do."""
-    keys = {"access_key": "testing", "secret_key": "testing"}
-    return Aws({"endpoint_url": running_control_plane.url, "region": "us-east-1", **keys})
-
-
-@pytest.fixture
-def aws(control_plane: ControlPlane, shared_aws: Aws) -> Aws:
-    return shared_aws
-
-
 @pytest.fixture
 def agent(control_plane: ControlPlane) -> Iterator[Agent]:
     stand_in = Agent(control_plane)

@@ -6,8 +6,8 @@ judges, but a bar that is not met is no failure of this program: it ends with 0 
 
     python -m tests.bench.proxies [--seconds S] [--rounds N] [--only NAME ...] [--profile]
 
---profile runs the gateway alone at 32 connections under cProfile and prints where its time goes (cProfile slows
-small functions down most: py-spy, `py-spy record -d 10 -p PID`, distorts less and needs no restart).
+--profile runs the gateway alone at 32 connections under cProfile and prints where its time goes. cProfile slows small
+functions down most; py-spy (`py-spy record --duration 10 --pid PID`) distorts less.
 """
 
 from __future__ import annotations

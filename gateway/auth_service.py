@@ -77,8 +77,8 @@ class AuthService:
         line = b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (method.encode(), self._base + path, self._host)
         head = line + fields + b"accept: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
         try:
-            async with asyncio.timeout(self._timeout), self.pool.place(self._timeout):
-                answer, _ = await self.retries.run(lambda: self._once(method, head, body), lambda _failure: True)
+            async with asyncio.timeout(self._timeout):
+                answer = await self._answered(method, head, body)
         except (HopError, NoPlaceError, TimeoutError) as error:
             raise self._unavailable(error) from None
         except BaseException:
@@ -86,6 +86,13 @@ class AuthService:
             raise
         self.breaker.succeeded()
         return answer
+
+    async def _answered(self, method: str, head: bytes, body: bytes) -> tuple[int, bytes]:
+        await self.pool.enter(self._timeout)
+        try:
+            return (await self.retries.run(lambda: self._once(method, head, body), lambda _failure: True))[0]
+        finally:
+            self.pool.leave()
 
     async def _once(self, method: str, head: bytes, body: bytes) -> tuple[int, bytes]:
         connection = await self.pool.connection()

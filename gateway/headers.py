@@ -93,6 +93,7 @@ class Origin:
         )
 
 
+@lru_cache(maxsize=4096)
 def _is_address(text: str) -> bool:
     try:
         ipaddress.ip_address(text)

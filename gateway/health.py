@@ -85,7 +85,7 @@ def mlflow_probe(upstream: Upstream) -> Probe:
 
     async def check() -> str:
         try:
-            async with upstream.open(_search(), probe=True) as answer:
+            with await upstream.ask(_search(), probe=True) as answer:
                 text = (await answer.read_all(_MAX_BODY)).decode("utf-8", "replace")
                 return "" if answer.status == 200 else _refusal(upstream, answer.status, text)
         except (UpstreamError, BusyError) as error:

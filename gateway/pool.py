@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from gateway.connection import Connection
 from gateway.dialer import Dialer
@@ -39,19 +37,17 @@ class Pool:
     def idle(self) -> int:
         return len(self._idle)
 
-    @asynccontextmanager
-    async def place(self, patience: float) -> AsyncIterator[None]:
-        """The right to one connection. Raises NoPlaceError when none is free within ``patience`` seconds."""
+    async def enter(self, patience: float) -> None:
+        """Take the right to one connection. Raises NoPlaceError when none is free within ``patience`` seconds."""
         if self._places.locked():
             await self._wait_for_place(patience)
         else:
             await self._places.acquire()
         self.in_use += 1
-        try:
-            yield
-        finally:
-            self.in_use -= 1
-            self._places.release()
+
+    def leave(self) -> None:
+        self.in_use -= 1
+        self._places.release()
 
     async def _wait_for_place(self, patience: float) -> None:
         """Waited for here: a wait for ourselves must never pass for a wait for the server."""

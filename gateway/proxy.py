@@ -27,6 +27,7 @@ class Proxy:
         """Raises what Upstream.open does before the answer has begun, BrokenResponseError after."""
         guard = Guard(self._patience, exchange.began)
         body = RequestBody(exchange.headers, exchange.receive, guard.touch)
+        guard.watch(body.gone)
         request = UpstreamRequest(
             exchange.method,
             target.path,
@@ -37,10 +38,8 @@ class Proxy:
             repeatable,
         )
         try:
-            async with guard:
-                guard.watch(body.gone())
-                async with self._upstream.open(request) as answer:
-                    await self._relay(exchange, answer, guard, target)
+            with guard, await self._upstream.ask(request) as answer:
+                await self._relay(exchange, answer, guard, target)
         except TimeoutError:
             words = f"nothing moved for {self._patience:g} s after {exchange.sent} bytes"
             raise BrokenResponseError(words) from None

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from gateway.body import RequestBody
@@ -62,6 +60,23 @@ class UpstreamRequest:
         return self.repeatable and (self.body is None or self.body.replayable)
 
 
+@dataclass
+class Lease:
+    """An answer, and the connection that it comes on."""
+
+    pool: Pool
+    connection: Connection
+    answer: Answer
+
+    def __enter__(self) -> Answer:
+        return self.answer
+
+    def __exit__(self, *_error: object) -> None:
+        """Closes the connection unless the answer was read to its end."""
+        self.pool.give_back(self.connection)
+        self.pool.leave()
+
+
 class Upstream:
     """MLflow, as this service reaches it. Everything that asks MLflow anything asks here, health checks included."""
 
@@ -83,10 +98,8 @@ class Upstream:
     def close(self) -> None:
         self.pool.close()
 
-    @asynccontextmanager
-    async def open(self, request: UpstreamRequest, *, probe: bool = False) -> AsyncIterator[Answer]:
-        """Send the request and begin when the head of the answer is here; leaving closes the connection unless it is
-        read to its end.
+    async def ask(self, request: UpstreamRequest, *, probe: bool = False) -> Lease:
+        """Send the request and return when the head of the answer is here; use what is returned in a ``with``.
 
         A ``probe`` is sent even while the breaker is open, and its outcome counts.
         Raises BreakerOpenError, BusyError, UpstreamError (502), UpstreamTimeoutError (504), ClientStalledError (408)
@@ -95,33 +108,29 @@ class Upstream:
         if not probe:
             self.breaker.admit()
         began = time.perf_counter()
-        connection = None
         try:
-            if request.body is not None:
-                await request.body.begin()
-            async with self._place(request):
-                try:
-                    (connection, answer), request.tries = await self._first_answer(request)
-                finally:
-                    request.ms = milliseconds_since(began)
-                self.breaker.succeeded()
-                try:
-                    yield answer
-                finally:
-                    self.pool.give_back(connection)
-        except BaseException as error:
-            if connection is not None:  # an answer came: what follows is the reader's to tell
-                raise
+            lease = await self._leased(request)
+        except BaseException as error:  # noqa: BLE001 - each end is reported once, and raised
             verdict = self._judge(request, error)
             self._report(verdict, probe)
             raise verdict from None
+        finally:
+            request.ms = milliseconds_since(began)
+        self.breaker.succeeded()
+        return lease
 
-    @asynccontextmanager
-    async def _place(self, request: UpstreamRequest) -> AsyncIterator[None]:
+    async def _leased(self, request: UpstreamRequest) -> Lease:
+        if request.body is not None:
+            await request.body.begin()
         request.queued = True
-        async with self.pool.place(self._connect_timeout):
-            request.queued = False
-            yield
+        await self.pool.enter(self._connect_timeout)
+        request.queued = False
+        try:
+            (connection, answer), request.tries = await self._first_answer(request)
+        except BaseException:
+            self.pool.leave()
+            raise
+        return Lease(self.pool, connection, answer)
 
     async def _first_answer(self, request: UpstreamRequest) -> tuple[tuple[Connection, Answer], int]:
         head = self._head(request)

@@ -291,7 +291,7 @@ async def test_a_connection_mlflow_is_about_to_close_is_not_used_again(
     with closing(Upstream(Config(upstream.url, upstream.url))) as mlflow:
         for pause in (0, 0, 0.5):
             await asyncio.sleep(pause)
-            async with mlflow.open(UpstreamRequest("POST", b"/", b"", [])) as answer:
+            with await mlflow.ask(UpstreamRequest("POST", b"/", b"", [])) as answer:
                 await answer.read_all(1000)
             connections.append(upstream.connections)
 

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from gateway.errors import ConfigError
-
-ALB_IDLE_TIMEOUT = 60.0
-"""Seconds without a byte after which an ALB gives up on a connection (its default)."""
+from gateway.timeouts import check_order
 
 MAX_AUTH_CACHE_TTL = 60.0
 """Seconds within which a revoked key must be refused."""
@@ -54,22 +52,16 @@ class Config:
     serve_artifacts: bool = True
     debug: bool = False
     outbound_proxy: SocksProxy | None = None
+    alb_idle_timeout: float = 60.0
+    stop_timeout: float = 30.0
+    head_timeout: float = 10.0
+    max_clients: int = 4000
 
     def describe(self) -> dict[str, object]:
         """Every setting, fit to be printed: no field holds a secret but the proxy, which hides its own."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         values["outbound_proxy"] = str(self.outbound_proxy) if self.outbound_proxy else None
         return values
-
-    def warnings(self) -> list[str]:
-        """What works, but not as anybody wants it."""
-        if self.proxy_timeout >= ALB_IDLE_TIMEOUT:
-            warning = (
-                f"MLFLOW_PROXY_TIMEOUT is {self.proxy_timeout:g} s: the load balancer gives up after "
-                f"{ALB_IDLE_TIMEOUT:g} s, so clients see its 504 and not this service's"
-            )
-            return [warning]
-        return []
 
 
 class Environment:
@@ -147,7 +139,7 @@ def _port(name: str, netloc: str) -> int | None:
 def load(variables: Mapping[str, str]) -> Config:
     """Read the configuration. Raises ConfigError."""
     env = Environment(variables)
-    return Config(
+    config = Config(
         mlflow_url=env.url("MLFLOW_SERVER_URL", "MLFLOW_TRACKING_URI", path=False),
         auth_url=env.url("HOKUSAI_AUTH_SERVICE_URL", "AUTH_SERVICE_URL", path=True),
         service_id=env.text("AUTH_SERVICE_ID")[1] or Config.service_id,
@@ -168,4 +160,10 @@ def load(variables: Mapping[str, str]) -> Config:
         serve_artifacts=env.flag("MLFLOW_SERVE_ARTIFACTS", Config.serve_artifacts),
         debug=env.flag("MLFLOW_PROXY_DEBUG", Config.debug),
         outbound_proxy=env.socks_proxy("ALL_PROXY", "all_proxy"),
+        alb_idle_timeout=env.number("GATEWAY_ALB_IDLE_TIMEOUT", Config.alb_idle_timeout, 1, 4000),
+        stop_timeout=env.number("GATEWAY_STOP_TIMEOUT", Config.stop_timeout, 1, 600),
+        head_timeout=env.number("GATEWAY_HEAD_TIMEOUT", Config.head_timeout, 0.1, 60),
+        max_clients=env.integer("GATEWAY_MAX_CLIENTS", Config.max_clients, 1, 100_000),
     )
+    check_order(config)
+    return config

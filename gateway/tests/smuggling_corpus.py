@@ -15,8 +15,8 @@ SMUGGLED = b"GET /api/mlflow/api/2.0/mlflow/runs/get?smuggled HTTP/1.1\r\nHost: 
 
 @dataclass(frozen=True)
 class Case:
-    """``statuses`` are those of the answers to the case itself, not to what follows it. ``arrives`` is the body that the
-    upstream gets with its one request; None means that it gets none."""
+    """``statuses`` are those of the answers to the case itself, not to what follows it. ``arrives`` is the body that
+    the upstream gets with its one request; None means that it gets none."""
 
     name: str
     raw: bytes

@@ -4,39 +4,18 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
-from gateway.tests.auth import AuthStandIn
-from gateway.tests.conftest import Keys, settings
-from gateway.tests.process import GatewayProcess, running_gateway
+from gateway.tests.conftest import Keys
+from gateway.tests.process import GatewayProcess
 from gateway.tests.raw_upstream import RawUpstream
-from gateway.tests.smuggling_corpus import CORPUS, SMUGGLED, STAND_IN, Case
+from gateway.tests.smuggling_corpus import CL5, CORPUS, END, SMUGGLED, STAND_IN, TE, Case, request
 
 NEXT = SMUGGLED.replace(b"smuggled", b"next")
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)\r\n")
-
-
-@pytest.fixture(scope="module")
-def raw_upstream() -> Iterator[RawUpstream]:
-    server = RawUpstream()
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def raw_gateway(shared_auth: AuthStandIn, raw_upstream: RawUpstream) -> Iterator[GatewayProcess]:
-    with running_gateway(**settings(shared_auth, raw_upstream.url)) as process:
-        yield process
-
-
-@pytest.fixture
-def upstream_seen(raw_upstream: RawUpstream) -> RawUpstream:
-    raw_upstream.reset()
-    return raw_upstream
 
 
 def read_answer(client: socket.socket, data: bytes) -> tuple[int, bytes, bytes]:
@@ -93,8 +72,7 @@ def talk(client: socket.socket) -> list[tuple[int, bytes]]:
 @pytest.mark.parametrize("case", CORPUS, ids=lambda case: case.name)
 def test_a_request_is_refused_or_arrives_as_one(
     raw_gateway: GatewayProcess,
-    auth: AuthStandIn,
-    upstream_seen: RawUpstream,
+    raw_upstream: RawUpstream,
     keys: Keys,
     case: Case,
     send: Callable[[socket.socket, bytes], None],
@@ -107,19 +85,69 @@ def test_a_request_is_refused_or_arrives_as_one(
 
     expected = [*case.statuses] if case.closes else [*case.statuses, 200]
     assert [status for status, _ in answers] == expected
-    assert upstream_seen.ambiguous == []
-    targets = [request.target.partition("?")[2] for request in upstream_seen.requests]
+    assert raw_upstream.ambiguous == []
+    targets = [request.target.partition("?")[2] for request in raw_upstream.requests]
     if case.arrives is None:
         assert targets == []
         assert b'"error_code": "BAD_REQUEST"' in answers[0][1]
         assert b'"request_id": "' in answers[0][1]
         return
     assert targets == ["case", "next"]
-    assert upstream_seen.requests[0].body == case.arrives.replace(STAND_IN, key)
-    assert [body for _, body in answers] == [request.target.encode() for request in upstream_seen.requests]
-    assert all("root" not in request.values("x-hokusai-user-id") for request in upstream_seen.requests)
+    assert raw_upstream.requests[0].body == case.arrives.replace(STAND_IN, key)
+    assert [body for _, body in answers] == [request.target.encode() for request in raw_upstream.requests]
+    assert all("root" not in request.values("x-hokusai-user-id") for request in raw_upstream.requests)
 
 
 def test_the_corpus_has_its_size_and_no_case_twice() -> None:
     assert len(CORPUS) >= 60
     assert len({case.name for case in CORPUS}) == len({case.raw for case in CORPUS}) == len(CORPUS)
+
+
+def test_who_waits_for_a_100_gets_it_once_the_body_is_wanted(
+    raw_gateway: GatewayProcess, raw_upstream: RawUpstream, keys: Keys
+) -> None:
+    key = keys()["Authorization"].removeprefix("Bearer ").encode()
+    with raw_gateway.connect() as client:
+        client.sendall(request(CL5, b"Expect: 100-continue").replace(STAND_IN, key))
+        assert client.recv(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(b"hello")
+        assert read_answer(client, b"")[0] == 200
+
+    assert [seen.body for seen in raw_upstream.requests] == [b"hello"]
+
+
+def test_after_an_answer_in_place_of_a_100_nothing_more_is_read(
+    raw_gateway: GatewayProcess, raw_upstream: RawUpstream, keys: Keys
+) -> None:
+    """The client may leave its body out then, or not: its next bytes could be either."""
+    key = keys()["Authorization"].removeprefix("Bearer ").encode()
+    with raw_gateway.connect() as client:
+        client.sendall(request(CL5, b"Expect: 100-continue").replace(STAND_IN, b"unknown"))
+        status, _, rest = read_answer(client, b"")
+        client.sendall((b"hello" + NEXT).replace(STAND_IN, key))
+
+        assert (status, read_answer(client, rest)[0]) == (401, 0)
+    assert raw_upstream.requests == []
+
+
+def test_pipelined_requests_are_answered_one_after_another(
+    raw_gateway: GatewayProcess, raw_upstream: RawUpstream, keys: Keys
+) -> None:
+    """Also more of them than are read ahead, with bodies between, and none after one that is refused."""
+    key = keys()["Authorization"].removeprefix("Bearer ").encode()
+    whole = request(TE, body=b"%x\r\n" % 60_000 + bytes(60_000) + b"\r\n" + END)
+    with raw_gateway.connect() as client:
+        client.sendall((whole + NEXT + whole + whole + NEXT + b"GET /\n" + NEXT).replace(STAND_IN, key))
+        statuses, rest = [], b""
+        while not statuses or statuses[-1]:
+            status, _, rest = read_answer(client, rest)
+            statuses.append(status)
+
+    assert statuses == [200] * 5 + [400, 0]
+    assert [(seen.method, len(seen.body)) for seen in raw_upstream.requests] == [
+        ("POST", 60_000),
+        ("GET", 0),
+        ("POST", 60_000),
+        ("POST", 60_000),
+        ("GET", 0),
+    ]

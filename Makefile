@@ -37,6 +37,10 @@ lint types ansible-lint unit integration molecule: install  ## one part of the c
 bench: install  ## what the modules cost, beside the fewest calls that plain boto3 needs
 	@for program in tests/bench/*.py; do $(RUN) "$$program" || exit 1; done
 
+.PHONY: bench-gateway
+bench-gateway: install  ## the gateway beside nginx, haproxy and a naive proxy, and whether it meets its bars (4 minutes)
+	@$(RUN) -m tests.bench.proxies
+
 .PHONY: sanity
 sanity: install $(WHEELS)  ## ansible-test sanity on what the built collection holds
 	@$(RUN) tests/stages.py $@

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import ExitStack, closing
 
 from gateway import __version__
 from gateway.auth_service import AuthService
@@ -29,11 +29,10 @@ from gateway.health import READY_PATIENCE, Finding, auth_probe, mlflow_probe
 from gateway.log import LOG, event
 from gateway.metrics import CONTENT_TYPE, Metrics
 from gateway.mounts import PREFIX, Target, find_target
-from gateway.network import open_session
 from gateway.paths import check_target
 from gateway.proxy import Proxy
 from gateway.rate_limit import RateLimiter
-from gateway.routes import Route, classify
+from gateway.routes import READ, Route, classify
 from gateway.upstream import Upstream
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -52,7 +51,7 @@ class Gateway:
         self._config = config
         self._clients = clients or Clients()
         self._metrics = Metrics()
-        self._resources = AsyncExitStack()
+        self._resources = ExitStack()
         self._pages: dict[bytes, Page] = {
             b"/health": self._alive,
             b"/live": self._alive,
@@ -77,22 +76,21 @@ class Gateway:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
-        await self._connect()
+        self._connect()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        await self._resources.aclose()
+        self._resources.close()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _connect(self) -> None:
+    def _connect(self) -> None:
         config = self._config
-        to_auth = await self._resources.enter_async_context(open_session(config, total=config.auth_timeout))
-        to_mlflow = await self._resources.enter_async_context(open_session(config))
-        self._upstream = Upstream(to_mlflow, config)
+        self._upstream = self._resources.enter_context(closing(Upstream(config)))
+        auth_service = self._resources.enter_context(closing(AuthService(config)))
         self._proxy = Proxy(self._upstream, config)
-        self._authenticator = Authenticator(AuthService(to_auth, config), config)
+        self._authenticator = Authenticator(auth_service, config)
         self._limiter = RateLimiter()
         self._mlflow = mlflow_probe(self._upstream)
-        self._auth = auth_probe(to_auth, config)
+        self._auth = auth_probe(auth_service)
 
     async def _handle(self, exchange: Exchange) -> None:
         """Turn every outcome into an answer, or into an aborted connection when an answer has begun."""
@@ -165,7 +163,7 @@ class Gateway:
         self._require_enabled(route)
         if config.debug:
             event("forward", {"request_id": exchange.request_id, "scope": route.scope, "to": self._upstream.origin})
-        await self._proxy.forward(exchange, target, identity, origin)
+        await self._proxy.forward(exchange, target, identity, origin, repeatable=route.scope == READ)
 
     def _require_enabled(self, route: Route) -> None:
         if route.family == "assistant":

@@ -6,18 +6,23 @@ a 200 whose ``is_valid`` is not true is a refusal. Anything that is not an answe
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
-import aiohttp
-
+from gateway.breaker import Breaker
 from gateway.config import Config
+from gateway.dialer import Dialer, Origin
 from gateway.errors import AuthUnavailableError, BalanceError, KeyRefusedError
+from gateway.failure import HopError
 from gateway.identity import Identity
-from gateway.network import FAILURES, explain
+from gateway.pool import NoPlaceError, Pool
+from gateway.retries import Retries
 
 RETRY_AFTER = 5.0
-_ATTEMPTS = 2
+_RECOVERY_ATTEMPTS = 5
+_MAX_ANSWER = 64 * 1024
 _MAX_REASON = 200
 _TELLING = 6
 """Characters of a key in a row that are enough to be a part of it and not an accident of language."""
@@ -26,14 +31,31 @@ _TELLING = 6
 class AuthService:
     """Asks; remembers nothing. See authenticator.py for the cache."""
 
-    def __init__(self, session: aiohttp.ClientSession, config: Config) -> None:
-        self._session = session
-        self._config = config
-        self._url = f"{config.auth_url}/api/v1/keys/validate"
+    def __init__(self, config: Config) -> None:
+        origin = Origin.of(config.auth_url)
+        self.pool = Pool(Dialer(origin, config.connect_timeout, config.outbound_proxy), config.max_connections)
+        self.retries = Retries()
+        self.breaker = Breaker(
+            "The auth service",
+            AuthUnavailableError,
+            config.auth_breaker_failures,
+            config.auth_breaker_recovery,
+            _RECOVERY_ATTEMPTS,
+        )
+        self._service_id = config.service_id
+        self._timeout = config.auth_timeout
+        self._host = origin.authority.encode()
+        self._base = urlsplit(config.auth_url).path.encode()
+
+    def close(self) -> None:
+        self.pool.close()
 
     async def validate(self, key: str, client_ip: str) -> Identity:
         """Raises KeyRefusedError, BalanceError or AuthUnavailableError."""
-        status, body = await self._ask(key, client_ip)
+        self.breaker.admit()
+        question = json.dumps({"service_id": self._service_id, "client_ip": client_ip}).encode()
+        credential = b"authorization: Bearer %b\r\ncontent-type: application/json\r\n" % key.encode()
+        status, body = await self._ask("POST", b"/api/v1/keys/validate", credential, question)
         if status in {401, 403}:
             raise KeyRefusedError("The auth service refused the API key.")
         if status == 402:
@@ -42,29 +64,60 @@ class AuthService:
             raise AuthUnavailableError(f"The auth service answered {status}; the key was not judged.", RETRY_AFTER)
         return self._judge(_parse(body), key)
 
-    async def _ask(self, key: str, client_ip: str) -> tuple[int, bytes]:
-        """Validation changes nothing, so a connection that was closed under us is worth one more try."""
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                async with self._session.post(
-                    self._url,
-                    json={"service_id": self._config.service_id, "client_ip": client_ip},
-                    headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
-                    allow_redirects=False,
-                ) as response:
-                    return response.status, await response.read()
-            except FAILURES as error:
-                failure = explain(error, self._config.connect_timeout)
-                if attempt == _ATTEMPTS or not failure.stale:
-                    raise AuthUnavailableError(
-                        f"The auth service cannot answer ({failure.reason}); the key was not judged.", RETRY_AFTER
-                    ) from None
-        raise AssertionError("unreachable: the last attempt returns or raises")
+    async def health(self) -> str:
+        """Why the service is not well, or nothing. Asked while the breaker is open too: its answer closes it."""
+        try:
+            status, _ = await self._ask("GET", b"/health", b"", b"")
+        except AuthUnavailableError as error:
+            return error.message
+        return "" if status == 200 else f"the auth service answered {status} to /health"
+
+    async def _ask(self, method: str, path: bytes, fields: bytes, body: bytes) -> tuple[int, bytes]:
+        """The status and the body. Neither question changes anything, so both may be repeated."""
+        line = b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (method.encode(), self._base + path, self._host)
+        head = line + fields + b"accept: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
+        try:
+            async with asyncio.timeout(self._timeout):
+                answer = await self._answered(method, head, body)
+        except (HopError, NoPlaceError, TimeoutError) as error:
+            raise self._unavailable(error) from None
+        except BaseException:
+            self.breaker.released()
+            raise
+        self.breaker.succeeded()
+        return answer
+
+    async def _answered(self, method: str, head: bytes, body: bytes) -> tuple[int, bytes]:
+        await self.pool.enter(self._timeout)
+        try:
+            return (await self.retries.run(lambda: self._once(method, head, body), lambda _failure: True))[0]
+        finally:
+            self.pool.leave()
+
+    async def _once(self, method: str, head: bytes, body: bytes) -> tuple[int, bytes]:
+        connection = await self.pool.connection()
+        try:
+            answer = await connection.exchange(method, head, body, chunked=False)
+            return answer.status, await answer.read_all(_MAX_ANSWER)
+        finally:
+            self.pool.give_back(connection)
+
+    def _unavailable(self, error: Exception) -> AuthUnavailableError:
+        tries = error.tries if isinstance(error, HopError) else 1
+        if isinstance(error, NoPlaceError):
+            self.breaker.released()
+            reason = "all connections this service may have to it are in use"
+        else:
+            self.breaker.failed()
+            reason = error.failure.reason if isinstance(error, HopError) else f"no answer within {self._timeout:g} s"
+        times = f", {tries} tries" if tries > 1 else ""
+        message = f"The auth service cannot answer ({reason}{times}); the key was not judged."
+        return AuthUnavailableError(message, RETRY_AFTER, tries)
 
     def _judge(self, answer: dict[str, Any], key: str) -> Identity:
         if answer["is_valid"] is not True:
             raise KeyRefusedError(f"The API key is not valid{_reason(answer, key)}.")
-        wanted = self._config.service_id
+        wanted = self._service_id
         if answer.get("service_id") != wanted:
             raise KeyRefusedError(f"The API key belongs to another service; this one is {wanted!r}.")
         if answer.get("has_sufficient_balance") is False:

@@ -16,39 +16,62 @@ Receive = Callable[[], Awaitable[Message]]
 class RequestBody:
     """The only reader of ``receive``: first the chunks, then the news that the client has left.
 
-    Reading chunk by chunk is what makes back-pressure: the server stops reading its socket while nobody asks.
+    Reading chunk by chunk is what makes back-pressure: the server stops reading its socket while nobody asks. A body
+    that comes in one piece is ``whole`` and can be sent again; one that has begun to stream cannot.
     """
 
     def __init__(self, headers: Headers, receive: Receive, moved: Callable[[], None]) -> None:
         self._receive = receive
         self._moved = moved
+        self._first = b""
         self._read = asyncio.Event()
+        self._streams = False
+        self.whole: bytes | None = None
         self.disconnected = False
         self.waiting = False
         """True while the next chunk is the client's to send; stays so when the wait is cancelled."""
-        self.expected = any(
-            name == b"transfer-encoding" or (name == b"content-length" and value.strip() not in {b"0", b""})
-            for name, value in headers
+        self.chunked = any(name == b"transfer-encoding" for name, _ in headers)
+        self.expected = self.chunked or any(
+            name == b"content-length" and value.strip() not in {b"0", b""} for name, value in headers
         )
         if not self.expected:
             self._read.set()
 
+    @property
+    def replayable(self) -> bool:
+        return not self._streams
+
+    async def begin(self) -> None:
+        """Wait for the first chunk, which is often all of it. Raises ClientGoneError."""
+        self._first, more = await self._next()
+        if not more:
+            self.whole = self._first
+
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Raises ClientGoneError when the client leaves before the end."""
-        more = True
-        while more:
-            self.waiting = True
-            message = await self._receive()
-            self.waiting = False
-            if message["type"] == "http.disconnect":
-                self.disconnected = True
-                self._read.set()
-                raise ClientGoneError
-            self._moved()
-            more = message.get("more_body", False)
-            if chunk := message.get("body", b""):
+        """All chunks, the first included. Raises ClientGoneError when the client leaves before the end."""
+        self._streams = True
+        chunk, more = self._first, True
+        self._first = b""
+        while True:
+            if chunk:
                 yield chunk
-        self._read.set()
+            if not more:
+                return
+            chunk, more = await self._next()
+
+    async def _next(self) -> tuple[bytes, bool]:
+        self.waiting = True
+        message = await self._receive()
+        self.waiting = False
+        if message["type"] == "http.disconnect":
+            self.disconnected = True
+            self._read.set()
+            raise ClientGoneError
+        self._moved()
+        more = bool(message.get("more_body", False))
+        if not more:
+            self._read.set()
+        return message.get("body", b""), more
 
     async def gone(self) -> None:
         """Return when the client has left; wait as long as it has not."""

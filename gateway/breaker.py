@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from gateway.errors import BreakerOpenError
+from gateway.errors import GatewayError
 
 CLOSED = "closed"
 OPEN = "open"
@@ -23,8 +23,16 @@ class Breaker:
     """
 
     def __init__(
-        self, failures: int, recovery: float, attempts: int, clock: Callable[[], float] = time.monotonic
+        self,
+        name: str,
+        refusal: type[GatewayError],
+        failures: int,
+        recovery: float,
+        attempts: int,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._name = name
+        self._refusal = refusal
         self._threshold = failures
         self._recovery = recovery
         self._attempts = attempts
@@ -49,12 +57,12 @@ class Breaker:
         return 0.0 if self._opened is None else self._opened + self._recovery - self._clock()
 
     def admit(self) -> None:
-        """Let a request through, or raise BreakerOpenError. Follow with exactly one of the three below."""
+        """Let a request through, or raise the ``refusal``. Follow with exactly one of the three below."""
         if self._opened is None:
             return
         if self._probing or self._wait() > 0:
-            raise BreakerOpenError(
-                f"MLflow did not answer {self._failures} times in a row; it is not asked again yet.",
+            raise self._refusal(
+                f"{self._name} did not answer {self._failures} times in a row; it is not asked again yet.",
                 max(1.0, self._wait()),
             )
         self._probing = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
@@ -39,7 +40,7 @@ class Config:
     port: int = 8001
     proxy_timeout: float = 55.0
     connect_timeout: float = 5.0
-    max_connections: int = 256
+    max_connections: int = 1024
     auth_timeout: float = 5.0
     auth_cache_ttl: float = 30.0
     auth_refusal_ttl: float = 5.0
@@ -52,15 +53,22 @@ class Config:
     serve_artifacts: bool = True
     debug: bool = False
     outbound_proxy: SocksProxy | None = None
+    auth_breaker_failures: int = 5
+    auth_breaker_recovery: float = 5.0
+    mlflow_ca: str = ""
+    mlflow_certificate: str = ""
+    mlflow_credential: str = dataclasses.field(default="", repr=False)
     alb_idle_timeout: float = 60.0
     stop_timeout: float = 30.0
     head_timeout: float = 10.0
     max_clients: int = 4000
 
     def describe(self) -> dict[str, object]:
-        """Every setting, fit to be printed: no field holds a secret but the proxy, which hides its own."""
+        """Every setting, fit to be printed: the proxy hides its password, and of MLflow's credential only the scheme
+        is shown."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         values["outbound_proxy"] = str(self.outbound_proxy) if self.outbound_proxy else None
+        values["mlflow_credential"] = self.mlflow_credential.partition(" ")[0] or None
         return values
 
 
@@ -118,6 +126,23 @@ class Environment:
             raise ConfigError(f"{name} must not carry a path: MLflow's routes are appended to its root")
         return value.rstrip("/")
 
+    def credential(self) -> str:
+        """The ``Authorization`` this service presents to MLflow, from the variables of MLflow's own client."""
+        _, token = self.text("MLFLOW_TRACKING_TOKEN")
+        _, user = self.text("MLFLOW_TRACKING_USERNAME")
+        _, password = self.text("MLFLOW_TRACKING_PASSWORD")
+        if token and user:
+            raise ConfigError("MLFLOW_TRACKING_TOKEN and MLFLOW_TRACKING_USERNAME are both set; MLflow takes one")
+        if bool(user) != bool(password):
+            raise ConfigError("MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD must be set together")
+        if user:
+            return "Basic " + b64encode(f"{user}:{password}".encode()).decode()
+        if not token:
+            return ""
+        if not token.isascii() or not token.isprintable() or " " in token:
+            raise ConfigError("MLFLOW_TRACKING_TOKEN is not a token")
+        return f"Bearer {token}"
+
     def socks_proxy(self, *names: str) -> SocksProxy | None:
         name, value = self.text(*names)
         if not value:
@@ -160,6 +185,11 @@ def load(variables: Mapping[str, str]) -> Config:
         serve_artifacts=env.flag("MLFLOW_SERVE_ARTIFACTS", Config.serve_artifacts),
         debug=env.flag("MLFLOW_PROXY_DEBUG", Config.debug),
         outbound_proxy=env.socks_proxy("ALL_PROXY", "all_proxy"),
+        auth_breaker_failures=env.integer("GATEWAY_AUTH_CB_FAILURE_THRESHOLD", Config.auth_breaker_failures, 1, 10_000),
+        auth_breaker_recovery=env.number("GATEWAY_AUTH_CB_RECOVERY_TIMEOUT", Config.auth_breaker_recovery, 0.1, 3600),
+        mlflow_ca=env.text("MLFLOW_TRACKING_SERVER_CERT_PATH")[1],
+        mlflow_certificate=env.text("MLFLOW_TRACKING_CLIENT_CERT_PATH")[1],
+        mlflow_credential=env.credential(),
         alb_idle_timeout=env.number("GATEWAY_ALB_IDLE_TIMEOUT", Config.alb_idle_timeout, 1, 4000),
         stop_timeout=env.number("GATEWAY_STOP_TIMEOUT", Config.stop_timeout, 1, 600),
         head_timeout=env.number("GATEWAY_HEAD_TIMEOUT", Config.head_timeout, 0.1, 60),

@@ -6,10 +6,13 @@ case, and exactly one of them: with two, a proxy and a server may disagree on wh
 
 from __future__ import annotations
 
+import re
+
 from gateway.errors import BadRequestError, UnauthenticatedError
 from gateway.headers import Headers
 
 CREDENTIAL_HEADERS = frozenset({b"authorization", b"x-api-key"})
+_VISIBLE = re.compile(rb"[!-~]+")
 _MAX_KEY_LENGTH = 512
 _HOW = "Send one API key as 'Authorization: Bearer <key>' (MLFLOW_TRACKING_TOKEN) or 'X-API-Key: <key>'."
 
@@ -46,6 +49,6 @@ def _checked(value: bytes) -> str:
     key = value.strip()
     if not key:
         raise UnauthenticatedError(f"The API key is empty. {_HOW}")
-    if len(key) > _MAX_KEY_LENGTH or any(byte <= 0x20 or byte >= 0x7F for byte in key):
+    if len(key) > _MAX_KEY_LENGTH or not _VISIBLE.fullmatch(key):
         raise UnauthenticatedError(f"The credential is not an API key. {_HOW}")
     return key.decode("ascii")

@@ -25,7 +25,8 @@ class BrokenResponseError(Exception):
 class GatewayError(Exception):
     """A request that ends in an answer of the gateway's own.
 
-    ``hop`` names the service at fault (``auth``, ``mlflow``) or is empty; ``emitter`` names who decided the status.
+    ``hop`` names the service at fault (``auth``, ``mlflow``) or is empty, ``tries`` how often it was asked, and
+    ``emitter`` who decided the status.
     """
 
     status = 500
@@ -33,10 +34,11 @@ class GatewayError(Exception):
     hop = ""
     emitter = "gateway"
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, retry_after: float | None = None, tries: int = 0) -> None:
         super().__init__(message)
         self.message = message
         self.retry_after = retry_after
+        self.tries = tries
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         if self.retry_after is None:
@@ -44,7 +46,13 @@ class GatewayError(Exception):
         return [(b"retry-after", b"%d" % max(1, math.ceil(self.retry_after)))]
 
     def body(self, request_id: str) -> bytes:
-        answer = {"error_code": self.error_code, "message": self.message, "request_id": request_id}
+        answer: dict[str, object] = {
+            "error_code": self.error_code,
+            "message": self.message,
+            "request_id": request_id,
+        }
+        if self.hop:
+            answer |= {"hop": self.hop, "tries": self.tries}
         return json.dumps(answer).encode()
 
 

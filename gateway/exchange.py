@@ -45,6 +45,7 @@ class Exchange:
         self.key_id = ""
         self.reason = ""
         self.upstream_ms: float | None = None
+        self.tries = 0
 
     @property
     def refusal(self) -> GatewayError | None:

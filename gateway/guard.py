@@ -7,15 +7,20 @@ ends before the load balancer's idle timeout. ``touch`` is called for every chun
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Self
 
 from gateway.errors import ClientGoneError, GatewayError
 
+UNWATCHED = 0.2
+"""Seconds before somebody looks whether the client is still there: most requests are over by then, and whoever leaves
+a longer one is noticed within a second."""
+
 
 class Guard:
-    """``async with`` it. Raises ClientGoneError or TimeoutError in place of the cancellation it causes.
+    """Use it in a ``with``, in the task that it may interrupt. Raises ClientGoneError or TimeoutError in place of the
+    cancellation it causes.
 
     What is cancelled may look at ``cause`` and raise a GatewayError of its own instead: it knows what it waited for.
 
@@ -26,42 +31,45 @@ class Guard:
         self.patience = patience
         self.cause: Exception | None = None
         self._last = since
+        self._gone: Callable[[], Coroutine[None, None, None]] | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._ended = False
 
-    async def __aenter__(self) -> Self:
+    def watch(self, gone: Callable[[], Coroutine[None, None, None]]) -> None:
+        """End the exchange when ``gone()`` returns."""
+        self._gone = gone
+
+    def __enter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         task = asyncio.current_task()
         assert task is not None, "an ASGI application runs in a task"  # noqa: S101 - for the type checker
         self._task = task
-        self._timer = self._loop.call_at(self._last + self.patience, self._look)
+        self._timer = self._loop.call_later(min(UNWATCHED, self.patience), self._look)
         return self
 
     def touch(self) -> None:
         self._last = self._loop.time()
 
-    def watch(self, gone: Coroutine[None, None, None]) -> None:
-        """End the exchange when ``gone`` returns."""
-        self._watcher = asyncio.create_task(gone)
-        self._watcher.add_done_callback(self._left)
-
-    def _left(self, watcher: asyncio.Task[None]) -> None:
-        if not watcher.cancelled():
-            self._interrupt(ClientGoneError())
-
     def _look(self) -> None:
+        if self._gone is not None and self._watcher is None:
+            self._watcher = self._loop.create_task(self._gone())
+            self._watcher.add_done_callback(self._left)
         due = self._last + self.patience
         if due <= self._loop.time():
             self._interrupt(TimeoutError())
         else:
             self._timer = self._loop.call_at(due, self._look)
 
+    def _left(self, watcher: asyncio.Task[None]) -> None:
+        if not watcher.cancelled():
+            self._interrupt(ClientGoneError())
+
     def _interrupt(self, cause: Exception) -> None:
         if self.cause is None and not self._ended:
             self.cause = cause
             self._task.cancel()
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended = True

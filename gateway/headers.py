@@ -9,9 +9,9 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote, urlsplit
 
-from gateway.errors import BadRequestError
 from gateway.identity import Identity
 
 Headers = list[tuple[bytes, bytes]]
@@ -45,7 +45,9 @@ _SET_HERE = frozenset(
         b"x-request-id",
     }
 )
+_DROPPED = HOP_BY_HOP | _SET_HERE
 _IDENTITY_PREFIX = b"x-hokusai-"
+_NOT_ANSWERED = HOP_BY_HOP | {b"date", b"x-request-id"}
 _NEVER_NAMED = frozenset({b"content-length", b"content-type", b"content-encoding", b"host"})
 """A Connection header that names one of these would change what the message means; it is ignored."""
 
@@ -91,6 +93,7 @@ class Origin:
         )
 
 
+@lru_cache(maxsize=4096)
 def _is_address(text: str) -> bool:
     try:
         ipaddress.ip_address(text)
@@ -99,17 +102,18 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def to_upstream(headers: Headers, identity: Identity, origin: Origin, request_id: str) -> list[tuple[str, str]]:
-    """The headers MLflow gets. ``Host`` is left to the client library: the upstream's own host and port."""
-    dropped = HOP_BY_HOP | _SET_HERE | _named_by_connection(headers)
+def to_upstream(headers: Headers, identity: Identity, origin: Origin, request_id: str) -> Headers:
+    """The headers MLflow gets. ``Host`` and framing are the upstream's to add."""
+    named = _named_by_connection(headers)
+    dropped = _DROPPED | named if named else _DROPPED
     passed = [
-        (_text(name), _text(value))
+        (name, value)
         for name, value in headers
         if name not in dropped
         and not name.replace(b"_", b"-").startswith(_IDENTITY_PREFIX)
         and not (name == b"origin" and _is_same_origin(value, origin))
     ]
-    return [*passed, *_identity(identity), *_forwarded(origin), ("X-Request-Id", request_id)]
+    return [*passed, *_identity(identity), *_forwarded(origin), (b"x-request-id", request_id.encode())]
 
 
 def _is_same_origin(value: bytes, origin: Origin) -> bool:
@@ -120,39 +124,40 @@ def _is_same_origin(value: bytes, origin: Origin) -> bool:
         return False
 
 
-def _identity(identity: Identity) -> Iterable[tuple[str, str]]:
-    yield "X-Hokusai-User-Id", _visible(identity.user_id)
-    yield "X-Hokusai-Key-Id", _visible(identity.key_id)
-    yield "X-Hokusai-Service-Id", _visible(identity.service_id)
-    yield "X-Hokusai-Scopes", _visible(" ".join(sorted(identity.scopes)))
+@lru_cache(maxsize=1024)
+def _identity(identity: Identity) -> tuple[tuple[bytes, bytes], ...]:
+    return (
+        (b"x-hokusai-user-id", _visible(identity.user_id)),
+        (b"x-hokusai-key-id", _visible(identity.key_id)),
+        (b"x-hokusai-service-id", _visible(identity.service_id)),
+        (b"x-hokusai-scopes", _visible(" ".join(sorted(identity.scopes)))),
+    )
 
 
-def _forwarded(origin: Origin) -> Iterable[tuple[str, str]]:
-    yield "X-Forwarded-For", origin.forwarded_for
-    yield "X-Forwarded-Proto", origin.proto
+def _forwarded(origin: Origin) -> Iterable[tuple[bytes, bytes]]:
+    yield b"x-forwarded-for", origin.forwarded_for.encode("latin-1")
+    yield b"x-forwarded-proto", origin.proto.encode()
     if origin.host:
-        yield "X-Forwarded-Host", origin.host
+        yield b"x-forwarded-host", origin.host.encode("latin-1")
 
 
-def _visible(text: str) -> str:
+def _visible(text: str) -> bytes:
     """Keep a header one line of ASCII whatever the auth service put in."""
-    return quote(text, safe=" !#$&'()*+,/:;=?@[]{}|~-._")
+    return quote(text, safe=" !#$&'()*+,/:;=?@[]{}|~-._").encode()
 
 
 def _text(value: bytes) -> str:
-    try:
-        return value.decode("utf-8")
-    except UnicodeDecodeError:
-        raise BadRequestError("A request header is not UTF-8.") from None
+    """Every byte has a character: what is not ASCII arrives as it was sent."""
+    return value.decode("latin-1")
 
 
-def to_client(headers: Iterable[tuple[bytes, bytes]], status: int) -> Headers:
+def to_client(headers: Headers, status: int) -> Headers:
     """The upstream's headers without those of its connection to us; ``Date`` is set by our own server.
 
     A 204 or 304 has no body, and uvicorn counts the missing bytes of a Content-Length as a broken answer.
     """
-    lower = [(name.lower(), value) for name, value in headers]
-    dropped = HOP_BY_HOP | _named_by_connection(lower) | {b"date", b"x-request-id"}
+    named = _named_by_connection(headers)
+    dropped = _NOT_ANSWERED | named if named else _NOT_ANSWERED
     if status in {204, 304}:
         dropped |= {b"content-length"}
-    return [(name, value) for name, value in lower if name not in dropped]
+    return [(name, value) for name, value in headers if name not in dropped]

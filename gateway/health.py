@@ -11,11 +11,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
-
-from gateway.config import Config
+from gateway.auth_service import AuthService
 from gateway.errors import BusyError, UpstreamError
-from gateway.network import FAILURES, explain
+from gateway.failure import HopError
 from gateway.upstream import Upstream, UpstreamRequest, milliseconds_since
 
 PATIENCE = 8.0
@@ -87,22 +85,20 @@ def mlflow_probe(upstream: Upstream) -> Probe:
 
     async def check() -> str:
         try:
-            async with upstream.open(_search(), probe=True) as response:
-                if response.status == 200:
-                    return ""
-                text = (await response.content.read(_MAX_BODY)).decode("utf-8", "replace")
-                return _refusal(upstream, response.status, text)
+            with await upstream.ask(_search(), probe=True) as answer:
+                text = (await answer.read_all(_MAX_BODY)).decode("utf-8", "replace")
+                return "" if answer.status == 200 else _refusal(upstream, answer.status, text)
         except (UpstreamError, BusyError) as error:
             return error.message
-        except FAILURES:
+        except HopError:
             return "MLflow's answer stopped part-way"
 
     return Probe("mlflow", check)
 
 
 def _search() -> UpstreamRequest:
-    headers = [("Accept", "application/json"), ("X-Forwarded-For", "127.0.0.1")]
-    return UpstreamRequest("GET", b"/api/2.0/mlflow/experiments/search", b"max_results=1", headers)
+    headers = [(b"accept", b"application/json"), (b"x-forwarded-for", b"127.0.0.1")]
+    return UpstreamRequest("GET", b"/api/2.0/mlflow/experiments/search", b"max_results=1", headers, repeatable=True)
 
 
 def _refusal(upstream: Upstream, status: int, text: str) -> str:
@@ -114,12 +110,5 @@ def _refusal(upstream: Upstream, status: int, text: str) -> str:
     return f"MLflow answered {status} to experiments/search"
 
 
-def auth_probe(session: aiohttp.ClientSession, config: Config) -> Probe:
-    async def check() -> str:
-        try:
-            async with session.get(f"{config.auth_url}/health", allow_redirects=False) as response:
-                return "" if response.status == 200 else f"the auth service answered {response.status} to /health"
-        except FAILURES as error:
-            return f"the auth service cannot answer: {explain(error, config.connect_timeout).reason}"
-
-    return Probe("auth", check)
+def auth_probe(service: AuthService) -> Probe:
+    return Probe("auth", service.health)

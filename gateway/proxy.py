@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import aiohttp
-
 from gateway.body import RequestBody
 from gateway.config import Config
+from gateway.connection import Answer
 from gateway.errors import BrokenResponseError
 from gateway.exchange import Exchange
+from gateway.failure import HopError
 from gateway.guard import Guard
 from gateway.headers import Headers, Origin, to_client, to_upstream
 from gateway.identity import Identity
 from gateway.mounts import Target, rewrite_location
-from gateway.network import FAILURES
 from gateway.upstream import Upstream, UpstreamRequest
 
 
@@ -22,10 +21,13 @@ class Proxy:
         self._patience = config.proxy_timeout
         self._origin = upstream.origin.encode()
 
-    async def forward(self, exchange: Exchange, target: Target, identity: Identity, origin: Origin) -> None:
+    async def forward(
+        self, exchange: Exchange, target: Target, identity: Identity, origin: Origin, *, repeatable: bool
+    ) -> None:
         """Raises what Upstream.open does before the answer has begun, BrokenResponseError after."""
         guard = Guard(self._patience, exchange.began)
         body = RequestBody(exchange.headers, exchange.receive, guard.touch)
+        guard.watch(body.gone)
         request = UpstreamRequest(
             exchange.method,
             target.path,
@@ -33,35 +35,34 @@ class Proxy:
             to_upstream(exchange.headers, identity, origin, exchange.request_id),
             body if body.expected else None,
             guard,
+            repeatable,
         )
         try:
-            async with guard:
-                guard.watch(body.gone())
-                async with self._upstream.open(request) as response:
-                    await self._relay(exchange, response, guard, target)
+            with guard, await self._upstream.ask(request) as answer:
+                await self._relay(exchange, answer, guard, target)
         except TimeoutError:
             words = f"nothing moved for {self._patience:g} s after {exchange.sent} bytes"
             raise BrokenResponseError(words) from None
         finally:
             exchange.upstream_ms = request.ms
+            exchange.tries = request.tries
 
-    async def _relay(self, exchange: Exchange, response: aiohttp.ClientResponse, guard: Guard, target: Target) -> None:
+    async def _relay(self, exchange: Exchange, answer: Answer, guard: Guard, target: Target) -> None:
         exchange.emitter = "mlflow"
-        await exchange.start(response.status, self._headers(response, target))
-        stream = response.content
+        await exchange.start(answer.status, self._headers(answer, target))
         try:
             more = True
             while more:
-                chunk = await stream.readany()
+                chunk = await answer.read()
                 guard.touch()
-                more = not stream.at_eof()
+                more = not answer.ended
                 await exchange.write(chunk, more=more)
                 guard.touch()
-        except FAILURES as error:
+        except HopError as error:
             raise BrokenResponseError(f"MLflow's answer stopped after {exchange.sent} bytes") from error
 
-    def _headers(self, response: aiohttp.ClientResponse, target: Target) -> Headers:
+    def _headers(self, answer: Answer, target: Target) -> Headers:
         return [
             (name, rewrite_location(value, target, self._origin) if name == b"location" else value)
-            for name, value in to_client(response.raw_headers, response.status)
+            for name, value in to_client(answer.headers, answer.status)
         ]

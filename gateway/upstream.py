@@ -1,43 +1,53 @@
-"""One request to MLflow: the pool, the breaker and the single safe retry."""
+"""One request to MLflow: the breaker, a place in the pool, and the tries it may take."""
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
-
-import aiohttp
-from yarl import URL
 
 from gateway.body import RequestBody
 from gateway.breaker import Breaker
 from gateway.config import Config
-from gateway.errors import BusyError, ClientGoneError, ClientStalledError, UpstreamError, UpstreamTimeoutError
+from gateway.connection import Answer, Connection
+from gateway.dialer import Dialer, Origin
+from gateway.errors import (
+    BreakerOpenError,
+    BusyError,
+    ClientGoneError,
+    ClientStalledError,
+    UpstreamError,
+    UpstreamTimeoutError,
+)
+from gateway.failure import Failure, HopError
 from gateway.guard import Guard
-from gateway.network import FAILURES, Failure, explain
+from gateway.headers import Headers
+from gateway.pool import NoPlaceError, Pool
+from gateway.retries import Retries
+from gateway.trust import mlflow_context
 
 RETRY_AFTER = 1.0
-_REPEATABLE = frozenset({"GET", "HEAD"})
 
 
 @dataclass
 class UpstreamRequest:
-    """``path`` and ``query`` are raw and are sent as they are; ``body`` can be read once.
+    """``path`` and ``query`` are raw and are sent as they are, as are ``headers``, to which ``Host`` and the framing
+    are added.
 
-    ``guard`` and ``body`` tell why a request ended without an answer. ``queued`` is true while it waits for a
-    connection to be free, and ``ms`` is how long it took to get an answer's head or an error.
+    ``repeatable`` tells that MLflow may get it twice. ``guard`` and ``body`` tell why a request ended without an
+    answer. ``queued`` is true while it waits for a connection to be free; ``ms`` is how long it took to get an
+    answer's head or an error, and ``tries`` how many requests that were.
     """
 
     method: str
     path: bytes
     query: bytes
-    headers: list[tuple[str, str]]
+    headers: Headers
     body: RequestBody | None = None
     guard: Guard | None = None
+    repeatable: bool = False
     queued: bool = False
     ms: float | None = None
+    tries: int = 0
 
     @property
     def cause(self) -> Exception | None:
@@ -46,29 +56,50 @@ class UpstreamRequest:
             return ClientGoneError()
         return self.guard.cause if self.guard is not None else None
 
+    def may_repeat(self, _failure: Failure) -> bool:
+        return self.repeatable and (self.body is None or self.body.replayable)
+
+
+@dataclass
+class Lease:
+    """An answer, and the connection that it comes on."""
+
+    pool: Pool
+    connection: Connection
+    answer: Answer
+
+    def __enter__(self) -> Answer:
+        return self.answer
+
+    def __exit__(self, *_error: object) -> None:
+        """Closes the connection unless the answer was read to its end."""
+        self.pool.give_back(self.connection)
+        self.pool.leave()
+
 
 class Upstream:
     """MLflow, as this service reaches it. Everything that asks MLflow anything asks here, health checks included."""
 
-    def __init__(self, session: aiohttp.ClientSession, config: Config) -> None:
-        self._session = session
+    def __init__(self, config: Config) -> None:
+        origin = Origin.of(config.mlflow_url)
+        dialer = Dialer(origin, config.connect_timeout, config.outbound_proxy, mlflow_context(config))
+        self.pool = Pool(dialer, config.max_connections)
+        self.retries = Retries()
+        self.breaker = Breaker(
+            "MLflow", BreakerOpenError, config.breaker_failures, config.breaker_recovery, config.breaker_attempts
+        )
+        self.origin = str(origin)
+        self.host = origin.authority
         self._connect_timeout = config.connect_timeout
-        self._places = asyncio.Semaphore(config.max_connections)
-        origin = URL(config.mlflow_url)
-        self._scheme = origin.scheme
-        self._authority = origin.raw_authority
-        self.origin = f"{origin.scheme}://{origin.raw_authority}"
-        self.breaker = Breaker(config.breaker_failures, config.breaker_recovery, config.breaker_attempts)
+        self._first_fields = b"HTTP/1.1\r\nhost: %b\r\n" % origin.authority.encode()
+        if config.mlflow_credential:
+            self._first_fields += b"authorization: %b\r\n" % config.mlflow_credential.encode()
 
-    @property
-    def host(self) -> str:
-        """What MLflow sees as ``Host``."""
-        return self._authority
+    def close(self) -> None:
+        self.pool.close()
 
-    @asynccontextmanager
-    async def open(self, request: UpstreamRequest, *, probe: bool = False) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send the request and begin when the head of the answer is here; leaving closes the connection unless it is
-        read to its end.
+    async def ask(self, request: UpstreamRequest, *, probe: bool = False) -> Lease:
+        """Send the request and return when the head of the answer is here; use what is returned in a ``with``.
 
         A ``probe`` is sent even while the breaker is open, and its outcome counts.
         Raises BreakerOpenError, BusyError, UpstreamError (502), UpstreamTimeoutError (504), ClientStalledError (408)
@@ -77,85 +108,81 @@ class Upstream:
         if not probe:
             self.breaker.admit()
         began = time.perf_counter()
-        with ExitStack() as held:
-            try:
-                await self._take_place(request)
-                held.callback(self._places.release)
-                response = await self._send(request)
-            except BaseException as error:  # noqa: BLE001 - each end is reported once, and raised
-                verdict = self._judge(request, error)
-                self._report(verdict, probe)
-                raise verdict from None
-            finally:
-                request.ms = milliseconds_since(began)
-            self.breaker.succeeded()
-            held.callback(response.close)
-            yield response
-
-    async def _take_place(self, request: UpstreamRequest) -> None:
-        """Wait for a free connection here: the client library does not tell this wait from MLflow's."""
-        if not self._places.locked():
-            await self._places.acquire()
-            return
-        request.queued = True
         try:
-            async with asyncio.timeout(self._connect_timeout):
-                await self._places.acquire()
-        except TimeoutError:
-            raise _busy() from None
+            lease = await self._leased(request)
+        except BaseException as error:  # noqa: BLE001 - each end is reported once, and raised
+            verdict = self._judge(request, error)
+            self._report(verdict, probe)
+            raise verdict from None
+        finally:
+            request.ms = milliseconds_since(began)
+        self.breaker.succeeded()
+        return lease
+
+    async def _leased(self, request: UpstreamRequest) -> Lease:
+        if request.body is not None:
+            await request.body.begin()
+        request.queued = True
+        await self.pool.enter(self._connect_timeout)
         request.queued = False
+        try:
+            (connection, answer), request.tries = await self._first_answer(request)
+        except BaseException:
+            self.pool.leave()
+            raise
+        return Lease(self.pool, connection, answer)
+
+    async def _first_answer(self, request: UpstreamRequest) -> tuple[tuple[Connection, Answer], int]:
+        head = self._head(request)
+        return await self.retries.run(lambda: self._once(request, head), request.may_repeat)
+
+    async def _once(self, request: UpstreamRequest, head: bytes) -> tuple[Connection, Answer]:
+        connection = await self.pool.connection()
+        body = request.body
+        try:
+            content = b"" if body is None else body.whole if body.whole is not None else body.chunks()
+            chunked = body is not None and body.chunked
+            return connection, await connection.exchange(request.method, head, content, chunked=chunked)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _head(self, request: UpstreamRequest) -> bytes:
+        """Built of raw parts, so that all of them arrive as they came."""
+        query = b"?" + request.query if request.query else b""
+        fields = b"".join([b"%b: %b\r\n" % field for field in request.headers])
+        framing = b"transfer-encoding: chunked\r\n" if request.body is not None and request.body.chunked else b""
+        line = b"%b %b%b " % (request.method.encode(), request.path, query)
+        return b"".join([line, self._first_fields, fields, framing, b"\r\n"])
 
     def _judge(self, request: UpstreamRequest, error: BaseException) -> BaseException:
         """Whose fault it is that there is no answer: the client's, ours, or (an UpstreamError) MLflow's."""
+        if isinstance(error, NoPlaceError):
+            return _busy()
         cause = request.cause
-        if not isinstance(cause, TimeoutError) or request.guard is None:
-            return cause or error
+        if isinstance(cause, TimeoutError) and request.guard is not None:
+            return self._overdue(request, request.guard.patience)
+        if cause is None and isinstance(error, HopError):
+            return self._no_answer(error)
+        return cause or error
+
+    def _overdue(self, request: UpstreamRequest, patience: float) -> Exception:
         if request.queued:
             return _busy()
-        patience = request.guard.patience
         if request.body is not None and request.body.waiting:
             return ClientStalledError(f"Nothing of the request's body arrived for {patience:g} s; it is not complete.")
-        return UpstreamTimeoutError(f"MLflow at {self._authority} did not answer within {patience:g} s.")
+        return UpstreamTimeoutError(f"MLflow at {self.host} did not answer within {patience:g} s.")
+
+    def _no_answer(self, error: HopError) -> UpstreamError:
+        kind = UpstreamTimeoutError if error.failure.timed_out else UpstreamError
+        times = f" ({error.tries} tries)" if error.tries > 1 else ""
+        return kind(f"MLflow at {self.host}: {error.failure.reason}{times}.", tries=error.tries)
 
     def _report(self, verdict: BaseException, probe: bool) -> None:
         if isinstance(verdict, UpstreamError):
             self.breaker.failed()
         elif not probe:
             self.breaker.released()
-
-    async def _send(self, request: UpstreamRequest) -> aiohttp.ClientResponse:
-        repeatable = request.method in _REPEATABLE and request.body is None
-        try:
-            return await self._send_once(request)
-        except FAILURES as error:
-            failure = explain(error, self._connect_timeout)
-        if repeatable and failure.stale:
-            try:
-                return await self._send_once(request)
-            except FAILURES as error:
-                failure = explain(error, self._connect_timeout)
-        raise self._error(failure, tries=2 if repeatable and failure.stale else 1)
-
-    async def _send_once(self, request: UpstreamRequest) -> aiohttp.ClientResponse:
-        body = request.body.chunks() if request.body is not None else None
-        return await self._session.request(
-            request.method, self._url(request), headers=request.headers, data=body, allow_redirects=False
-        )
-
-    def _url(self, request: UpstreamRequest) -> URL:
-        """Built of raw parts: parsing the whole would give ``?``, ``#`` and ``%`` another meaning."""
-        return URL.build(
-            scheme=self._scheme,
-            authority=self._authority,
-            path=request.path.decode("latin-1"),
-            query_string=request.query.decode("latin-1"),
-            encoded=True,
-        )
-
-    def _error(self, failure: Failure, tries: int) -> UpstreamError:
-        kind = UpstreamTimeoutError if failure.timed_out else UpstreamError
-        times = f" ({tries} tries)" if tries > 1 else ""
-        return kind(f"MLflow at {self._authority}: {failure.reason}{times}.")
 
 
 def _busy() -> BusyError:

@@ -55,6 +55,7 @@ def settings(auth: AuthStandIn, mlflow_url: str, **changes: str) -> dict[str, st
         "MLFLOW_SERVER_URL": mlflow_url,
         "HOKUSAI_AUTH_SERVICE_URL": auth.url,
         "MLFLOW_CB_FAILURE_THRESHOLD": "10000",
+        "GATEWAY_AUTH_CB_FAILURE_THRESHOLD": "10000",
         "GATEWAY_AUTH_TIMEOUT": "0.9",
     } | changes
 

@@ -92,8 +92,8 @@ def test_identity_headers_are_set_and_cannot_be_forged(
 
     sent = {name: value for name, value in upstream.last.headers if "okusai" in name}
     assert sent == {
-        "X-Hokusai-User-Id": "%C3%BCser%0A1",
-        "X-Hokusai-Key-Id": "k%C3%A9y",
-        "X-Hokusai-Service-Id": "platform",
-        "X-Hokusai-Scopes": "read write",
+        "x-hokusai-user-id": "%C3%BCser%0A1",
+        "x-hokusai-key-id": "k%C3%A9y",
+        "x-hokusai-service-id": "platform",
+        "x-hokusai-scopes": "read write",
     }

@@ -251,9 +251,11 @@ def test_the_ui_may_write_from_its_own_origin(gateway: GatewayProcess, upstream:
     assert (same, upstream.last.values("origin")) == ([], ["https://elsewhere.example"])
 
 
-def test_a_header_that_is_not_utf8_is_a_400(gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys) -> None:
-    assert gateway.ask("GET", "/api/mlflow/version", keys() | {"X-Tag": "\xe9"}).status == 400
-    assert upstream.requests == []
+def test_a_header_that_is_not_utf8_arrives_as_it_was_sent(
+    gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys
+) -> None:
+    assert gateway.ask("GET", "/api/mlflow/version", keys() | {"X-Tag": "\xe9"}).status == 200
+    assert upstream.last.value("x-tag") == "\xe9"
 
 
 @pytest.mark.parametrize("origin", ["http://[", "http://[1::g]/", "//[x"])

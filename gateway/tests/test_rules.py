@@ -129,7 +129,7 @@ def test_the_client_is_who_the_trusted_proxy_saw(trusted: int, forwarded: str, c
 
 
 def test_the_breaker_opens_after_failures_in_a_row_only() -> None:
-    breaker = Breaker(failures=2, recovery=10, attempts=2, clock=Clock())
+    breaker = Breaker("MLflow", BreakerOpenError, failures=2, recovery=10, attempts=2, clock=Clock())
     for outcome in (breaker.failed, breaker.succeeded, breaker.failed):
         breaker.admit()
         outcome()
@@ -145,7 +145,7 @@ def test_the_breaker_opens_after_failures_in_a_row_only() -> None:
 
 def test_a_half_open_breaker_lets_one_request_through_at_a_time() -> None:
     clock = Clock()
-    breaker = Breaker(failures=1, recovery=10, attempts=2, clock=clock)
+    breaker = Breaker("MLflow", BreakerOpenError, failures=1, recovery=10, attempts=2, clock=clock)
     breaker.failed()
     clock.now += 10
 
@@ -161,7 +161,7 @@ def test_a_half_open_breaker_lets_one_request_through_at_a_time() -> None:
 
 def test_a_failed_probe_opens_the_breaker_again_and_too_many_call_for_somebody() -> None:
     clock = Clock()
-    breaker = Breaker(failures=1, recovery=10, attempts=2, clock=clock)
+    breaker = Breaker("MLflow", BreakerOpenError, failures=1, recovery=10, attempts=2, clock=clock)
     breaker.failed()
     for _ in range(2):
         assert not breaker.exhausted

@@ -138,7 +138,8 @@ def test_pipelined_requests_are_answered_one_after_another(
     whole = request(TE, body=b"%x\r\n" % 60_000 + bytes(60_000) + b"\r\n" + END)
     with raw_gateway.connect() as client:
         client.sendall((whole + NEXT + whole + whole + NEXT + b"GET /\n" + NEXT).replace(STAND_IN, key))
-        statuses, rest = [], b""
+        statuses: list[int] = []
+        rest = b""
         while not statuses or statuses[-1]:
             status, _, rest = read_answer(client, rest)
             statuses.append(status)

@@ -1,0 +1,105 @@
+"""The connections to one server: how many there may be, and which of them is used next."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from gateway.connection import Connection
+from gateway.dialer import Dialer
+
+KEEP_ALIVE = 3.0
+"""Seconds an idle connection is kept. Below the 5 s after which uvicorn (MLflow's and the auth service's server)
+closes its end: a request sent into a closing connection fails, and a POST must not be repeated."""
+
+MAX_AGE = 10.0
+"""Seconds a connection is used for: the time to live of Cloud Map's A records."""
+
+
+class NoPlaceError(Exception):
+    """Every connection that there may be is in use."""
+
+
+class Pool:
+    """At most ``size`` connections. The one used last is used next, so that those nobody needs grow old and go."""
+
+    def __init__(self, dialer: Dialer, size: int) -> None:
+        self.dialer = dialer
+        self.opened = 0
+        self.in_use = 0
+        self.waiting = 0
+        self._size = size
+        self._places = asyncio.Semaphore(size)
+        self._idle: deque[Connection] = deque()
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    @property
+    def idle(self) -> int:
+        return len(self._idle)
+
+    async def enter(self, patience: float) -> None:
+        """Take the right to one connection. Raises NoPlaceError when none is free within ``patience`` seconds."""
+        if self._places.locked():
+            await self._wait_for_place(patience)
+        else:
+            await self._places.acquire()
+        self.in_use += 1
+
+    def leave(self) -> None:
+        self.in_use -= 1
+        self._places.release()
+
+    async def _wait_for_place(self, patience: float) -> None:
+        """Waited for here: a wait for ourselves must never pass for a wait for the server."""
+        self.waiting += 1
+        try:
+            async with asyncio.timeout(patience):
+                await self._places.acquire()
+        except TimeoutError:
+            raise NoPlaceError from None
+        finally:
+            self.waiting -= 1
+
+    async def connection(self) -> Connection:
+        """An idle connection or a new one; give it back or close it. Raises HopError."""
+        now = asyncio.get_running_loop().time()
+        while self._idle:
+            connection = self._idle.pop()
+            if self._is_fresh(connection, now):
+                return connection
+            connection.close()
+        connection = await self.dialer.dial()
+        connection.born = asyncio.get_running_loop().time()
+        self.opened += 1
+        return connection
+
+    def give_back(self, connection: Connection) -> None:
+        """Keep it if the request before left it clean, else close it."""
+        if not connection.reusable:
+            connection.close()
+            return
+        loop = asyncio.get_running_loop()
+        connection.idle_since = loop.time()
+        connection.answer = None
+        self._idle.append(connection)
+        if self._sweeper is None:
+            self._sweeper = loop.call_later(KEEP_ALIVE, self._sweep)
+
+    def close(self) -> None:
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        while self._idle:
+            self._idle.pop().close()
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        held, self._idle = self._idle, deque()
+        for connection in held:
+            if self._is_fresh(connection, loop.time()):
+                self._idle.append(connection)
+            else:
+                connection.close()
+        self._sweeper = loop.call_later(KEEP_ALIVE, self._sweep) if self._idle else None
+
+    def _is_fresh(self, connection: Connection, now: float) -> bool:
+        return connection.reusable and now - connection.idle_since < KEEP_ALIVE and now - connection.born < MAX_AGE

@@ -11,6 +11,7 @@ from gateway import __version__
 from gateway.auth_service import AuthService
 from gateway.authenticator import Authenticator
 from gateway.body import Receive
+from gateway.client_connection import Clients
 from gateway.config import Config
 from gateway.credentials import presented_key, presents_any
 from gateway.errors import (
@@ -46,8 +47,9 @@ Page = Callable[[Exchange], Awaitable[None]]
 class Gateway:
     """Built once the event loop runs (ASGI lifespan), since its connections belong to a loop."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, clients: Clients | None = None) -> None:
         self._config = config
+        self._clients = clients or Clients()
         self._metrics = Metrics()
         self._resources = ExitStack()
         self._pages: dict[bytes, Page] = {
@@ -97,8 +99,7 @@ class Gateway:
         except GatewayError as error:
             await exchange.fail(error)
         except ClientGoneError:
-            exchange.status = CLIENT_GONE
-            exchange.reason = "the client closed the connection"
+            await self._left(exchange)
         except BrokenResponseError as error:
             exchange.hop, exchange.reason = "mlflow", str(error)
         except Exception:  # noqa: BLE001 - the last resort: a 500 with an id instead of a dropped connection
@@ -107,7 +108,18 @@ class Gateway:
             if not exchange.started:
                 await exchange.fail(GatewayError("The gateway failed; its log has the reason under this request id."))
 
+    async def _left(self, exchange: Exchange) -> None:
+        """A client whose body stopped being HTTP half-way has left too, but still listens."""
+        if exchange.refusal is not None and not exchange.started:
+            await exchange.fail(exchange.refusal)
+            return
+        exchange.status = CLIENT_GONE
+        exchange.reason = "the client closed the connection"
+
     async def _answer(self, exchange: Exchange) -> None:
+        if exchange.refusal is not None:
+            exchange.family = "refused"
+            raise exchange.refusal
         check_target(exchange.raw_path, exchange.query)
         if exchange.method not in METHODS:
             raise MethodNotAllowedError(f"The method is not one of {', '.join(sorted(METHODS))}.")

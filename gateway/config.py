@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from gateway.errors import ConfigError
-
-ALB_IDLE_TIMEOUT = 60.0
-"""Seconds without a byte after which an ALB gives up on a connection (its default)."""
+from gateway.timeouts import check_order
 
 MAX_AUTH_CACHE_TTL = 60.0
 """Seconds within which a revoked key must be refused."""
@@ -60,6 +58,10 @@ class Config:
     mlflow_ca: str = ""
     mlflow_certificate: str = ""
     mlflow_credential: str = dataclasses.field(default="", repr=False)
+    alb_idle_timeout: float = 60.0
+    stop_timeout: float = 30.0
+    head_timeout: float = 10.0
+    max_clients: int = 4000
 
     def describe(self) -> dict[str, object]:
         """Every setting, fit to be printed: the proxy hides its password, and of MLflow's credential only the scheme
@@ -68,16 +70,6 @@ class Config:
         values["outbound_proxy"] = str(self.outbound_proxy) if self.outbound_proxy else None
         values["mlflow_credential"] = self.mlflow_credential.partition(" ")[0] or None
         return values
-
-    def warnings(self) -> list[str]:
-        """What works, but not as anybody wants it."""
-        if self.proxy_timeout >= ALB_IDLE_TIMEOUT:
-            warning = (
-                f"MLFLOW_PROXY_TIMEOUT is {self.proxy_timeout:g} s: the load balancer gives up after "
-                f"{ALB_IDLE_TIMEOUT:g} s, so clients see its 504 and not this service's"
-            )
-            return [warning]
-        return []
 
 
 class Environment:
@@ -172,7 +164,7 @@ def _port(name: str, netloc: str) -> int | None:
 def load(variables: Mapping[str, str]) -> Config:
     """Read the configuration. Raises ConfigError."""
     env = Environment(variables)
-    return Config(
+    config = Config(
         mlflow_url=env.url("MLFLOW_SERVER_URL", "MLFLOW_TRACKING_URI", path=False),
         auth_url=env.url("HOKUSAI_AUTH_SERVICE_URL", "AUTH_SERVICE_URL", path=True),
         service_id=env.text("AUTH_SERVICE_ID")[1] or Config.service_id,
@@ -198,4 +190,10 @@ def load(variables: Mapping[str, str]) -> Config:
         mlflow_ca=env.text("MLFLOW_TRACKING_SERVER_CERT_PATH")[1],
         mlflow_certificate=env.text("MLFLOW_TRACKING_CLIENT_CERT_PATH")[1],
         mlflow_credential=env.credential(),
+        alb_idle_timeout=env.number("GATEWAY_ALB_IDLE_TIMEOUT", Config.alb_idle_timeout, 1, 4000),
+        stop_timeout=env.number("GATEWAY_STOP_TIMEOUT", Config.stop_timeout, 1, 600),
+        head_timeout=env.number("GATEWAY_HEAD_TIMEOUT", Config.head_timeout, 0.1, 60),
+        max_clients=env.integer("GATEWAY_MAX_CLIENTS", Config.max_clients, 1, 100_000),
     )
+    check_order(config)
+    return config

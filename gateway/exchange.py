@@ -12,6 +12,7 @@ from typing import Any
 from gateway.body import Message, Receive
 from gateway.errors import GatewayError
 from gateway.headers import Headers, first
+from gateway.turn import EXTENSION, Turn
 
 Scope = Message
 Send = Callable[[Message], Awaitable[None]]
@@ -30,6 +31,7 @@ class Exchange:
         self.headers: Headers = scope["headers"]
         self.scheme: str = scope["scheme"]
         self.peer: str = scope["client"][0] if scope.get("client") else "127.0.0.1"
+        self._turn: Turn | None = scope.get("extensions", {}).get(EXTENSION)  # none under another ASGI server
         self.receive = receive
         self._send = send
         self.began = asyncio.get_running_loop().time()
@@ -44,6 +46,11 @@ class Exchange:
         self.reason = ""
         self.upstream_ms: float | None = None
         self.tries = 0
+
+    @property
+    def refusal(self) -> GatewayError | None:
+        """Why the bytes that came are not a request, or its body not a body."""
+        return self._turn.refusal if self._turn is not None else None
 
     @property
     def started(self) -> bool:

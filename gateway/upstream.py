@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from gateway.body import RequestBody
 from gateway.breaker import Breaker
 from gateway.config import Config
-from gateway.connection import Answer, Connection
 from gateway.dialer import Dialer, Origin
 from gateway.errors import (
     BreakerOpenError,
@@ -24,6 +23,7 @@ from gateway.headers import Headers
 from gateway.pool import NoPlaceError, Pool
 from gateway.retries import Retries
 from gateway.trust import mlflow_context
+from gateway.upstream_connection import Answer, Connection
 
 RETRY_AFTER = 1.0
 

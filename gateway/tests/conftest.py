@@ -9,6 +9,7 @@ import pytest
 
 from gateway.tests.auth import AuthStandIn, grant
 from gateway.tests.process import GatewayProcess, new_key, running_gateway
+from gateway.tests.raw_upstream import RawUpstream
 from gateway.tests.upstream import RecordingUpstream
 
 Keys = Callable[..., dict[str, str]]
@@ -54,14 +55,40 @@ def settings(auth: AuthStandIn, mlflow_url: str, **changes: str) -> dict[str, st
         "MLFLOW_SERVER_URL": mlflow_url,
         "HOKUSAI_AUTH_SERVICE_URL": auth.url,
         "MLFLOW_CB_FAILURE_THRESHOLD": "10000",
-        "GATEWAY_AUTH_TIMEOUT": "1",
         "GATEWAY_AUTH_CB_FAILURE_THRESHOLD": "10000",
+        "GATEWAY_AUTH_TIMEOUT": "0.9",
     } | changes
 
 
 @pytest.fixture
 def gateway(shared_gateway: GatewayProcess, auth: AuthStandIn, upstream: RecordingUpstream) -> GatewayProcess:
     return shared_gateway
+
+
+@pytest.fixture(scope="session")
+def shared_raw_upstream() -> Iterator[RawUpstream]:
+    server = RawUpstream()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def raw_upstream(shared_raw_upstream: RawUpstream) -> RawUpstream:
+    shared_raw_upstream.reset()
+    return shared_raw_upstream
+
+
+@pytest.fixture(scope="session")
+def shared_raw_gateway(shared_auth: AuthStandIn, shared_raw_upstream: RawUpstream) -> Iterator[GatewayProcess]:
+    with running_gateway(**settings(shared_auth, shared_raw_upstream.url)) as process:
+        yield process
+
+
+@pytest.fixture
+def raw_gateway(shared_raw_gateway: GatewayProcess, auth: AuthStandIn, raw_upstream: RawUpstream) -> GatewayProcess:
+    """In front of an upstream that says what a test tells it to, byte for byte."""
+    return shared_raw_gateway
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def refused_port() -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def impatient(shared_auth: AuthStandIn, shared_upstream: RecordingUpstream) -> Iterator[GatewayProcess]:
-    changes = {"MLFLOW_PROXY_TIMEOUT": "1"}
+    changes = {"MLFLOW_PROXY_TIMEOUT": "1", "GATEWAY_CONNECT_TIMEOUT": "0.9"}
     with running_gateway(**settings(shared_auth, shared_upstream.url, **changes)) as gateway:
         yield gateway
 
@@ -209,6 +209,7 @@ def test_a_probe_that_times_out_opens_the_breaker_again(
         "MLFLOW_CB_RECOVERY_TIMEOUT": "0.5",
         "MLFLOW_CB_MAX_RECOVERY_ATTEMPTS": "1",
         "MLFLOW_PROXY_TIMEOUT": "1",
+        "GATEWAY_CONNECT_TIMEOUT": "0.9",
     }
     with running_gateway(**settings(auth, upstream.url, **changes)) as gateway:
         key = keys()

@@ -13,7 +13,6 @@ import pytest
 
 from gateway import pool
 from gateway.config import Config, SocksProxy
-from gateway.connection import Connection
 from gateway.dialer import Dialer, Origin
 from gateway.failure import CLOSED, INVALID, REFUSED, Failure, HopError
 from gateway.pool import NoPlaceError, Pool
@@ -21,6 +20,7 @@ from gateway.retries import TRIES, Retries, pause
 from gateway.tests.socks import SocksServer
 from gateway.tests.upstream import RecordingUpstream
 from gateway.upstream import Upstream, UpstreamRequest
+from gateway.upstream_connection import Connection
 
 Once = Callable[[], Awaitable[str]]
 

@@ -29,7 +29,6 @@ def test_the_defaults_are_those_of_the_platform() -> None:
     assert (config.service_id, config.port, config.proxy_timeout) == ("platform", 8001, 55)
     assert (config.breaker_failures, config.breaker_recovery, config.breaker_attempts) == (5, 60, 5)
     assert config.auth_cache_ttl <= 60 < config.keep_alive
-    assert config.warnings() == []
 
 
 def test_the_older_names_of_the_urls_work_and_the_newer_win() -> None:

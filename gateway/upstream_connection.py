@@ -250,7 +250,7 @@ class Answer:
             self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        if self.complete:
+        if self.complete or self._failure is not None:
             return
         status = self._parser.get_status_code()
         if status < 200:

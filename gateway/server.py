@@ -1,0 +1,41 @@
+"""The process's server: uvicorn's loop, signals and drain around this package's own connections."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from email.utils import formatdate
+
+import uvicorn
+
+from gateway.client_connection import Settings
+from gateway.log import event
+
+SWEEP_EVERY = 5
+"""Ticks of uvicorn's main loop (0.1 s each) between two looks at the connections' deadlines."""
+
+
+class Server(uvicorn.Server):
+    config: Settings
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say where it listens once it does; with GATEWAY_PORT=0 nobody else knows."""
+        await super().startup(sockets)
+        for listener in (found for server in self.servers for found in server.sockets):
+            address = listener.getsockname()
+            event("listening", {"host": address[0], "port": address[1]})
+
+    async def on_tick(self, counter: int) -> bool:
+        clients = self.config.clients
+        if counter % 10 == 0:
+            clients.date = date_line(time.time())
+        if counter % SWEEP_EVERY == 0:
+            now = asyncio.get_running_loop().time()
+            for connection in list(clients.open):
+                connection.sweep(now)
+        return await super().on_tick(counter)
+
+
+def date_line(now: float) -> bytes:
+    return f"date: {formatdate(now, usegmt=True)}\r\n".encode()

@@ -28,7 +28,7 @@ from gateway.upstream_connection import Answer, Connection
 RETRY_AFTER = 1.0
 
 
-@dataclass
+@dataclass(slots=True)
 class UpstreamRequest:
     """``path`` and ``query`` are raw and are sent as they are, as are ``headers``, to which ``Host`` and the framing
     are added.
@@ -60,7 +60,7 @@ class UpstreamRequest:
         return self.repeatable and (self.body is None or self.body.replayable)
 
 
-@dataclass
+@dataclass(slots=True)
 class Lease:
     """An answer, and the connection that it comes on."""
 

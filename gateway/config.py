@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 from gateway.errors import ConfigError
+from gateway.routes import Rule, parse_extra, parse_families
+from gateway.static_prefix import parse_prefix
+
+Value = TypeVar("Value")
 
 ALB_IDLE_TIMEOUT = 60.0
 """Seconds without a byte after which an ALB gives up on a connection (its default)."""
@@ -54,11 +59,16 @@ class Config:
     serve_artifacts: bool = True
     debug: bool = False
     outbound_proxy: SocksProxy | None = None
+    enabled_families: frozenset[str] = frozenset()
+    extra_routes: tuple[Rule, ...] = ()
+    static_prefix: str = ""
 
     def describe(self) -> dict[str, object]:
         """Every setting, fit to be printed: no field holds a secret but the proxy, which hides its own."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         values["outbound_proxy"] = str(self.outbound_proxy) if self.outbound_proxy else None
+        values["enabled_families"] = sorted(self.enabled_families)
+        values["extra_routes"] = [f"{rule.method} {rule.template} {rule.route.scope}" for rule in self.extra_routes]
         return values
 
     def warnings(self) -> list[str]:
@@ -110,6 +120,13 @@ class Environment:
         if value.lower() in {"0", "false", "no", "off"}:
             return False
         raise ConfigError(f"{name} is neither true nor false")
+
+    def parsed(self, name: str, parse: Callable[[str], Value]) -> Value:
+        """What ``parse`` makes of the value; its ValueError goes on after the variable's name."""
+        try:
+            return parse(self.text(name)[1])
+        except ValueError as error:
+            raise ConfigError(f"{name} {error}") from None
 
     def url(self, *names: str, path: bool) -> str:
         """An http(s) URL without credentials, query or (unless ``path``) path."""
@@ -168,4 +185,7 @@ def load(variables: Mapping[str, str]) -> Config:
         serve_artifacts=env.flag("MLFLOW_SERVE_ARTIFACTS", Config.serve_artifacts),
         debug=env.flag("MLFLOW_PROXY_DEBUG", Config.debug),
         outbound_proxy=env.socks_proxy("ALL_PROXY", "all_proxy"),
+        enabled_families=env.parsed("GATEWAY_ENABLED_FAMILIES", parse_families),
+        extra_routes=env.parsed("GATEWAY_EXTRA_ROUTES", parse_extra),
+        static_prefix=env.parsed("MLFLOW_STATIC_PREFIX", parse_prefix),
     )

@@ -24,7 +24,7 @@ _ABSOLUTE = re.compile(rb"/|[a-z]:/|file:", re.IGNORECASE)
 _SCHEME = re.compile(rb"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _PROMPT_SOURCES = frozenset({b"dummy-source", b"prompt-template"})
 _URI_SEPARATORS = re.compile(rb"[/;#?]")
-_NOT_A_PATH = frozenset({b"name", b"page_token"})
+_NOT_A_PATH = frozenset({"name", "page_token"})
 """Query parameters of artifact routes that a store looks up and no path is made of; a model's name may hold ``;``."""
 
 
@@ -50,9 +50,9 @@ def check_artifact_target(path: bytes, query: bytes) -> None:
         raise BadRequestError("The request's path contains ';', '#', a backslash or a NUL.")
     if found := _ARTIFACT.search(unquote_to_bytes(path)):
         check_name(found["name"], "the request's path")
-    for key, value in parse_qsl(query, keep_blank_values=True):
+    for key, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True, encoding="latin-1"):
         if key not in _NOT_A_PATH:
-            check_name(value, "the query")
+            check_name(value.encode("latin-1"), "the query")
 
 
 def check_name(value: bytes, where: str, *, absolute: bool = False) -> None:

@@ -39,7 +39,7 @@ from tests.bench.soak.verdict import Held, excused, verdicts
 OUTPUT = ROOT / "build" / "bench" / "soak.json"
 CLIENTS = 32
 GAP_BUDGET = 100.0
-MOST_REPEATS = 15
+MOST_REPEATS = 10
 JITTER = 0.015
 """Seconds round a gap: connections close within these after a burst, and requests must come before, amid and after."""
 
@@ -188,7 +188,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=200_000, help="requests to be answered (200,000)")
     parser.add_argument("--gaps", type=float, nargs="+", default=[2.0, 5.0, 60.0], metavar="SECONDS", help="(2 5 60)")
-    parser.add_argument("--repeats", type=int, help="rounds with each gap (so many that each takes about 100 s)")
+    parser.add_argument("--repeats", type=int, help="rounds with each gap (1 to 10, about 100 s for each gap)")
     parser.add_argument("--seed", type=int, default=3, help="of the order of gaps and the moments of restarts (3)")
     try:
         good = uvloop.run(soak(parser.parse_args()))

@@ -89,9 +89,9 @@ class Gateway:
         self._proxy = Proxy(self._upstream, config)
         self._authenticator = Authenticator(AuthService(to_auth, config), config)
         self._limiter = RateLimiter()
-        self._mlflow = mlflow_probe(self._upstream)
-        self._auth = auth_probe(to_auth, config)
         self._static_prefix = StaticPrefix(config.static_prefix, self._ask_mlflow)
+        self._mlflow = mlflow_probe(self._upstream, self._static_prefix)
+        self._auth = auth_probe(to_auth, config)
 
     async def _ask_mlflow(self, path: bytes) -> tuple[int, bytes]:
         question = UpstreamRequest("GET", path, b"", [("Accept", "text/plain")])

@@ -15,7 +15,9 @@ import aiohttp
 
 from gateway.config import Config
 from gateway.errors import BusyError, UpstreamError
+from gateway.mounts import Target
 from gateway.network import FAILURES, explain
+from gateway.static_prefix import StaticPrefix
 from gateway.upstream import Upstream, UpstreamRequest, milliseconds_since
 
 PATIENCE = 8.0
@@ -82,12 +84,13 @@ class Probe:
         return Finding(self._hop, reason, milliseconds_since(started))
 
 
-def mlflow_probe(upstream: Upstream) -> Probe:
+def mlflow_probe(upstream: Upstream, static_prefix: StaticPrefix) -> Probe:
     """Sent while the breaker is open too: this is how an operator's look closes it."""
 
     async def check() -> str:
         try:
-            async with upstream.open(_search(), probe=True) as response:
+            search = await static_prefix.locate(Target(b"/api/2.0/mlflow/experiments/search"))
+            async with upstream.open(_search(search.path), probe=True) as response:
                 if response.status == 200:
                     return ""
                 text = (await response.content.read(_MAX_BODY)).decode("utf-8", "replace")
@@ -100,9 +103,9 @@ def mlflow_probe(upstream: Upstream) -> Probe:
     return Probe("mlflow", check)
 
 
-def _search() -> UpstreamRequest:
+def _search(path: bytes) -> UpstreamRequest:
     headers = [("Accept", "application/json"), ("X-Forwarded-For", "127.0.0.1")]
-    return UpstreamRequest("GET", b"/api/2.0/mlflow/experiments/search", b"max_results=1", headers)
+    return UpstreamRequest("GET", path, b"max_results=1", headers)
 
 
 def _refusal(upstream: Upstream, status: int, text: str) -> str:

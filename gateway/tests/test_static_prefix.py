@@ -143,3 +143,4 @@ def test_a_client_and_the_ui_do_not_notice_the_prefix(
     assert prefixed.ask("GET", "/api/mlflow/version", key).body == mlflow.__version__.encode()
     assert b"<html" in prefixed.ask("GET", "/api/mlflow/", key).body
     assert prefixed.ask("GET", "/api/mlflow/ajax-api/2.0/mlflow/experiments/search?max_results=1", key).status == 200
+    assert prefixed.ask("GET", "/api/health/mlflow").json()["status"] == "healthy"

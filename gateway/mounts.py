@@ -15,7 +15,6 @@ ROOTS = (
     b"/api/2.0/mlflow",
     b"/api/3.0/mlflow",
     b"/api/2.0/mlflow-artifacts",
-    b"/api/2.0mlflow",
     b"/ajax-api",
     b"/v1/traces",
     b"/graphql",
@@ -25,7 +24,7 @@ ROOTS = (
     b"/signup",
     b"/static-files",
 )
-"""None of them is a page of the gateway's own. (MLflow 3 serves one search below ``/api/2.0mlflow``.)"""
+"""None of them is a page of the gateway's own."""
 
 
 @dataclass(frozen=True)

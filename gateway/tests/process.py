@@ -71,8 +71,8 @@ class GatewayProcess:
         deadline = time.monotonic() + 5
         while time.monotonic() < deadline:
             for line in list(self.lines):
-                if '"message": "request"' in line and request_id in line:
-                    record: dict[str, Any] = json.loads(line)
+                record: dict[str, Any] = json.loads(line) if request_id in line else {}
+                if record.get("message") == "request" and record["request_id"] == request_id:
                     return record
             time.sleep(0.01)
         raise AssertionError(f"no access log line for {request_id}: {self.lines[-5:]}")

@@ -16,6 +16,7 @@ from gateway.config import Config
 from gateway.credentials import presented_key, presents_any
 from gateway.errors import (
     BrokenResponseError,
+    BusyError,
     ClientGoneError,
     FeatureDisabledError,
     GatewayError,
@@ -26,8 +27,8 @@ from gateway.errors import (
 from gateway.exchange import Exchange, Scope, Send
 from gateway.headers import Headers, Origin
 from gateway.health import READY_PATIENCE, Finding, auth_probe, mlflow_probe
-from gateway.log import LOG, event
-from gateway.metrics import CONTENT_TYPE, Metrics
+from gateway.log import LOG, access, event
+from gateway.metrics import CONTENT_TYPE, Hop, Metrics
 from gateway.mounts import PREFIX, Target, find_target
 from gateway.paths import check_target
 from gateway.proxy import Proxy
@@ -72,7 +73,7 @@ class Gateway:
         finally:
             self._metrics.in_flight -= 1
             self._metrics.count(exchange)
-            event("request", exchange.record())
+            access(exchange.record())
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -85,12 +86,12 @@ class Gateway:
     def _connect(self) -> None:
         config = self._config
         self._upstream = self._resources.enter_context(closing(Upstream(config)))
-        auth_service = self._resources.enter_context(closing(AuthService(config)))
+        self._auth_service = self._resources.enter_context(closing(AuthService(config)))
         self._proxy = Proxy(self._upstream, config)
-        self._authenticator = Authenticator(auth_service, config)
+        self._authenticator = Authenticator(self._auth_service, config)
         self._limiter = RateLimiter()
         self._mlflow = mlflow_probe(self._upstream)
-        self._auth = auth_probe(auth_service)
+        self._auth = auth_probe(self._auth_service)
 
     async def _handle(self, exchange: Exchange) -> None:
         """Turn every outcome into an answer, or into an aborted connection when an answer has begun."""
@@ -100,6 +101,11 @@ class Gateway:
             await exchange.fail(error)
         except ClientGoneError:
             await self._left(exchange)
+        except asyncio.CancelledError:
+            exchange.reason = "the service stopped first"
+            if not exchange.started:
+                await exchange.fail(BusyError("This service is stopping, and the answer was not there in time.", 1))
+            raise
         except BrokenResponseError as error:
             exchange.hop, exchange.reason = "mlflow", str(error)
         except Exception:  # noqa: BLE001 - the last resort: a 500 with an id instead of a dropped connection
@@ -204,7 +210,12 @@ class Gateway:
         return finding.as_json() | state | ({"breaker_exhausted": True} if breaker.exhausted else {})
 
     async def _measures(self, exchange: Exchange) -> None:
-        body = self._metrics.render(self._upstream.breaker, self._authenticator)
+        mlflow, auth = self._upstream, self._auth_service
+        hops = {
+            "mlflow": Hop(mlflow.pool, mlflow.retries, mlflow.breaker),
+            "auth": Hop(auth.pool, auth.retries, auth.breaker),
+        }
+        body = self._metrics.render(hops, self._authenticator, self._clients)
         await exchange.answer(200, body, [], CONTENT_TYPE)
 
 

@@ -144,8 +144,6 @@ def test_too_many_connections_get_a_503_and_the_health_page_answers(
             assert time.monotonic() < until
         crowd = [all_.enter_context(gateway.connect()) for _ in range(5)]
         assert until_closed(crowd[-1]) == b""
-        crowd.pop().close()
-        assert b"client_connections_turned_away_total 0\n" not in gateway.ask("GET", "/metrics").body
 
 
 def test_hundreds_of_idle_and_slow_clients_do_not_slow_the_others(

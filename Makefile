@@ -41,6 +41,10 @@ bench: install  ## what the modules cost, beside the fewest calls that plain bot
 bench-gateway: install  ## the gateway beside nginx, haproxy and a naive proxy, and whether it meets its bars (4 minutes)
 	@$(RUN) -m tests.bench.proxies
 
+.PHONY: soak
+soak: install  ## 200,000 requests through the gateway, with restarts of the upstream and idle gaps (6 minutes)
+	@$(RUN) -m tests.bench.soak
+
 .PHONY: sanity
 sanity: install $(WHEELS)  ## ansible-test sanity on what the built collection holds
 	@$(RUN) tests/stages.py $@

@@ -13,11 +13,13 @@ from gateway.config import Config, load
 from gateway.errors import ConfigError
 from gateway.log import LINES, configure, event
 from gateway.server import Server
+from gateway.trust import mlflow_context
 
 
 def main() -> int:
     try:
         config = load(os.environ)
+        mlflow_context(config)  # a file that is none is found now and not by the first request
     except ConfigError as error:
         sys.stderr.write(f"gateway: configuration: {error}\n")
         return 2

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 
 from gateway.errors import ClientGoneError
-from gateway.headers import Headers
+from gateway.headers import Headers, first
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -30,10 +30,8 @@ class RequestBody:
         self.disconnected = False
         self.waiting = False
         """True while the next chunk is the client's to send; stays so when the wait is cancelled."""
-        self.chunked = any(name == b"transfer-encoding" for name, _ in headers)
-        self.expected = self.chunked or any(
-            name == b"content-length" and value.strip() not in {b"0", b""} for name, value in headers
-        )
+        self.chunked = first(headers, b"transfer-encoding") is not None
+        self.expected = self.chunked or (first(headers, b"content-length") or b"0") != b"0"
         if not self.expected:
             self._read.set()
 

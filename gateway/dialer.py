@@ -20,8 +20,8 @@ from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError, Pr
 from python_socks.async_.asyncio import Proxy
 
 from gateway.config import SocksProxy
-from gateway.connection import Connection
 from gateway.failure import HANDSHAKE, PROXY_FORBIDS, PROXY_GONE, REFUSED, UNRESOLVED, Failure, HopError, dropped
+from gateway.upstream_connection import Connection
 
 
 @dataclass(frozen=True)

@@ -47,24 +47,29 @@ _SET_HERE = frozenset(
 )
 _DROPPED = HOP_BY_HOP | _SET_HERE
 _IDENTITY_PREFIX = b"x-hokusai-"
+_PLAIN = frozenset({b"keep-alive", b"close"})
 _NOT_ANSWERED = HOP_BY_HOP | {b"date", b"x-request-id"}
 _NEVER_NAMED = frozenset({b"content-length", b"content-type", b"content-encoding", b"host"})
 """A Connection header that names one of these would change what the message means; it is ignored."""
 
 
 def first(headers: Headers, name: bytes) -> bytes | None:
-    return next((value for header, value in headers if header == name), None)
+    for header, value in headers:
+        if header == name:
+            return value
+    return None
 
 
 def _named_by_connection(headers: Headers) -> frozenset[bytes]:
-    values = [value for name, value in headers if name == b"connection"]
-    if not values:
-        return frozenset()
-    tokens = {token.strip().lower() for value in values for token in value.split(b",")}
-    return frozenset(tokens) - _NEVER_NAMED
+    """What the Connection header names; ``keep-alive`` and ``close`` alone name nothing."""
+    named = frozenset[bytes]()
+    for name, value in headers:
+        if name == b"connection" and value.lower() not in _PLAIN:
+            named |= frozenset(token.strip().lower() for token in value.split(b",")) - _NEVER_NAMED
+    return named
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Origin:
     """Where a request came from, as told to the auth service and to MLflow."""
 
@@ -79,17 +84,21 @@ class Origin:
 
         Each trusted proxy appends the address it saw, so the client's is that many from the right.
         """
-        said = [
-            part.strip() for name, value in headers if name == b"x-forwarded-for" for part in _text(value).split(",")
-        ]
-        said = [part for part in said if part]
+        said: list[str] = []
+        proto = host = ""
+        for name, value in headers:
+            if name == b"x-forwarded-for":
+                said += [part.strip() for part in _text(value).split(",") if part.strip()]
+            elif name == b"x-forwarded-proto":
+                proto = proto or _text(value).lower()
+            elif name == b"host":
+                host = host or _text(value)
         client_ip = said[-trusted_proxies] if 0 < trusted_proxies <= len(said) else peer
-        proto = _text(first(headers, b"x-forwarded-proto") or b"").lower() if trusted_proxies else ""
         return cls(
             client_ip=client_ip if _is_address(client_ip) else peer,
             forwarded_for=", ".join([*said, peer]),
-            proto=proto if proto in {"http", "https"} else scheme,
-            host=_text(first(headers, b"host") or b""),
+            proto=proto if trusted_proxies and proto in {"http", "https"} else scheme,
+            host=host,
         )
 
 
@@ -110,7 +119,7 @@ def to_upstream(headers: Headers, identity: Identity, origin: Origin, request_id
         (name, value)
         for name, value in headers
         if name not in dropped
-        and not name.replace(b"_", b"-").startswith(_IDENTITY_PREFIX)
+        and not (name.startswith(b"x") and name.replace(b"_", b"-").startswith(_IDENTITY_PREFIX))
         and not (name == b"origin" and _is_same_origin(value, origin))
     ]
     return [*passed, *_identity(identity), *_forwarded(origin), (b"x-request-id", request_id.encode())]

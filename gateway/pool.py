@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from gateway.connection import Connection
 from gateway.dialer import Dialer
+from gateway.upstream_connection import Connection
 
 KEEP_ALIVE = 3.0
 """Seconds an idle connection is kept. Below the 5 s after which uvicorn (MLflow's and the auth service's server)

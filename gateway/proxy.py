@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from gateway.body import RequestBody
 from gateway.config import Config
-from gateway.connection import Answer
 from gateway.errors import BrokenResponseError
 from gateway.exchange import Exchange
 from gateway.failure import HopError
@@ -13,6 +12,7 @@ from gateway.headers import Headers, Origin, to_client, to_upstream
 from gateway.identity import Identity
 from gateway.mounts import Target, rewrite_location
 from gateway.upstream import Upstream, UpstreamRequest
+from gateway.upstream_connection import Answer
 
 
 class Proxy:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from gateway.body import RequestBody
 from gateway.breaker import Breaker
 from gateway.config import Config
-from gateway.connection import Answer, Connection
 from gateway.dialer import Dialer, Origin
 from gateway.errors import (
     BreakerOpenError,
@@ -24,11 +23,12 @@ from gateway.headers import Headers
 from gateway.pool import NoPlaceError, Pool
 from gateway.retries import Retries
 from gateway.trust import mlflow_context
+from gateway.upstream_connection import Answer, Connection
 
 RETRY_AFTER = 1.0
 
 
-@dataclass
+@dataclass(slots=True)
 class UpstreamRequest:
     """``path`` and ``query`` are raw and are sent as they are, as are ``headers``, to which ``Host`` and the framing
     are added.
@@ -60,7 +60,7 @@ class UpstreamRequest:
         return self.repeatable and (self.body is None or self.body.replayable)
 
 
-@dataclass
+@dataclass(slots=True)
 class Lease:
     """An answer, and the connection that it comes on."""
 

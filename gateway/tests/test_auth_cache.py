@@ -227,3 +227,28 @@ def test_an_entry_lives_from_the_question_and_not_from_the_answer() -> None:
     assert cache.get(b"k") == 1
     now = 105.0
     assert cache.get(b"k") is None
+
+
+def test_an_auth_service_that_does_not_answer_is_left_alone_for_a_while(
+    auth: AuthStandIn, upstream: RecordingUpstream, keys: Keys
+) -> None:
+    """Known keys go on meanwhile, and a look at readiness ends it."""
+    changes = {
+        "GATEWAY_AUTH_TIMEOUT": "0.3",
+        "GATEWAY_AUTH_CB_FAILURE_THRESHOLD": "2",
+        "GATEWAY_AUTH_CB_RECOVERY_TIMEOUT": "30",
+    }
+    with running_gateway(**settings(auth, upstream.url, **changes)) as gateway:
+        known = keys()
+        assert gateway.ask("GET", SEARCH, known).status == 200
+        auth.delay = 1
+        assert [gateway.ask("GET", SEARCH, keys()).status for _ in range(2)] == [503, 503]
+        asked = len(auth.questions)
+        refused = gateway.ask("GET", SEARCH, keys())
+
+        assert (refused.status, refused.json()["hop"], len(auth.questions)) == (503, "auth", asked)
+        assert "not asked again yet" in refused.json()["message"]
+        assert gateway.ask("GET", SEARCH, known).status == 200
+        auth.delay = 0
+        assert gateway.ask("GET", "/ready").status == 200
+        assert gateway.ask("GET", SEARCH, keys()).status == 200

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import ssl
 import threading
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
@@ -19,8 +20,8 @@ Behaviour = Callable[[Recorded, Reader, Writer], Awaitable[None]]
 
 
 class RecordingUpstream(ThreadedServer):
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(tls)
         self.requests: list[Recorded] = []
         self.connections = 0
         self.sent = 0

@@ -174,6 +174,10 @@ class Peer:
         for pid in self.processes():
             Path(f"/proc/{pid}/clear_refs").write_text("5")
 
+    def descriptors(self) -> int:
+        """Open ones: files, sockets and whatever else leaks."""
+        return sum(1 for pid in self.processes() for _ in Path(f"/proc/{pid}/fd").iterdir())
+
     def _memory(self, field: str) -> float:
         lines = (line for pid in self.processes() for line in Path(f"/proc/{pid}/status").read_text().splitlines())
         return sum(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) * 1024 / 1e6
@@ -191,10 +195,10 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def on_core(core: int) -> Iterator[None]:
-    """What is started within inherits the core, threads and children included."""
+def on_core(core: int | None) -> Iterator[None]:
+    """What is started within inherits the core, threads and children included; None is any core."""
     allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, allowed if core is None else {core})
     try:
         yield
     finally:
@@ -203,7 +207,7 @@ def on_core(core: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def started(
-    name: str, command: Sequence[str], port: int, core: int, log: Path, extra: Mapping[str, str] | None = None
+    name: str, command: Sequence[str], port: int, core: int | None, log: Path, extra: Mapping[str, str] | None = None
 ) -> Iterator[Peer]:
     """A program that listens on `port`; it is ended, and waited for, at the end. Raises StartError."""
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", ""), **(extra or {})}

@@ -21,6 +21,8 @@ Fields = list[tuple[bytes, bytes]]
 MAX_HEAD = 256 * 1024
 """Bytes of an answer's head; MLflow's Location headers alone reach tens of kilobytes."""
 
+_FRAMED = b"transfer-encoding"
+_FRAMING = frozenset({_FRAMED, b"content-length"})
 _HIGH_WATER = 256 * 1024
 _MAX_INTERIM = 8
 LAST_CHUNK = b"0\r\n\r\n"
@@ -110,6 +112,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its class
+        self._transport.set_write_buffer_limits(high=_HIGH_WATER)
 
     def data_received(self, data: bytes) -> None:
         if self.answer is None or self.answer.complete:
@@ -256,15 +259,15 @@ class Answer:
             self._skip_interim(status)
             return
         self.keep_alive = self._parser.should_keep_alive()
-        encodings = [value for name, value in self.headers if name == b"transfer-encoding"]
-        if encodings and [value.strip().lower() for value in encodings] != [b"chunked"]:
+        framing = [field for field in self.headers if field[0] in _FRAMING]
+        if len(framing) > 1 or (framing and framing[0][0] == _FRAMED and framing[0][1].lower() != b"chunked"):
             self.fail(HopError(INVALID))
             return
         self.status = status
         if self._bodiless:
             self._finish()
             return
-        self._until_closed = not encodings and all(name != b"content-length" for name, _ in self.headers)
+        self._until_closed = not framing
         self._wake()
 
     def _skip_interim(self, status: int) -> None:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, closing
 
-from gateway import __version__
+from gateway import __version__, openapi
 from gateway.auth_service import AuthService
 from gateway.authenticator import Authenticator
 from gateway.body import Receive
@@ -38,9 +38,10 @@ from gateway.upstream import Upstream
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 CLIENT_GONE = 499
-OPEN_BUT_ABSENT = frozenset({b"/health/alb", b"/docs", b"/openapi.json", b"/favicon.ico"})
+OPEN_BUT_ABSENT = frozenset({b"/health/alb", b"/docs", b"/favicon.ico"})
 """Paths that need no key (platform.md) and that this service does not serve."""
 
+_DESCRIPTION = openapi.text().encode()
 _PREFLIGHT: Headers = [(b"allow", ", ".join(sorted(METHODS)).encode())]
 Page = Callable[[Exchange], Awaitable[None]]
 
@@ -60,6 +61,7 @@ class Gateway:
             b"/version": self._version,
             b"/metrics": self._measures,
             b"/api/health/mlflow": self._mlflow_health,
+            b"/openapi.json": self._description,
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -208,6 +210,9 @@ class Gateway:
         breaker = self._upstream.breaker
         state = {"upstream": self._upstream.origin, "breaker": breaker.state}
         return finding.as_json() | state | ({"breaker_exhausted": True} if breaker.exhausted else {})
+
+    async def _description(self, exchange: Exchange) -> None:
+        await exchange.answer(200, _DESCRIPTION, [])
 
     async def _measures(self, exchange: Exchange) -> None:
         mlflow, auth = self._upstream, self._auth_service

@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing
 from gateway import __version__, openapi
 from gateway.auth_service import AuthService
 from gateway.authenticator import Authenticator
+from gateway.authorisation import Authorisation
 from gateway.body import Receive
 from gateway.client_connection import Clients
 from gateway.config import Config
@@ -18,11 +19,9 @@ from gateway.errors import (
     BrokenResponseError,
     BusyError,
     ClientGoneError,
-    FeatureDisabledError,
     GatewayError,
     MethodNotAllowedError,
     NotFoundError,
-    ScopeError,
 )
 from gateway.exchange import Exchange, Scope, Send
 from gateway.headers import Headers, Origin
@@ -33,8 +32,9 @@ from gateway.mounts import PREFIX, Target, find_target
 from gateway.paths import check_target
 from gateway.proxy import Proxy
 from gateway.rate_limit import RateLimiter
-from gateway.routes import READ, Route, classify
-from gateway.upstream import Upstream
+from gateway.routes import READ
+from gateway.static_prefix import StaticPrefix
+from gateway.upstream import Upstream, UpstreamRequest
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 CLIENT_GONE = 499
@@ -53,6 +53,7 @@ class Gateway:
         self._config = config
         self._clients = clients or Clients()
         self._metrics = Metrics()
+        self._authorisation = Authorisation(config)
         self._resources = ExitStack()
         self._pages: dict[bytes, Page] = {
             b"/health": self._alive,
@@ -92,8 +93,14 @@ class Gateway:
         self._proxy = Proxy(self._upstream, config)
         self._authenticator = Authenticator(self._auth_service, config)
         self._limiter = RateLimiter()
-        self._mlflow = mlflow_probe(self._upstream)
+        self._static_prefix = StaticPrefix(config.static_prefix, self._ask_mlflow)
+        self._mlflow = mlflow_probe(self._upstream, self._static_prefix)
         self._auth = auth_probe(self._auth_service)
+
+    async def _ask_mlflow(self, path: bytes) -> tuple[int, bytes]:
+        question = UpstreamRequest("GET", path, b"", [(b"accept", b"text/plain")], repeatable=True)
+        with await self._upstream.ask(question, probe=True) as answer:
+            return answer.status, await answer.read()
 
     async def _handle(self, exchange: Exchange) -> None:
         """Turn every outcome into an answer, or into an aborted connection when an answer has begun."""
@@ -155,8 +162,7 @@ class Gateway:
         config = self._config
         key = presented_key(exchange.headers)
         target = Target(b"/version") if exchange.raw_path == b"/version" else find_target(exchange.raw_path)
-        route = classify(exchange.method, target.path if target else exchange.raw_path)
-        exchange.family = route.family if target else "unknown"
+        route = self._authorisation.route(exchange, target)
         origin = Origin.of(exchange.headers, exchange.peer, exchange.scheme, config.trusted_proxies)
         identity = await self._authenticator.identify(key, origin.client_ip)
         exchange.key_id = identity.key_id
@@ -164,20 +170,12 @@ class Gateway:
         if exchange.raw_path == PREFIX:
             await self._redirect(exchange)
             return
-        if target is None:
-            raise NotFoundError("Nothing is served at this path. MLflow's tracking URI here ends in /api/mlflow.")
-        if route.scope not in identity.scopes:
-            raise ScopeError(f"The API key lacks the scope '{route.scope}' that this call needs.")
-        self._require_enabled(route)
-        if config.debug:
+        target = await self._authorisation.admit(exchange, target, route, identity)
+        if config.debug and route:
             event("forward", {"request_id": exchange.request_id, "scope": route.scope, "to": self._upstream.origin})
-        await self._proxy.forward(exchange, target, identity, origin, repeatable=route.scope == READ)
-
-    def _require_enabled(self, route: Route) -> None:
-        if route.family == "assistant":
-            raise FeatureDisabledError("MLflow's assistant is not offered through this service.")
-        if route.family == "artifacts" and not self._config.serve_artifacts:
-            raise FeatureDisabledError("Artifacts are not served here (MLFLOW_SERVE_ARTIFACTS is false).")
+        target = await self._static_prefix.locate(target)
+        repeatable = route is not None and route.scope == READ
+        await self._proxy.forward(exchange, target, identity, origin, repeatable=repeatable)
 
     async def _redirect(self, exchange: Exchange) -> None:
         """MLflow's UI uses relative links, which only work below the slash."""

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 from gateway.errors import ConfigError
+from gateway.routes import Rule, parse_extra, parse_families
+from gateway.static_prefix import parse_prefix
 from gateway.timeouts import check_order
+
+Value = TypeVar("Value")
 
 MAX_AUTH_CACHE_TTL = 60.0
 """Seconds within which a revoked key must be refused."""
@@ -62,6 +67,9 @@ class Config:
     stop_timeout: float = 30.0
     head_timeout: float = 10.0
     max_clients: int = 4000
+    enabled_families: frozenset[str] = frozenset()
+    extra_routes: tuple[Rule, ...] = ()
+    static_prefix: str = ""
 
     def describe(self) -> dict[str, object]:
         """Every setting, fit to be printed: the proxy hides its password, and of MLflow's credential only the scheme
@@ -69,6 +77,8 @@ class Config:
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         values["outbound_proxy"] = str(self.outbound_proxy) if self.outbound_proxy else None
         values["mlflow_credential"] = self.mlflow_credential.partition(" ")[0] or None
+        values["enabled_families"] = sorted(self.enabled_families)
+        values["extra_routes"] = [f"{rule.method} {rule.template} {rule.route.scope}" for rule in self.extra_routes]
         return values
 
 
@@ -110,6 +120,13 @@ class Environment:
         if value.lower() in {"0", "false", "no", "off"}:
             return False
         raise ConfigError(f"{name} is neither true nor false")
+
+    def parsed(self, name: str, parse: Callable[[str], Value]) -> Value:
+        """What ``parse`` makes of the value; its ValueError goes on after the variable's name."""
+        try:
+            return parse(self.text(name)[1])
+        except ValueError as error:
+            raise ConfigError(f"{name} {error}") from None
 
     def url(self, *names: str, path: bool) -> str:
         """An http(s) URL without credentials, query or (unless ``path``) path."""
@@ -194,6 +211,9 @@ def load(variables: Mapping[str, str]) -> Config:
         stop_timeout=env.number("GATEWAY_STOP_TIMEOUT", Config.stop_timeout, 1, 600),
         head_timeout=env.number("GATEWAY_HEAD_TIMEOUT", Config.head_timeout, 0.1, 60),
         max_clients=env.integer("GATEWAY_MAX_CLIENTS", Config.max_clients, 1, 100_000),
+        enabled_families=env.parsed("GATEWAY_ENABLED_FAMILIES", parse_families),
+        extra_routes=env.parsed("GATEWAY_EXTRA_ROUTES", parse_extra),
+        static_prefix=env.parsed("MLFLOW_STATIC_PREFIX", parse_prefix),
     )
     check_order(config)
     return config

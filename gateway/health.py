@@ -14,6 +14,8 @@ from typing import Any
 from gateway.auth_service import AuthService
 from gateway.errors import BusyError, UpstreamError
 from gateway.failure import HopError
+from gateway.mounts import Target
+from gateway.static_prefix import StaticPrefix
 from gateway.upstream import Upstream, UpstreamRequest, milliseconds_since
 
 PATIENCE = 8.0
@@ -80,12 +82,13 @@ class Probe:
         return Finding(self._hop, reason, milliseconds_since(started))
 
 
-def mlflow_probe(upstream: Upstream) -> Probe:
+def mlflow_probe(upstream: Upstream, static_prefix: StaticPrefix) -> Probe:
     """Sent while the breaker is open too: this is how an operator's look closes it."""
 
     async def check() -> str:
         try:
-            with await upstream.ask(_search(), probe=True) as answer:
+            target = await static_prefix.locate(Target(b"/api/2.0/mlflow/experiments/search"))
+            with await upstream.ask(_search(target.path), probe=True) as answer:
                 text = (await answer.read_all(_MAX_BODY)).decode("utf-8", "replace")
                 return "" if answer.status == 200 else _refusal(upstream, answer.status, text)
         except (UpstreamError, BusyError) as error:
@@ -96,9 +99,9 @@ def mlflow_probe(upstream: Upstream) -> Probe:
     return Probe("mlflow", check)
 
 
-def _search() -> UpstreamRequest:
+def _search(path: bytes) -> UpstreamRequest:
     headers = [(b"accept", b"application/json"), (b"x-forwarded-for", b"127.0.0.1")]
-    return UpstreamRequest("GET", b"/api/2.0/mlflow/experiments/search", b"max_results=1", headers, repeatable=True)
+    return UpstreamRequest("GET", path, b"max_results=1", headers, repeatable=True)
 
 
 def _refusal(upstream: Upstream, status: int, text: str) -> str:

@@ -15,21 +15,29 @@ ROOTS = (
     b"/api/2.0/mlflow",
     b"/api/3.0/mlflow",
     b"/api/2.0/mlflow-artifacts",
+    b"/api/2.0mlflow",
     b"/ajax-api",
     b"/v1/traces",
     b"/graphql",
+    b"/gateway",
     b"/get-artifact",
     b"/model-versions/get-artifact",
+    b"/signup",
     b"/static-files",
 )
+"""None of them is a page of the gateway's own. (MLflow 3 serves one search below ``/api/2.0mlflow``.)"""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A path on MLflow, raw, and the mount's prefix that was taken off it (``b""`` at the root)."""
+    """A path on MLflow, raw, and the mount's prefix that was taken off it (``b""`` at the root).
+
+    ``below`` is the static prefix MLflow itself runs with, which no client knows of.
+    """
 
     path: bytes
     prefix: bytes = b""
+    below: bytes = b""
 
 
 def find_target(raw_path: bytes) -> Target | None:
@@ -50,4 +58,6 @@ def rewrite_location(location: bytes, target: Target, upstream: bytes) -> bytes:
         location = location if location.startswith(b"/") else b"/" + location
     elif not location.startswith(b"/") or location.startswith(b"//"):
         return location
+    if target.below and location.startswith(target.below + b"/"):
+        location = location[len(target.below) :]
     return target.prefix + location

@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 
+import gateway.inspection  # noqa: F401 - two of the errors are defined there
 from gateway import __version__
 from gateway.errors import GatewayError
 from gateway.mounts import PREFIX, ROOTS
@@ -35,7 +36,6 @@ PAGES: dict[str, tuple[str, str, tuple[int, ...]]] = {
 """What is served without a key: words, type and statuses."""
 
 _PAGE_ERRORS = (400, 405, 408, 414, 500, 503)
-_ROUTE_ERRORS_ALSO = (401, 402, 403, 404, 429, 501, 502, 504)
 _RETRY_AFTER = (429, 503)
 
 
@@ -75,6 +75,10 @@ def document() -> Document:
         "components": {
             "securitySchemes": _security(),
             "schemas": {"Error": _error_schema()},
+            "pathItems": {
+                "Mount": _route(),
+                "Below": _route() | {"parameters": [{"$ref": "#/components/parameters/Path"}]},
+            },
             "parameters": {"Path": _path_parameter()},
             "headers": {"RequestId": _REQUEST_ID, "RetryAfter": _RETRY},
             "responses": {f"Error{status}": _error(status, codes) for status, codes in errors().items()},
@@ -88,47 +92,42 @@ _RETRY = {"description": "Seconds after which another try may go well.", "schema
 
 def _paths() -> Iterator[tuple[str, Document]]:
     for path, (words, kind, statuses) in PAGES.items():
-        yield path, _page(path, words, kind, statuses)
+        yield path, _page(words, kind, statuses)
     prefix = PREFIX.decode()
-    redirect = _operation("slash", "get", "The mount without its slash.", _route_responses() | {"308": _redirect()})
+    redirect = _operation("The mount without its slash.", _route_responses() | {"308": _redirect()})
     yield prefix, {"get": redirect}
-    yield f"{prefix}/{{path}}", _route("tracking", "MLflow, with this prefix taken off: the tracking URI of clients.")
+    yield f"{prefix}/{{path}}", {"$ref": "#/components/pathItems/Below"}
     for root in sorted(found.decode() for found in ROOTS):
-        name = root.strip("/").replace("/", "-")
-        yield root, _route(name, "MLflow, at the path it has itself.", below=False)
-        yield f"{root}/{{path}}", _route(f"{name}-below", "MLflow, at the path it has itself.")
+        yield root, {"$ref": "#/components/pathItems/Mount"}
+        yield f"{root}/{{path}}", {"$ref": "#/components/pathItems/Below"}
 
 
-def _page(path: str, words: str, kind: str, statuses: tuple[int, ...]) -> Document:
-    responses = {str(status): _answer(status, kind) for status in statuses}
-    responses = _refer(_PAGE_ERRORS) | responses
-    name = path.strip("/").replace("/", "-")
-    verbs = ("get", "head")
-    return {verb: _operation(name, verb, words, responses) | {"security": [], "tags": ["service"]} for verb in verbs}
+def _page(words: str, kind: str, statuses: tuple[int, ...]) -> Document:
+    responses = _refer(_PAGE_ERRORS) | {str(status): _answer(status, kind) for status in statuses}
+    return {verb: _operation(words, responses) | {"security": [], "tags": ["service"]} for verb in ("get", "head")}
 
 
-def _route(name: str, words: str, *, below: bool = True) -> Document:
-    item: Document = {verb: _operation(name, verb, words, _route_responses()) for verb in METHODS}
+def _route() -> Document:
+    words = "MLflow, at its own path; below /api/mlflow, which is the tracking URI of clients, with that taken off."
+    item: Document = {verb: _operation(words, _route_responses()) for verb in METHODS}
     item["options"] = {
-        "operationId": f"options-{name}",
         "summary": "The methods there are; no origin is granted anything.",
         "tags": ["mlflow"],
         "security": [],
         "responses": {"204": {"description": "Allow names the methods."}},
     }
-    return item | ({"parameters": [{"$ref": "#/components/parameters/Path"}]} if below else {})
+    return item
 
 
-def _operation(name: str, verb: str, words: str, responses: Document) -> Document:
-    return {"operationId": f"{verb}-{name}", "summary": words, "tags": ["mlflow"], "responses": responses}
+def _operation(words: str, responses: Document) -> Document:
+    return {"summary": words, "tags": ["mlflow"], "responses": responses}
 
 
 def _route_responses() -> Document:
-    whole = _refer((*_PAGE_ERRORS, *_ROUTE_ERRORS_ALSO))
-    return whole | {"default": {"description": "MLflow's answer, as it is.", "headers": _headers()}}
+    return _refer(errors()) | {"default": {"description": "MLflow's answer, as it is.", "headers": _headers()}}
 
 
-def _refer(statuses: tuple[int, ...]) -> Document:
+def _refer(statuses: Iterable[int]) -> Document:
     return {str(status): {"$ref": f"#/components/responses/Error{status}"} for status in sorted(statuses)}
 
 
@@ -139,7 +138,8 @@ def _headers(status: int = 200) -> Document:
 
 def _answer(status: int, kind: str) -> Document:
     schema = {"type": "string"} if kind == "text/plain" else {"type": "object"}
-    return {"description": HTTPStatus(status).phrase, "headers": _headers(), "content": {kind: {"schema": schema}}}
+    words = "Well." if status == HTTPStatus.OK else "Not well."
+    return {"description": words, "headers": _headers(), "content": {kind: {"schema": schema}}}
 
 
 def _redirect() -> Document:
@@ -153,7 +153,7 @@ def _error(status: int, codes: list[str]) -> Document:
         "properties": {"error_code": {"enum": codes}},
     }
     return {
-        "description": HTTPStatus(status).phrase,
+        "description": f"{' or '.join(codes)}; the message says why.",
         "headers": _headers(status),
         "content": {"application/json": {"schema": schema}},
     }

@@ -92,13 +92,21 @@ def test_an_address_that_drops_packets_is_a_504_after_the_connect_timeout(auth: 
     assert "packets are dropped" in answer.json()["message"]
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+@pytest.mark.parametrize(
+    ("method", "route"),
+    [
+        ("POST", CREATE),
+        ("PUT", ARTIFACT),
+        ("DELETE", ARTIFACT),
+        ("PATCH", "/api/mlflow/api/2.0/mlflow/registered-models/update"),
+    ],
+)
 def test_an_upstream_that_dies_is_a_502_and_a_write_is_not_repeated(
-    gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys, method: str
+    gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys, method: str, route: str
 ) -> None:
     for body in (b"", b"{}"):
         upstream.reset()
-        answer = gateway.ask(method, CREATE, keys() | {"X-Behave": "die"}, body)
+        answer = gateway.ask(method, route, keys() | {"X-Behave": "die"}, body)
 
         assert (answer.status, len(upstream.requests)) == (502, 1)
         assert answer.json()["request_id"] == answer.value("x-request-id")

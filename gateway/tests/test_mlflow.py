@@ -76,19 +76,19 @@ def test_a_model_is_registered_and_its_artifact_comes_back(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", keys()["Authorization"].removeprefix("Bearer "))
     client = mlflow.MlflowClient(tracking_uri=real.url + mount, registry_uri=real.url + mount)
-    name = f"näme & co = {mount.strip('/').replace('/', '-')}"
-    (tmp_path / "a=b & c%2F;é.txt").write_text("artifact")
+    name = f"näme; & co = {mount.strip('/').replace('/', '-')}"
+    (tmp_path / "a=b & c%2F,é.txt").write_text("artifact")
 
     experiment = client.create_experiment(name)
     run = client.create_run(experiment)
     client.log_param(run.info.run_id, "p", "1")
     client.log_metric(run.info.run_id, "m", 0.5)
-    client.log_artifact(run.info.run_id, str(tmp_path / "a=b & c%2F;é.txt"), "models x")
+    client.log_artifact(run.info.run_id, str(tmp_path / "a=b & c%2F,é.txt"), "models x")
     client.create_registered_model(name)
     version = client.create_model_version(name, f"{run.info.artifact_uri}/models x", run.info.run_id)
     client.set_registered_model_alias(name, "champion", version.version)
     found = client.search_runs([experiment], "metrics.m > 0.1")
-    copy = client.download_artifacts(run.info.run_id, "models x/a=b & c%2F;é.txt", str(tmp_path / "copy"))
+    copy = client.download_artifacts(run.info.run_id, "models x/a=b & c%2F,é.txt", str(tmp_path / "copy"))
 
     assert [(one.data.params, one.data.metrics) for one in found] == [({"p": "1"}, {"m": 0.5})]
     assert Path(copy).read_text() == "artifact"

@@ -11,7 +11,7 @@ from gateway.app import Gateway
 from gateway.client_connection import Clients, Settings
 from gateway.config import Config, load
 from gateway.errors import ConfigError
-from gateway.log import configure, event
+from gateway.log import LINES, configure, event
 from gateway.server import Server
 from gateway.trust import mlflow_context
 
@@ -51,8 +51,11 @@ def serve(config: Config) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=int(config.drain_timeout),
     )
-    Server(settings).run()
-    event("stopped")
+    try:
+        Server(settings).run()
+    finally:
+        event("stopped")
+        LINES.flush()
 
 
 if __name__ == "__main__":

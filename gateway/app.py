@@ -7,7 +7,7 @@ import json
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, closing
 
-from gateway import __version__
+from gateway import __version__, openapi
 from gateway.auth_service import AuthService
 from gateway.authenticator import Authenticator
 from gateway.authorisation import Authorisation
@@ -17,6 +17,7 @@ from gateway.config import Config
 from gateway.credentials import presented_key, presents_any
 from gateway.errors import (
     BrokenResponseError,
+    BusyError,
     ClientGoneError,
     GatewayError,
     MethodNotAllowedError,
@@ -25,8 +26,8 @@ from gateway.errors import (
 from gateway.exchange import Exchange, Scope, Send
 from gateway.headers import Headers, Origin
 from gateway.health import READY_PATIENCE, Finding, auth_probe, mlflow_probe
-from gateway.log import LOG, event
-from gateway.metrics import CONTENT_TYPE, Metrics
+from gateway.log import LOG, access, event
+from gateway.metrics import CONTENT_TYPE, Hop, Metrics
 from gateway.mounts import PREFIX, Target, find_target
 from gateway.paths import check_target
 from gateway.proxy import Proxy
@@ -37,9 +38,10 @@ from gateway.upstream import Upstream, UpstreamRequest
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 CLIENT_GONE = 499
-OPEN_BUT_ABSENT = frozenset({b"/health/alb", b"/docs", b"/openapi.json", b"/favicon.ico"})
+OPEN_BUT_ABSENT = frozenset({b"/health/alb", b"/docs", b"/favicon.ico"})
 """Paths that need no key (platform.md) and that this service does not serve."""
 
+_DESCRIPTION = openapi.text().encode()
 _PREFLIGHT: Headers = [(b"allow", ", ".join(sorted(METHODS)).encode())]
 Page = Callable[[Exchange], Awaitable[None]]
 
@@ -60,6 +62,7 @@ class Gateway:
             b"/version": self._version,
             b"/metrics": self._measures,
             b"/api/health/mlflow": self._mlflow_health,
+            b"/openapi.json": self._description,
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,7 +76,7 @@ class Gateway:
         finally:
             self._metrics.in_flight -= 1
             self._metrics.count(exchange)
-            event("request", exchange.record())
+            access(exchange.record())
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -86,13 +89,13 @@ class Gateway:
     def _connect(self) -> None:
         config = self._config
         self._upstream = self._resources.enter_context(closing(Upstream(config)))
-        auth_service = self._resources.enter_context(closing(AuthService(config)))
+        self._auth_service = self._resources.enter_context(closing(AuthService(config)))
         self._proxy = Proxy(self._upstream, config)
-        self._authenticator = Authenticator(auth_service, config)
+        self._authenticator = Authenticator(self._auth_service, config)
         self._limiter = RateLimiter()
         self._static_prefix = StaticPrefix(config.static_prefix, self._ask_mlflow)
         self._mlflow = mlflow_probe(self._upstream, self._static_prefix)
-        self._auth = auth_probe(auth_service)
+        self._auth = auth_probe(self._auth_service)
 
     async def _ask_mlflow(self, path: bytes) -> tuple[int, bytes]:
         question = UpstreamRequest("GET", path, b"", [(b"accept", b"text/plain")], repeatable=True)
@@ -107,6 +110,11 @@ class Gateway:
             await exchange.fail(error)
         except ClientGoneError:
             await self._left(exchange)
+        except asyncio.CancelledError:
+            exchange.reason = "the service stopped first"
+            if not exchange.started:
+                await exchange.fail(BusyError("This service is stopping, and the answer was not there in time.", 1))
+            raise
         except BrokenResponseError as error:
             exchange.hop, exchange.reason = "mlflow", str(error)
         except Exception:  # noqa: BLE001 - the last resort: a 500 with an id instead of a dropped connection
@@ -201,8 +209,16 @@ class Gateway:
         state = {"upstream": self._upstream.origin, "breaker": breaker.state}
         return finding.as_json() | state | ({"breaker_exhausted": True} if breaker.exhausted else {})
 
+    async def _description(self, exchange: Exchange) -> None:
+        await exchange.answer(200, _DESCRIPTION, [])
+
     async def _measures(self, exchange: Exchange) -> None:
-        body = self._metrics.render(self._upstream.breaker, self._authenticator)
+        mlflow, auth = self._upstream, self._auth_service
+        hops = {
+            "mlflow": Hop(mlflow.pool, mlflow.retries, mlflow.breaker),
+            "auth": Hop(auth.pool, auth.retries, auth.breaker),
+        }
+        body = self._metrics.render(hops, self._authenticator, self._clients)
         await exchange.answer(200, body, [], CONTENT_TYPE)
 
 

@@ -18,7 +18,7 @@ from typing import Generic, TypeVar
 
 from gateway.auth_service import AuthService
 from gateway.config import Config
-from gateway.errors import BalanceError, KeyRefusedError
+from gateway.errors import AuthUnavailableError, BalanceError, KeyRefusedError
 from gateway.identity import Identity
 
 MAX_ENTRIES = 10_000
@@ -80,6 +80,7 @@ class Authenticator:
         self._flights: dict[bytes, asyncio.Task[Identity]] = {}
         self.hits = 0
         self.misses = 0
+        self.outages = 0
 
     @property
     def entries(self) -> int:
@@ -119,6 +120,9 @@ class Authenticator:
             identity = await self._service.validate(key, client_ip)
         except (KeyRefusedError, BalanceError) as error:
             self._refusals.put(digest, Refusal(type(error), error.message), asked)
+            raise
+        except AuthUnavailableError:
+            self.outages += 1
             raise
         self._identities.put(digest, identity, asked)
         return identity

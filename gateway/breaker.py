@@ -6,6 +6,7 @@ Only the absence of an answer counts (refused, unresolvable, timed out, closed);
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from gateway.errors import GatewayError
@@ -41,6 +42,8 @@ class Breaker:
         self._failed_probes = 0
         self._opened: float | None = None
         self._probing = False
+        self.transitions: Counter[str] = Counter()
+        """How often the breaker went to each state."""
 
     @property
     def state(self) -> str:
@@ -66,9 +69,12 @@ class Breaker:
                 max(1.0, self._wait()),
             )
         self._probing = True
+        self.transitions[HALF_OPEN] += 1
 
     def succeeded(self) -> None:
         self._failures = self._failed_probes = 0
+        if self._opened is not None:
+            self.transitions[CLOSED] += 1
         self._opened = None
         self._probing = False
 
@@ -78,6 +84,7 @@ class Breaker:
             self._failed_probes += 1
         if self._probing or (self._opened is None and self._failures >= self._threshold):
             self._opened = self._clock()
+            self.transitions[OPEN] += 1
         self._probing = False
 
     def released(self) -> None:

@@ -47,6 +47,10 @@ class Clients:
     date: bytes = b""
     open: set[ClientConnection] = field(default_factory=set)
 
+    @property
+    def now_open(self) -> int:
+        return len(self.open)
+
 
 class Settings(uvicorn.Config):
     """uvicorn's, with what its protocols are not told otherwise."""

@@ -69,10 +69,11 @@ class GatewayProcess:
     def access(self, request_id: str) -> dict[str, Any]:
         """The access log's line of a request; it is written just after the answer."""
         deadline = time.monotonic() + 5
+        wanted = request_id if '"' in request_id else f'"request_id": "{request_id}'
         while time.monotonic() < deadline:
             for line in list(self.lines):
-                record: dict[str, Any] = json.loads(line) if request_id in line else {}
-                if record.get("message") == "request" and record["request_id"] == request_id:
+                if '"message": "request"' in line and wanted in line:
+                    record: dict[str, Any] = json.loads(line)
                     return record
             time.sleep(0.01)
         raise AssertionError(f"no access log line for {request_id}: {self.lines[-5:]}")

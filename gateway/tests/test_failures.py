@@ -200,7 +200,7 @@ def test_the_breaker_opens_says_when_to_return_and_closes_again(
         assert (statuses, refused.status, len(upstream.requests)) == ([502, 502], 503, 2)
         assert refused.json()["error_code"] == "TEMPORARILY_UNAVAILABLE"
         assert refused.value("retry-after") == "1"
-        assert b'gateway_breaker_state{state="open"} 1' in gateway.ask("GET", "/metrics").body
+        assert b'gateway_breaker_state{hop="mlflow",state="open"} 1' in gateway.ask("GET", "/metrics").body
 
         time.sleep(0.6)
         assert gateway.ask("POST", CREATE, key | {"X-Behave": "die"}, b"").status == 502

@@ -121,4 +121,4 @@ def test_metrics_count_by_family_status_and_emitter(gateway: GatewayProcess) -> 
     text = gateway.ask("GET", "/metrics").body.decode()
 
     assert 'gateway_requests_total{family="other",status="401",emitter="gateway"}' in text
-    assert 'gateway_breaker_state{state="closed"} 1' in text
+    assert 'gateway_breaker_state{hop="mlflow",state="closed"} 1' in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -12,8 +13,10 @@ from gateway.client_connection import Clients, Settings
 from gateway.config import Config, load
 from gateway.errors import ConfigError
 from gateway.log import LINES, configure, event
-from gateway.server import Server
+from gateway.server import Server, allow_files
 from gateway.trust import mlflow_context
+
+_OTHER_FILES = 64
 
 
 def main() -> int:
@@ -25,6 +28,9 @@ def main() -> int:
         return 2
     configure(debug=config.debug)
     event("configuration", config.describe())
+    files = 2 * config.max_clients + 2 * config.max_connections + _OTHER_FILES
+    if short := allow_files(files):
+        event(short, level=logging.WARNING)
     # uvicorn drains on SIGTERM and then raises the signal again; without this the exit status would be a failure.
     signal.signal(signal.SIGTERM, _leave)
     serve(config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 import time
 from email.utils import formatdate
@@ -35,6 +36,19 @@ class Server(uvicorn.Server):
             for connection in list(clients.open):
                 connection.sweep(now)
         return await super().on_tick(counter)
+
+
+def allow_files(wanted: int) -> str:
+    """Raise this process's limit of open files to ``wanted`` as far as it may; what is missing, in words."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY:
+        hard = wanted
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        if soft < wanted:
+            return f"{soft} files may be open, and {wanted} may be wanted: lower GATEWAY_MAX_CLIENTS or raise nofile"
+    return ""
 
 
 def date_line(now: float) -> bytes:

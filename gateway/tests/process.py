@@ -114,10 +114,15 @@ class GatewayProcess:
 
 
 @contextlib.contextmanager
-def running_gateway(**variables: str) -> Iterator[GatewayProcess]:
-    """Start ``python -m gateway`` with these variables and nothing of ours but the path; end it with SIGTERM."""
+def running_gateway(files: int | None = None, /, **variables: str) -> Iterator[GatewayProcess]:
+    """Start ``python -m gateway`` with these variables and nothing of ours but the path; end it with SIGTERM.
+
+    ``files`` is its soft limit of open files.
+    """
     env = {"PATH": os.environ["PATH"], "GATEWAY_HOST": "127.0.0.1", "GATEWAY_PORT": "0"} | variables
     command = [sys.executable, "-m", "gateway"]
+    if files is not None:
+        command = ["prlimit", f"--nofile={files}:", *command]
     process = subprocess.Popen(command, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     gateway = GatewayProcess(process)
     try:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import resource
 import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -65,6 +68,23 @@ def test_the_configuration_is_printed_without_secrets(auth: AuthStandIn, upstrea
     assert (lines[0]["mlflow_url"], lines[0]["proxy_timeout"]) == (upstream.url, 50)
     assert lines[0]["outbound_proxy"] == "socks5h://10.0.1.7:***@127.0.0.1:9"
     assert "s3cret" not in "".join(gateway.lines)
+
+
+def test_the_limit_of_open_files_is_raised_or_complained_about(auth: AuthStandIn, upstream: RecordingUpstream) -> None:
+    """A limit below that of the connections would end in refused connections that nobody hears about."""
+
+    def start(clients: int) -> tuple[list[str], int]:
+        changes = {"GATEWAY_MAX_CLIENTS": str(clients), "GATEWAY_MAX_CONNECTIONS": "100"}
+        with running_gateway(256, **settings(auth, upstream.url, **changes)) as gateway:
+            limits = Path(f"/proc/{gateway.process.pid}/limits").read_text()
+            return gateway.lines, int(re.findall(r"Max open files +(\d+)", limits)[0])
+
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    lines, files = start(200)
+    assert (files, "nofile" in "".join(lines)) == (2 * 200 + 2 * 100 + 64, False)
+    if hard < 200_000:
+        lines, files = start(100_000)
+        assert (files, json.loads(lines[1])["level"]) == (hard, "warning")
 
 
 def test_the_access_log_tells_who_what_and_how_long(

@@ -26,6 +26,8 @@ ROOTS = (
 )
 """None of them is a page of the gateway's own."""
 
+_BELOW_ROOTS = tuple(root + b"/" for root in ROOTS)
+
 
 @dataclass(frozen=True)
 class Target:
@@ -42,7 +44,7 @@ class Target:
 def find_target(raw_path: bytes) -> Target | None:
     if raw_path.startswith(PREFIX + b"/"):
         return Target(raw_path[len(PREFIX) :], PREFIX)
-    if any(raw_path == root or raw_path.startswith(root + b"/") for root in ROOTS):
+    if raw_path.startswith(_BELOW_ROOTS) or raw_path in ROOTS:
         return Target(raw_path)
     return None
 

@@ -71,7 +71,7 @@ class GatewayProcess:
         deadline = time.monotonic() + 5
         while time.monotonic() < deadline:
             for line in list(self.lines):
-                if '"message": "request"' in line and request_id in line:
+                if '"message": "request"' in line and f'"request_id": "{request_id}"' in line:
                     record: dict[str, Any] = json.loads(line)
                     return record
             time.sleep(0.01)

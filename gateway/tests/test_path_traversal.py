@@ -164,6 +164,8 @@ def test_a_location_may_be_a_directory_the_clients_share() -> None:
 @pytest.mark.parametrize(
     "body",
     [
+        b'{"path": "a", "path": "b"}',
+        b'{"num_parts": 1, "path": "a", "num_parts": 2}',
         b'{"path": "a", "path": "../x"}',
         b'{"path": "../x", "path": "a"}',
         b'{"path": "a", "p\\u0061th": "../x"}',

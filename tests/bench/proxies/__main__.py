@@ -100,9 +100,7 @@ def measure(options: argparse.Namespace) -> None:
         figures = run.measure(options.rounds)
     report.write(figures, options.output)
     print("", *report.table(figures), "", *report.crowds(figures), "", sep="\n")
-    print(
-        f"Concurrency {CONNECTIONS} where not said; POST experiments/search where not said. {OUTPUT.relative_to(ROOT)}"
-    )
+    print(f"{CONNECTIONS} connections and POST experiments/search, where not said; also in {options.output}")
     print("Bars, for the gateway:", *(bar.line() for bar in report.bars(figures)), sep="\n")
 
 

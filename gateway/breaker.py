@@ -15,9 +15,15 @@ CLOSED = "closed"
 OPEN = "open"
 HALF_OPEN = "half-open"
 
+FIRST_PAUSE = 1.0
+"""Seconds from the opening to the first probe."""
+
+_DOUBLINGS = 12
+
 
 class Breaker:
-    """Opens after ``failures`` in a row; after ``recovery`` seconds lets one request through as a probe.
+    """Opens after ``failures`` in a row; then lets one request through as a probe, after a second at first and after
+    twice as long as before when that fails, ``recovery`` seconds at most: a restart is over soon, an outage is not.
 
     It probes for ever; after ``attempts`` failed probes in a row it only says so, because no later success would
     reach a breaker that has given up.
@@ -57,7 +63,10 @@ class Breaker:
         return self._failed_probes >= self._attempts
 
     def _wait(self) -> float:
-        return 0.0 if self._opened is None else self._opened + self._recovery - self._clock()
+        if self._opened is None:
+            return 0.0
+        pause = min(self._recovery, FIRST_PAUSE * 2 ** min(self._failed_probes, _DOUBLINGS))
+        return self._opened + pause - self._clock()
 
     def admit(self) -> None:
         """Let a request through, or raise the ``refusal``. Follow with exactly one of the three below."""

@@ -139,7 +139,31 @@ def test_the_breaker_opens_after_failures_in_a_row_only() -> None:
     assert breaker.state == "open"
     with pytest.raises(BreakerOpenError) as refused:
         breaker.admit()
-    assert refused.value.retry_after == 10
+    assert refused.value.retry_after == 1
+
+
+def test_each_failed_probe_doubles_the_wait_for_the_next_up_to_the_recovery_time() -> None:
+    """A restart is over within a second or two; an outage is not to be asked every second."""
+    clock = Clock()
+    breaker = Breaker("MLflow", BreakerOpenError, failures=1, recovery=10, attempts=5, clock=clock)
+    breaker.failed()
+    waits = []
+    for _ in range(6):
+        with pytest.raises(BreakerOpenError) as refused:
+            breaker.admit()
+        waits.append(refused.value.retry_after)
+        clock.now += refused.value.retry_after or 0
+        breaker.admit()
+        breaker.failed()
+    assert waits == [1, 2, 4, 8, 10, 10]
+
+    clock.now += 10
+    breaker.admit()
+    breaker.succeeded()
+    breaker.failed()
+    with pytest.raises(BreakerOpenError) as refused:
+        breaker.admit()
+    assert refused.value.retry_after == 1
 
 
 def test_a_half_open_breaker_lets_one_request_through_at_a_time() -> None:

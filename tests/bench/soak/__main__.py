@@ -44,8 +44,8 @@ JITTER = 0.015
 """Seconds round a gap: connections close within these after a burst, and requests must come before, amid and after."""
 
 AWAY = (0.2, 0.8)
-RECOVERY = 1.0
-"""Seconds until the breaker tries again; the default of 60 would turn every restart into a minute without requests."""
+RECOVERY = 2.0
+"""Seconds within which the breaker finds out that the upstream is back: it tried after one second, and then after two."""
 
 ROUND_SECONDS = 300.0
 """After this a round is given up: no request is answered any more."""
@@ -141,7 +141,6 @@ def gateway(stack: ExitStack, upstream: int, auth: int, home: Path) -> Peer:
         "HOKUSAI_AUTH_SERVICE_URL": f"http://127.0.0.1:{auth}",
         "GATEWAY_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
-        "MLFLOW_CB_RECOVERY_TIMEOUT": str(RECOVERY),
     }
     return stack.enter_context(started("gateway", command, port, None, home / "gateway.out", variables))
 

@@ -45,7 +45,7 @@ JITTER = 0.015
 
 AWAY = (0.2, 0.8)
 RECOVERY = 2.0
-"""Seconds within which the breaker finds out that the upstream is back: it tried after one second, and then after two."""
+"""Seconds within which the breaker finds out that the upstream is back: it tries after one, and then after two."""
 
 ROUND_SECONDS = 300.0
 """After this a round is given up: no request is answered any more."""

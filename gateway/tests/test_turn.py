@@ -43,10 +43,13 @@ async def answer(headers: Headers, *parts: bytes, method: str = "GET", minor: in
     turn = Turn(link, method, minor, [])
     turn.end()
     await turn.send({"type": "http.response.start", "status": status, "headers": headers})
-    for at, part in enumerate(parts):
-        more = at < len(parts) - 1
-        await turn.send({"type": "http.response.body", "body": part, "more_body": more})
+    await say(turn, parts)
     return link
+
+
+async def say(turn: Turn, parts: tuple[bytes, ...]) -> None:
+    for at, part in enumerate(parts, start=1):
+        await turn.send({"type": "http.response.body", "body": part, "more_body": at < len(parts)})
 
 
 @pytest.mark.parametrize("parts", [(b"hello!",), (b"hell", b"")])
@@ -56,8 +59,7 @@ async def test_an_answer_that_has_not_its_length_is_aborted(parts: tuple[bytes, 
     await turn.send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
 
     with pytest.raises(BrokenResponseError):
-        for part in parts:
-            await turn.send({"type": "http.response.body", "body": part, "more_body": part != parts[-1]})
+        await say(turn, parts)
 
     assert (link.aborted, link.done, b"!" in link.written) == (True, False, False)
 

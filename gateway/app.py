@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, closing
@@ -81,6 +82,8 @@ class Gateway:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         self._connect()
+        gc.collect()
+        gc.freeze()  # what is here by now stays; a collection need not look at it again
         await send({"type": "lifespan.startup.complete"})
         await receive()
         self._resources.close()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 
 from gateway.body import Message, Receive
@@ -110,4 +110,4 @@ class Exchange:
 def _request_id(headers: Headers) -> str:
     """The caller's id when it can be trusted with a place in a log line, else a new one. Never something key-like."""
     value = (first(headers, b"x-request-id") or b"").decode("latin-1")
-    return value if _REQUEST_ID.fullmatch(value) and "hk_" not in value.lower() else uuid.uuid4().hex
+    return value if _REQUEST_ID.fullmatch(value) and "hk_" not in value.lower() else secrets.token_hex(16)

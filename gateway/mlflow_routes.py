@@ -45,7 +45,6 @@ read   GET         2.0/mlflow/experiments/get
 read   GET         2.0/mlflow/experiments/get-by-name
 read   GET,POST    2.0/mlflow/experiments/search
 read   POST        2.0/mlflow/experiments/search-datasets
-read   POST        2.0mlflow/experiments/search-datasets
 write  POST        2.0/mlflow/experiments/create                           json-large
 write  POST        2.0/mlflow/experiments/update
 write  POST        2.0/mlflow/experiments/delete

@@ -15,7 +15,6 @@ ROOTS = (
     b"/api/2.0/mlflow",
     b"/api/3.0/mlflow",
     b"/api/2.0/mlflow-artifacts",
-    b"/api/2.0mlflow",
     b"/ajax-api",
     b"/v1/traces",
     b"/graphql",
@@ -25,7 +24,9 @@ ROOTS = (
     b"/signup",
     b"/static-files",
 )
-"""None of them is a page of the gateway's own. (MLflow 3 serves one search below ``/api/2.0mlflow``.)"""
+"""None of them is a page of the gateway's own."""
+
+_BELOW_ROOTS = tuple(root + b"/" for root in ROOTS)
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Target:
 def find_target(raw_path: bytes) -> Target | None:
     if raw_path.startswith(PREFIX + b"/"):
         return Target(raw_path[len(PREFIX) :], PREFIX)
-    if any(raw_path == root or raw_path.startswith(root + b"/") for root in ROOTS):
+    if raw_path.startswith(_BELOW_ROOTS) or raw_path in ROOTS:
         return Target(raw_path)
     return None
 

@@ -64,6 +64,7 @@ class Turn:
         self._waiter: asyncio.Future[None] | None = None
         self._left: int | None = None
         self._framed = False
+        self._head = b""
 
     # the connection's side
 
@@ -165,7 +166,17 @@ class Turn:
             raise UpstreamError("MLflow's answer has a malformed header.")
         self._started = True
         self.keep_alive = keep_alive
-        self._link.write(_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status, self._link.date, block, b"\r\n")
+        line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+        self._head = b"".join((line, self._link.date, block, b"\r\n"))
+        asyncio.get_running_loop().call_soon(self._put)
+
+    def _put(self, *data: bytes) -> None:
+        """Write, with the head before it if that still waits: what comes at once goes out at once, in one call."""
+        if self._head:
+            data = (self._head, *data)
+            self._head = b""
+        if data:
+            self._link.write(*data)
 
     def _is_in_doubt(self) -> bool:
         """True when what follows on the connection may be this body or not: who waits for a 100 may leave it out."""
@@ -174,7 +185,7 @@ class Turn:
     def _write(self, body: bytes) -> None:
         if self._framed:
             if body:
-                self._link.write(b"%x\r\n" % len(body), body, b"\r\n")
+                self._put(b"%x\r\n" % len(body), body, b"\r\n")
             return
         if self._left is not None:
             if self.method == "HEAD" or not body:
@@ -183,14 +194,13 @@ class Turn:
             if self._left < 0:
                 self._link.abort()
                 raise BrokenResponseError("MLflow's answer is longer than its Content-Length")
-        self._link.write(body)
+        self._put(body)
 
     def _finish(self) -> None:
         if self._left:
             self._link.abort()
             raise BrokenResponseError("MLflow's answer is shorter than its Content-Length")
-        if self._framed:
-            self._link.write(b"0\r\n\r\n")
+        self._put(*([b"0\r\n\r\n"] if self._framed else []))
         self.complete = True
         self._wake()
         self._link.answered()

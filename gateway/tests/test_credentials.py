@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import random
+import string
+
 import pytest
 
 from gateway.tests.auth import AuthStandIn
 from gateway.tests.conftest import Keys
-from gateway.tests.process import GatewayProcess
+from gateway.tests.process import GatewayProcess, new_key
 from gateway.tests.upstream import RecordingUpstream
 
 SEARCH = "/api/mlflow/api/2.0/mlflow/experiments/search"
@@ -97,3 +102,39 @@ def test_identity_headers_are_set_and_cannot_be_forged(
         "x-hokusai-service-id": "platform",
         "x-hokusai-scopes": "read write",
     }
+
+
+def wrong_keys(good: str, count: int) -> set[str]:
+    """Half at random, and half the good key but for a character, its case, its order or its length."""
+    alphabet = string.ascii_letters + string.digits
+    wrong = {new_key() for _ in range(count // 2)}
+    while len(wrong) < count:
+        at = random.randrange(len(good))
+        changed = [good[:at] + random.choice(alphabet) + good[at + 1 :], good[:at] + good[at:].swapcase()]
+        changed += [good[at:] + good[:at], good[:at], good + random.choice(alphabet), good + good[:at]]
+        wrong |= {key for key in changed if key and key != good}
+    return wrong
+
+
+def test_2000_wrong_keys_get_in_nowhere_and_share_no_entry(
+    gateway: GatewayProcess, auth: AuthStandIn, upstream: RecordingUpstream, keys: Keys
+) -> None:
+    good = keys()["Authorization"].removeprefix("Bearer ")
+    wrong = sorted(wrong_keys(good, 2000))
+    assert gateway.ask("GET", SEARCH, {"X-API-Key": good}).status == 200
+    auth.questions.clear()
+
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=20)
+    statuses = set()
+    with contextlib.closing(connection):
+        for key in wrong:
+            connection.request("GET", SEARCH, headers={"X-API-Key": key})
+            answer = connection.getresponse()
+            answer.read()
+            statuses.add(answer.status)
+
+    asked = [question.value("authorization").removeprefix("Bearer ") for question in auth.questions]
+    assert statuses == {401}
+    assert sorted(asked) == wrong
+    assert len(upstream.requests) == 1
+    assert gateway.ask("GET", SEARCH, {"X-API-Key": good}).status == 200

@@ -216,15 +216,17 @@ def test_compressed_bodies_pass_untouched_both_ways(
 
 def test_a_partial_answer_and_a_304_pass(gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys) -> None:
     """The 304 declares the length of the body it does not have, as MLflow's do."""
-    key = keys() | {"X-Request-Id": "unchanged-1"}
+    key = keys()
     partial = gateway.ask("GET", f"/api/mlflow{ARTIFACTS}/a", key | {"X-Behave": "partial", "Range": "bytes=3-5"})
     unchanged = gateway.ask(
-        "GET", f"/api/mlflow{ARTIFACTS}/a", key | {"X-Behave": "not-modified", "If-None-Match": '"x"'}
+        "GET",
+        f"/api/mlflow{ARTIFACTS}/a",
+        key | {"X-Behave": "not-modified", "If-None-Match": '"x"', "X-Request-Id": "unchanged-1"},
     )
 
     assert (partial.status, partial.body, partial.value("content-range")) == (206, b"345", "bytes 3-5/10")
     assert (unchanged.status, unchanged.body, unchanged.value("etag")) == (304, b"", '"x"')
-    assert "reason" not in gateway.access('"unchanged-1", "method": "GET", "family": "artifacts", "status": 304')
+    assert "reason" not in gateway.access("unchanged-1")
 
 
 @pytest.mark.parametrize(

@@ -98,11 +98,9 @@ def measure(options: argparse.Namespace) -> None:
         ceiling = run.bench.requests(run.upstream, CONNECTIONS)["rps"]
         print(f"Load and upstream on one core, without a proxy: {ceiling:,.0f} requests a second", flush=True)
         figures = run.measure(options.rounds)
-    report.write(figures, OUTPUT)
+    report.write(figures, options.output)
     print("", *report.table(figures), "", *report.crowds(figures), "", sep="\n")
-    print(
-        f"Concurrency {CONNECTIONS} where not said; POST experiments/search where not said. {OUTPUT.relative_to(ROOT)}"
-    )
+    print(f"{CONNECTIONS} connections and POST experiments/search, where not said; also in {options.output}")
     print("Bars, for the gateway:", *(bar.line() for bar in report.bars(figures)), sep="\n")
 
 
@@ -121,6 +119,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each figure (3)")
     parser.add_argument("--only", nargs="+", choices=names, default=names, help="proxies to measure (all)")
     parser.add_argument("--profile", action="store_true", help="only show where the gateway's time goes")
+    parser.add_argument("--output", type=Path, default=OUTPUT, metavar="FILE", help="(build/bench/gateway.json)")
     options = parser.parse_args()
     try:
         if options.profile:

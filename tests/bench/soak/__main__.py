@@ -39,7 +39,7 @@ from tests.bench.soak.verdict import Held, excused, verdicts
 OUTPUT = ROOT / "build" / "bench" / "soak.json"
 CLIENTS = 32
 GAP_BUDGET = 100.0
-MOST_REPEATS = 15
+MOST_REPEATS = 10
 JITTER = 0.015
 """Seconds round a gap: connections close within these after a burst, and requests must come before, amid and after."""
 
@@ -161,12 +161,12 @@ async def soak(options: argparse.Namespace) -> bool:
     upstream.stop()
     auth.close()
     found = list(verdicts(run.ledger, upstream, first, last, RECOVERY))
-    tell(run.ledger, upstream)
+    tell(run.ledger, upstream, options.output)
     print(*(verdict.line() for verdict in found), sep="\n")
     return all(verdict.good for verdict in found)
 
 
-def tell(ledger: Ledger, upstream: Upstream) -> None:
+def tell(ledger: Ledger, upstream: Upstream, output: Path) -> None:
     """What happened at all, the excused failures included; also in a file."""
     statuses = Counter(str(failure.status or "closed") for failure in ledger.failures)
     away = sum(outage.ended - outage.began for outage in upstream.outages)
@@ -177,8 +177,8 @@ def tell(ledger: Ledger, upstream: Upstream) -> None:
         "restarts": len(upstream.outages),
         "seconds_away": round(away, 1),
     }
-    OUTPUT.parent.mkdir(parents=True, exist_ok=True)
-    OUTPUT.write_text(json.dumps(figures, indent=2) + "\n")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(figures, indent=2) + "\n")
     print(
         f"{ledger.succeeded} answered; {len(upstream.outages)} restarts, {away:.1f} s away; failures {dict(statuses)}"
     )
@@ -188,8 +188,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=200_000, help="requests to be answered (200,000)")
     parser.add_argument("--gaps", type=float, nargs="+", default=[2.0, 5.0, 60.0], metavar="SECONDS", help="(2 5 60)")
-    parser.add_argument("--repeats", type=int, help="rounds with each gap (so many that each takes about 100 s)")
+    parser.add_argument("--repeats", type=int, help="rounds with each gap (1 to 10, about 100 s for each gap)")
     parser.add_argument("--seed", type=int, default=3, help="of the order of gaps and the moments of restarts (3)")
+    parser.add_argument("--output", type=Path, default=OUTPUT, metavar="FILE", help="(build/bench/soak.json)")
     try:
         good = uvloop.run(soak(parser.parse_args()))
     except (StartError, TimeoutError) as error:

@@ -87,6 +87,7 @@ async def test_a_header_that_would_become_another_is_a_502_before_anything_is_wr
     assert link.written == b""
 
     await turn.send({"type": "http.response.start", "status": 502, "headers": [(b"content-length", b"0")]})
+    await say(turn, (b"",))
     assert link.written.startswith(b"HTTP/1.1 502 ")
 
 

@@ -162,7 +162,7 @@ class Turn:
         if not keep_alive:
             fields.append(b"connection: close\r\n")
         block = b"".join(fields)
-        if not ANSWER_FIELDS.fullmatch(block):
+        if not ANSWER_FIELDS.fullmatch(block) or block.count(b"\n") != len(fields):
             raise UpstreamError("MLflow's answer has a malformed header.")
         self._started = True
         self.keep_alive = keep_alive

@@ -46,7 +46,8 @@ FOREIGN_NAMES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy", "ssl_cert
 class Stage:
     """`commands` run one after the other, all of them; `reports` says that they are pytest, whose tests are counted.
 
-    Consecutive stages of one `batch` run at the same time, and their output is shown when they have ended.
+    Consecutive stages of one `batch` run at the same time, but those of one `lane` one after the other; their output is
+    shown when they have ended.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Stage:
     reports: bool = False
     limit: float = 900.0
     batch: str = ""
+    lane: str = ""
 
 
 @dataclass
@@ -71,6 +73,7 @@ def pytest(*arguments: str) -> tuple[str, ...]:
 
 SCRIPTS = "roles/verification/files"
 BIG = "whole platform"
+OWN = "sandboxes of their own"
 PLUGINS = "ansible_collections.hokusai.platform.plugins"
 STAGES = (
     Stage("lint", (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("lint-imports",))),
@@ -78,7 +81,15 @@ STAGES = (
         "types",
         (
             ("mypy", "-p", "gateway", "-p", "sandbox"),
-            ("mypy", "tests/stages.py", "tests/sanity.py", "tests/demo.py", "tests/integration", "tests/bench"),
+            (
+                "mypy",
+                "tests/stages.py",
+                "tests/sanity.py",
+                "tests/demo.py",
+                "tests/integration",
+                "tests/story",
+                "tests/bench",
+            ),
             ("env", f"MYPYPATH={SCRIPTS}", "mypy", SCRIPTS),
             ("env", "--chdir=.collections", "mypy", "--config-file", "../pyproject.toml", "-p", PLUGINS),
         ),
@@ -87,7 +98,8 @@ STAGES = (
     Stage("sanity", (("python", "tests/sanity.py"),)),
     Stage("unit", (pytest("-n", "2", "--dist", "loadfile", "tests/unit", "gateway/tests", "sandbox/tests"),), True),
     Stage("integration", (pytest("--timeout", "600", "tests/integration"),), True, 1800, BIG),
-    Stage("molecule", (("molecule", "test", "--all"),), limit=1800, batch=BIG),
+    Stage("molecule", (("molecule", "test", "--all"),), limit=1800, batch=BIG, lane=OWN),
+    Stage("story", (pytest("--timeout", "300", "tests/story", "tests/bench"),), True, 900, BIG, OWN),
 )
 
 
@@ -115,8 +127,12 @@ def run(batch: Sequence[Stage]) -> list[Result]:
         results = [measure(batch[0], None)]
     else:
         print(f"\n=== {' and '.join(stage.name for stage in batch)}, at the same time", flush=True)
-        with ThreadPoolExecutor(len(batch)) as pool:
-            results = list(pool.map(measure_aside, batch))
+        lanes: dict[str, list[Stage]] = {}
+        for stage in batch:
+            lanes.setdefault(stage.lane or stage.name, []).append(stage)
+        with ThreadPoolExecutor(len(lanes)) as pool:
+            ended = pool.map(lambda lane: [measure_aside(stage) for stage in lane], lanes.values())
+            results = [result for lane in ended for result in lane]
     results[-1].left_behind = end(left_behind())
     results[-1].failed += len(results[-1].left_behind)
     return results

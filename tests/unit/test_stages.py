@@ -77,6 +77,15 @@ def test_stages_of_one_batch_run_at_the_same_time(tmp_path: Path) -> None:
     assert "left has seen right" in ended.stdout
 
 
+def test_stages_of_one_lane_run_one_after_the_other_beside_the_rest(tmp_path: Path) -> None:
+    wait = f"until test -e {tmp_path}/last; do sleep 0.05; done"
+    first, second = f"sleep 0.3; touch {tmp_path}/first", f"test -e {tmp_path}/first && touch {tmp_path}/last"
+    options = {"batch": "x", "limit": 20}
+    lane = [stage("first", first, **options, lane="own"), stage("second", second, **options, lane="own")]
+    ended = run(tmp_path, stage("aside", wait, **options), *lane)
+    assert (ended.returncode, last_line(ended)) == (0, "3 passed, 0 failed")
+
+
 def test_a_daemon_that_outlives_its_stage_is_named_ended_and_a_failure(tmp_path: Path) -> None:
     daemon = "setsid env -i sleep 299.5 </dev/null >/dev/null 2>&1 &"
     ended = run(tmp_path, stage("leaky", daemon))

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
 from tests.harness import ROOT, Sandbox, run
-from tests.integration.story import browser
+from tests.story import browser
 
 REGISTRY = "https://registry.hokus.ai"
 UI = f"{REGISTRY}/api/mlflow/#/experiments"
-SESSION = ROOT / "tests" / "integration" / "story" / "mlflow_session.py"
+SESSION = ROOT / "tests" / "story" / "mlflow_session.py"
 PICTURES = ROOT / "build" / "ui"
 MEGABYTES = {f"{REGISTRY}/api/mlflow": 300, REGISTRY: 5}
 """Size of the artifact by tracking URI: what is streamed by one way is streamed by the other."""
@@ -37,11 +37,22 @@ STORY: dict[str, dict[str, Any]] = {
 """What the client must have seen, chapter by chapter; `large_artifact` has a test of its own."""
 
 
+@pytest.fixture(scope="module")
+def healthy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """The platform as it should be."""
+    started = Sandbox(tmp_path_factory.mktemp("sandbox"))
+    try:
+        started.up("--healthy")
+        yield started
+    finally:
+        started.down()
+
+
 @pytest.fixture(scope="module", params=MEGABYTES)
-def session(request: pytest.FixtureRequest, repaired: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Told:
+def session(request: pytest.FixtureRequest, healthy: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Told:
     """What the client says that it saw in one session."""
     directory = tmp_path_factory.mktemp("session")
-    environment = repaired.environment | {"MLFLOW_TRACKING_URI": request.param}
+    environment = healthy.environment | {"MLFLOW_TRACKING_URI": request.param}
     command = [sys.executable, str(SESSION), str(MEGABYTES[request.param]), str(directory / "told.json")]
     run(command, environment, directory).wanted()
     told: Told = json.loads((directory / "told.json").read_text())
@@ -67,15 +78,15 @@ def test_a_large_artifact_comes_back_as_it_was_sent(session: Told) -> None:
 class TestTheUserInterfaceInChromium:
     """The pictures of the pages stay in `build/ui`."""
 
-    def test_the_list_of_experiments_shows_the_experiment(self, repaired: Sandbox, session: Told) -> None:
+    def test_the_list_of_experiments_shows_the_experiment(self, healthy: Sandbox, session: Told) -> None:
         name = session["experiment"]["name"]
-        page = look(repaired, UI, expected=name, picture="experiments.png")
+        page = look(healthy, UI, expected=name, picture="experiments.png")
         assert name in page.text, page
         assert not refused(page)
 
-    def test_the_page_of_a_run_shows_its_metric_parameter_and_tag(self, repaired: Sandbox, session: Told) -> None:
+    def test_the_page_of_a_run_shows_its_metric_parameter_and_tag(self, healthy: Sandbox, session: Told) -> None:
         run = f"{UI}/{session['experiment']['id']}/runs/{session['runs']['run']}"
-        page = look(repaired, run, expected="risk & fraud", picture="run.png")
+        page = look(healthy, run, expected="risk & fraud", picture="run.png")
         assert all(f"\n{shown}\n" in page.text for shown in ("loss", "0.001", "depth", "5", ": risk & fraud")), page
         assert any(url.endswith("/graphql") and status == "200" for url, status in page.loaded), page.loaded
         assert not refused(page)

@@ -65,7 +65,7 @@ class Breaker:
     def _wait(self) -> float:
         if self._opened is None:
             return 0.0
-        pause = min(self._recovery, FIRST_PAUSE * 2 ** min(self._failed_probes, _DOUBLINGS))
+        pause = min(self._recovery, FIRST_PAUSE * 2.0 ** min(self._failed_probes, _DOUBLINGS))
         return self._opened + pause - self._clock()
 
     def admit(self) -> None:

@@ -74,7 +74,7 @@ class ClientConnection(asyncio.Protocol):
         self._clients = config.clients
         self._connections: set[Any] = server_state.connections
         self._tasks = server_state.tasks
-        self._loop = _loop or asyncio.get_running_loop()
+        self.loop = _loop or asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
         self._turn: Turn | None = None
         self._fields: Headers = []
@@ -120,7 +120,7 @@ class ClientConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             if self._linger_until:
-                self._wait_at_most(min(_LINGER, self._linger_until - self._loop.time()))
+                self._wait_at_most(min(_LINGER, self._linger_until - self.loop.time()))
             return
         self._rest = self._rest + data if self._rest else data
         self._advance()
@@ -267,7 +267,7 @@ class ClientConnection(asyncio.Protocol):
         }
         self._turn = turn
         self._deadline = math.inf
-        task = self._loop.create_task(turn.run(self._application, scope))
+        task = self.loop.create_task(turn.run(self._application, scope))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -338,7 +338,7 @@ class ClientConnection(asyncio.Protocol):
             self._transport.write_eof()
 
     def _wait_at_most(self, seconds: float) -> None:
-        self._deadline = self._loop.time() + seconds
+        self._deadline = self.loop.time() + seconds
 
     # what llhttp calls
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+import random
 import re
-import secrets
 import time
 from collections.abc import Awaitable, Callable
 
@@ -36,7 +35,7 @@ class Exchange:
         self._turn: Turn | None = scope.get("extensions", {}).get(EXTENSION)  # none under another ASGI server
         self.receive = receive
         self._send = send
-        self.began = asyncio.get_running_loop().time()
+        self.began = time.monotonic()  # the event loop's clock, without asking which loop that is
         self._clock = time.perf_counter()
         self.request_id = _request_id(self.headers)
         self.status = 0
@@ -110,4 +109,4 @@ class Exchange:
 def _request_id(headers: Headers) -> str:
     """The caller's id when it can be trusted with a place in a log line, else a new one. Never something key-like."""
     value = (first(headers, b"x-request-id") or b"").decode("latin-1")
-    return value if _REQUEST_ID.fullmatch(value) and "hk_" not in value.lower() else secrets.token_hex(16)
+    return value if _REQUEST_ID.fullmatch(value) and "hk_" not in value.lower() else f"{random.getrandbits(128):032x}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 
 from gateway.dialer import Dialer
@@ -62,14 +63,14 @@ class Pool:
 
     async def connection(self) -> Connection:
         """An idle connection or a new one; give it back or close it. Raises HopError."""
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         while self._idle:
             connection = self._idle.pop()
             if self._is_fresh(connection, now):
                 return connection
             connection.close()
         connection = await self.dialer.dial()
-        connection.born = asyncio.get_running_loop().time()
+        connection.born = time.monotonic()
         self.opened += 1
         return connection
 
@@ -78,12 +79,11 @@ class Pool:
         if not connection.reusable:
             connection.close()
             return
-        loop = asyncio.get_running_loop()
-        connection.idle_since = loop.time()
+        connection.idle_since = time.monotonic()
         connection.answer = None
         self._idle.append(connection)
         if self._sweeper is None:
-            self._sweeper = loop.call_later(KEEP_ALIVE, self._sweep)
+            self._sweeper = asyncio.get_running_loop().call_later(KEEP_ALIVE, self._sweep)
 
     def close(self) -> None:
         if self._sweeper is not None:
@@ -92,14 +92,15 @@ class Pool:
             self._idle.pop().close()
 
     def _sweep(self) -> None:
-        loop = asyncio.get_running_loop()
+        now = time.monotonic()
         held, self._idle = self._idle, deque()
         for connection in held:
-            if self._is_fresh(connection, loop.time()):
+            if self._is_fresh(connection, now):
                 self._idle.append(connection)
             else:
                 connection.close()
-        self._sweeper = loop.call_later(KEEP_ALIVE, self._sweep) if self._idle else None
+        again = asyncio.get_running_loop().call_later
+        self._sweeper = again(KEEP_ALIVE, self._sweep) if self._idle else None
 
     def _is_fresh(self, connection: Connection, now: float) -> bool:
         return connection.reusable and now - connection.idle_since < KEEP_ALIVE and now - connection.born < MAX_AGE

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from gateway.body import RequestBody
 from gateway.config import Config
 from gateway.errors import BrokenResponseError
@@ -19,13 +21,14 @@ class Proxy:
     def __init__(self, upstream: Upstream, config: Config) -> None:
         self._upstream = upstream
         self._patience = config.proxy_timeout
+        self._loop = asyncio.get_running_loop()
         self._origin = upstream.origin.encode()
 
     async def forward(
         self, exchange: Exchange, target: Target, identity: Identity, origin: Origin, *, repeatable: bool
     ) -> None:
         """Raises what Upstream.open does before the answer has begun, BrokenResponseError after."""
-        guard = Guard(self._patience, exchange.began)
+        guard = Guard(self._loop, self._patience, exchange.began)
         body = RequestBody(exchange.headers, exchange.receive, guard.touch)
         guard.watch(body.gone)
         request = UpstreamRequest(

@@ -36,6 +36,8 @@ class Link(Protocol):
     @property
     def date(self) -> bytes: ...
     @property
+    def loop(self) -> asyncio.AbstractEventLoop: ...
+    @property
     def choked(self) -> bool: ...
     def write(self, *data: bytes) -> None: ...
     def resume_reading(self) -> None: ...
@@ -114,7 +116,7 @@ class Turn:
                 self._link.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._continue = False
             self._link.resume_reading()
-            self._waiter = asyncio.get_running_loop().create_future()
+            self._waiter = self._link.loop.create_future()
             await self._waiter
         if self._over():
             return {"type": "http.disconnect"}
@@ -168,7 +170,7 @@ class Turn:
         self.keep_alive = keep_alive
         line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
         self._head = b"".join((line, self._link.date, block, b"\r\n"))
-        asyncio.get_running_loop().call_soon(self._put)
+        self._link.loop.call_soon(self._put)
 
     def _put(self, *data: bytes) -> None:
         """Write, with the head before it if that still waits: what comes at once goes out at once, in one call."""
@@ -207,8 +209,10 @@ class Turn:
 
 
 def _says_close(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    values = [value for name, value in headers if name == b"connection"]
-    return any(token.strip().lower() == b"close" for value in values for token in value.split(b","))
+    for name, value in headers:
+        if name == b"connection" and b"close" in [token.strip() for token in value.lower().split(b",")]:
+            return True
+    return False
 
 
 def _length(headers: Headers) -> int | None:

@@ -33,6 +33,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.born = self.idle_since = 0.0
+        self.loop = asyncio.get_running_loop()
         self.answer: Answer | None = None
         self._transport: asyncio.Transport | None = None
         self._pump: asyncio.Task[None] | None = None
@@ -55,7 +56,7 @@ class Connection(asyncio.Protocol):
             self._write(head + (frame(body) if chunked and body else body) + (LAST_CHUNK if chunked else b""))
         else:
             self._write(head)
-            self._pump = asyncio.get_running_loop().create_task(self._send(body, chunked=chunked))
+            self._pump = self.loop.create_task(self._send(body, chunked=chunked))
             self._pump.add_done_callback(self._sent)
         await answer.wait_for_head()
         return answer
@@ -92,7 +93,7 @@ class Connection(asyncio.Protocol):
         async for chunk in body:
             self._write(frame(chunk) if chunked else chunk)
             if self._paused:
-                self._writable = asyncio.get_running_loop().create_future()
+                self._writable = self.loop.create_future()
                 await self._writable
         if chunked:
             self._write(LAST_CHUNK)
@@ -230,7 +231,7 @@ class Answer:
         self.fail(HopError(CLOSED))
 
     async def _wait(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
+        self._waiter = self._connection.loop.create_future()
         await self._waiter
 
     def _wake(self) -> None:

@@ -69,7 +69,7 @@ class GatewayProcess:
     def access(self, request_id: str) -> dict[str, Any]:
         """The access log's line of a request; it is written just after the answer."""
         deadline = time.monotonic() + 5
-        wanted = request_id if '"' in request_id else f'"request_id": "{request_id}'
+        wanted = request_id if '"' in request_id else f'"request_id": "{request_id}"'
         while time.monotonic() < deadline:
             for line in list(self.lines):
                 if '"message": "request"' in line and wanted in line:

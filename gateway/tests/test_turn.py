@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from gateway.errors import BrokenResponseError, UpstreamError
@@ -16,6 +18,7 @@ class FakeLink:
     choked = False
 
     def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
         self.written = b""
         self.aborted = self.done = False
 

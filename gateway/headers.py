@@ -47,6 +47,7 @@ _SET_HERE = frozenset(
 )
 _DROPPED = HOP_BY_HOP | _SET_HERE
 _IDENTITY_PREFIX = b"x-hokusai-"
+_NOTHING = frozenset[bytes]()
 _PLAIN = frozenset({b"keep-alive", b"close"})
 _NOT_ANSWERED = HOP_BY_HOP | {b"date", b"x-request-id"}
 _NEVER_NAMED = frozenset({b"content-length", b"content-type", b"content-encoding", b"host"})
@@ -62,9 +63,9 @@ def first(headers: Headers, name: bytes) -> bytes | None:
 
 def _named_by_connection(headers: Headers) -> frozenset[bytes]:
     """What the Connection header names; ``keep-alive`` and ``close`` alone name nothing."""
-    named = frozenset[bytes]()
+    named = _NOTHING
     for name, value in headers:
-        if name == b"connection" and value.lower() not in _PLAIN:
+        if name == b"connection" and value not in _PLAIN and value.lower() not in _PLAIN:
             named |= frozenset(token.strip().lower() for token in value.split(b",")) - _NEVER_NAMED
     return named
 

@@ -45,6 +45,10 @@ bench-gateway: install  ## the gateway beside nginx, haproxy and a naive proxy, 
 soak: install  ## 200,000 requests through the gateway, with restarts of the upstream and idle gaps (6 minutes)
 	@$(RUN) -m tests.bench.soak
 
+.PHONY: mlflow-versions
+mlflow-versions: install  ## the client's story with MLflow 3.4 to the newest, with and without a static prefix (20 minutes)
+	@$(RUN) -m tests.story.versions
+
 .PHONY: sanity
 sanity: install $(WHEELS)  ## ansible-test sanity on what the built collection holds
 	@$(RUN) tests/stages.py $@

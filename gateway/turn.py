@@ -210,9 +210,8 @@ class Turn:
 
 def _says_close(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     for name, value in headers:
-        if name == b"connection" and value != b"keep-alive":
-            if b"close" in [token.strip() for token in value.lower().split(b",")]:
-                return True
+        if name == b"connection" and value != b"keep-alive" and b"close" in map(bytes.strip, value.lower().split(b",")):
+            return True
     return False
 
 

@@ -103,14 +103,28 @@ class BalanceError(GatewayError):
     emitter = "auth"
 
 
-class ClientStalledError(GatewayError):
+class UnreadBody:
+    """The rest of the body is not read, so the connection cannot be used again."""
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        return [(b"connection", b"close")]
+
+
+class ClientStalledError(UnreadBody, GatewayError):
     """The client stopped sending its body and stayed; what is left of it is not waited for."""
 
     status = 408
     error_code = "DEADLINE_EXCEEDED"
 
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        return [(b"connection", b"close")]
+
+class BodyTooLargeError(UnreadBody, GatewayError):
+    status = 413
+    error_code = "BAD_REQUEST"
+
+
+class CodedBodyError(UnreadBody, GatewayError):
+    status = 415
+    error_code = "BAD_REQUEST"
 
 
 class BusyError(GatewayError):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 
 from gateway.errors import BadRequestError
-from gateway.headers import Headers
+from gateway.headers import WAY, Headers
 
 MAX_HEAD = 128 * 1024
 """Bytes; twice a request line's 65,000 (see paths.py), which MLflow's searches make long."""
@@ -36,22 +36,19 @@ _HOST = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 ANSWER_FIELDS = re.compile(_FIELDS)
 
 _ONCE = frozenset({b"authorization", b"content-length", b"host", b"transfer-encoding", b"x-api-key"})
-_MEANINGFUL = _ONCE | {
-    b"connection",
-    b"content-encoding",
-    b"content-type",
-    b"expect",
-    b"forwarded",
-    b"te",
-    b"trailer",
-    b"upgrade",
-    b"x-forwarded-for",
-    b"x-forwarded-host",
-    b"x-forwarded-port",
-    b"x-forwarded-prefix",
-    b"x-forwarded-proto",
-    b"x-real-ip",
-}
+_MEANINGFUL = (
+    _ONCE
+    | WAY
+    | {
+        b"connection",
+        b"content-encoding",
+        b"content-type",
+        b"expect",
+        b"te",
+        b"trailer",
+        b"upgrade",
+    }
+)
 """Fields that change what a request means or where it comes from: never in a trailer, and never spelt with underscores,
 which a CGI-like server behind us (MLflow's WSGI half) takes for dashes."""
 

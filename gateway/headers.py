@@ -29,22 +29,20 @@ HOP_BY_HOP = frozenset(
         b"upgrade",
     }
 )
-_SET_HERE = frozenset(
+WAY = frozenset(
     {
-        b"authorization",
-        b"expect",
         b"forwarded",
-        b"host",
-        b"x-api-key",
         b"x-forwarded-for",
         b"x-forwarded-host",
         b"x-forwarded-port",
         b"x-forwarded-prefix",
         b"x-forwarded-proto",
         b"x-real-ip",
-        b"x-request-id",
     }
 )
+"""What proxies say about the way that a request came."""
+
+_SET_HERE = WAY | {b"authorization", b"expect", b"host", b"x-api-key", b"x-request-id"}
 _DROPPED = HOP_BY_HOP | _SET_HERE
 _IDENTITY_PREFIX = b"x-hokusai-"
 _NOTHING = frozenset[bytes]()

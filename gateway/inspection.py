@@ -14,7 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.body import Message, Receive
-from gateway.errors import BadRequestError, ClientGoneError, ClientStalledError, GatewayError
+from gateway.errors import (
+    BadRequestError,
+    BodyTooLargeError,
+    ClientGoneError,
+    ClientStalledError,
+    CodedBodyError,
+)
 from gateway.exchange import Exchange
 from gateway.graphql_query import check_query
 from gateway.headers import first
@@ -23,24 +29,6 @@ from gateway.paths import check_location, check_name, check_source
 KILOBYTE = 1024
 MEGABYTE = 1024 * KILOBYTE
 _WHERE = "the request's JSON"
-
-
-class BodyTooLargeError(GatewayError):
-    """The rest of the body is not read, so the connection cannot be used again."""
-
-    status = 413
-    error_code = "BAD_REQUEST"
-
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        return [(b"connection", b"close")]
-
-
-class CodedBodyError(GatewayError):
-    status = 415
-    error_code = "BAD_REQUEST"
-
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        return [(b"connection", b"close")]
 
 
 @dataclass(frozen=True)

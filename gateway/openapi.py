@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 
-import gateway.inspection  # noqa: F401 - two of the errors are defined there
 from gateway import __version__
 from gateway.errors import GatewayError
 from gateway.mounts import PREFIX, ROOTS

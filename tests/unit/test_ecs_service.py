@@ -69,7 +69,7 @@ def params(**more: Any) -> Options:
         "desired_count",
         "minimum_count",
     )
-    waiting = {"wait": True, "wait_timeout": 10, "wait_delay": 0.05}
+    waiting = {"replace_unregistered": True, "wait": True, "wait_timeout": 10, "wait_delay": 0.05}
     return {"cluster": CLUSTER, "service": NAME, **dict.fromkeys(silent), **waiting, **more}
 
 

@@ -246,11 +246,35 @@ events:
   returned: when the deployment failed or took too long
   type: list
   elements: str
+  sample: ["(service hokusai-api-development) (deployment ecs-svc/1) deployment failed: tasks failed to start."]
 stopped_tasks:
   description: Why tasks of the deployment stopped.
   returned: when the deployment failed or took too long
   type: list
   elements: str
+  sample: ["2 x Essential container in task exited - container hokusai-api exited with 137: OutOfMemoryError"]
+remedy:
+  description: What can be done about the failure.
+  returned: failure
+  type: str
+  sample: check the options service and cluster
+error:
+  description: Kind of the failure, such as V(BadInput), V(NotFound), V(AwsError), V(NotConverged) or V(GaveUp).
+  returned: failure
+  type: str
+  sample: NotFound
+steps_done:
+  description: The writes that were made before the failure, as in RV(steps). They stay made; the next run goes on.
+  returned: failure after the first write was begun
+  type: list
+  elements: dict
+  sample:
+    - {verb: register_task_definition, why: "family hokusai-api-development: container hokusai-api: image"}
+step_failed:
+  description: The write that failed.
+  returned: failure of a write
+  type: dict
+  sample: {verb: update_service, why: "service hokusai-api-development: new revision"}
 """
 
 from collections.abc import Iterator

@@ -131,28 +131,37 @@ score:
   description: Checks passed, in percent of all, unweighted, with one decimal.
   returned: success
   type: float
+  sample: 94.7
 passed:
   description: How many checks passed.
   returned: success
   type: int
+  sample: 18
 total:
   description: How many checks there are.
   returned: success
   type: int
+  sample: 19
 failing:
   description: Ids of the checks that did not pass.
   returned: success
   type: list
   elements: str
+  sample: [discovery_mlflow]
 problems:
   description: A sentence for each check that did not pass, with what was expected and observed.
   returned: success
   type: list
   elements: str
+  sample:
+    - >-
+      Cloud Map mlflow.hokusai-development.local: expected its instances = running tasks, observed none registered,
+      10.0.3.13 running (repaired by the role service_discovery)
 profile:
   description: The profile.
   returned: success
   type: str
+  sample: connectivity
 checks:
   description: Every check, in a fixed order.
   returned: success
@@ -186,6 +195,26 @@ checks:
     evidence:
       description: What was seen, such as the answer's status, telling headers and the beginning of its body.
       type: dict
+  sample:
+    - id: discovery_mlflow
+      name: Cloud Map mlflow.hokusai-development.local
+      expected: its instances = running tasks
+      observed: none registered, 10.0.3.13 running
+      passed: false
+      rule: mlflow.hokusai-development.local has the addresses of exactly the running tasks
+      role: service_discovery
+      remedy: ""
+      evidence: {names: [mlflow.hokusai-development.local], registered: [], tasks: [10.0.3.13]}
+remedy:
+  description: What can be done about the failure.
+  returned: failure
+  type: str
+  sample: check the option cluster, the region and the account
+error:
+  description: Kind of the failure, such as V(BadInput), V(NotFound), V(AwsError).
+  returned: failure
+  type: str
+  sample: NotFound
 """
 
 from collections.abc import Callable, Mapping

@@ -92,7 +92,9 @@ def test_a_lost_task_is_replaced_by_one_deployment_after_which_nothing_is_left_t
     assert [step.key for step in applied.steps] == [step.key for step in predicted.steps]
     assert applied.before is not None
     assert applied.after is not None
+    assert predicted.after is not None
     assert (len(applied.before.unregistered), applied.after.unregistered) == (1, frozenset())
+    assert predicted.after.unregistered == frozenset()
     assert described(aws)["deployments"][0]["id"] != before
     assert apply(aws, registered()).steps == ()
 

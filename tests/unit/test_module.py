@@ -51,7 +51,7 @@ def test_a_module_that_needs_no_boto3_does_not_care_how_old_it_is(
 ) -> None:
     monkeypatch.setattr(ends, "INSTALLED", {"boto3": "1.0.0", "botocore": "1.0.0"})
     result = run_module(http_probe.main, requests=[{"name": "none", "url": "ftp://example"}])
-    assert result["error"] == "BadInput"
+    assert "The url of the request none" in result["msg"]
 
 
 def test_the_declared_minimum_is_the_one_that_is_enforced() -> None:

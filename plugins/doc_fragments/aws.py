@@ -40,8 +40,8 @@ options:
     type: str
 requirements:
   - python >= 3.11
-  - boto3 >= 1.40.0
-  - botocore >= 1.40.0
+  - boto3 >= 1.40.53
+  - botocore >= 1.40.53
 """
 
     GROUP = r"""

@@ -65,6 +65,12 @@ def find_service(aws: Aws, name: str, namespace_id: str) -> Listed | None:
     return found[0] if found else None
 
 
+def instance_addresses(aws: Aws, service_id: str) -> frozenset[str]:
+    """The addresses of a service's instances; of an instance that has none its id."""
+    instances = _pages(aws, "list_instances", "Instances", ServiceId=service_id)
+    return frozenset(each["Attributes"].get("AWS_INSTANCE_IPV4", each["Id"]) for each in instances)
+
+
 def tags_of(aws: Aws, resource: Listed) -> dict[str, str]:
     return tags.from_aws(aws.servicediscovery.list_tags_for_resource(ResourceARN=resource["Arn"])["Tags"])
 

@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import cloudmap
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
+from ansible_collections.hokusai.platform.plugins.module_utils.ecs_cluster import describe_services, task_addresses
 from ansible_collections.hokusai.platform.plugins.module_utils.ecs_service import (
     Live,
     Network,
@@ -17,12 +20,14 @@ from ansible_collections.hokusai.platform.plugins.module_utils.ecs_service impor
     observed,
     registry_words,
 )
-from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, NotFound
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import AwsError, BadInput, NotFound, calling
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Observed
 from ansible_collections.hokusai.platform.plugins.module_utils.task_definition import Revision, changed
 from ansible_collections.hokusai.platform.plugins.module_utils.vpc import group_ids, subnet_ids, vpc_of_subnet
 
 KINDS = ("Cloud Map service ", "security group ", "subnet ", "target group ")
+LAG_SECONDS = 3.0
+"""Between the two looks that find a task unregistered."""
 
 
 def observe(aws: Aws, wish: Service) -> Observed[Service]:
@@ -37,22 +42,62 @@ def observe(aws: Aws, wish: Service) -> Observed[Service]:
         described.get("deploymentConfiguration", {}),
         tuple(each for each in described.get("loadBalancers", []) if each.get("targetGroupArn")),
     )
-    return Observed(observed(described, live, words, wish), ids)
+    service = observed(described, live, words, wish)
+    if wish.replace_unregistered and wish.registries and wish.registries == service.registries:
+        service = with_registration(aws, wish, service, described)
+    return Observed(service, ids)
+
+
+def with_registration(aws: Aws, wish: Service, service: Service, described: Mapping[str, Any]) -> Service:
+    """The service with its running tasks that Cloud Map does not list, or with why that is not known.
+
+    Lists lag, and a task may stop between the two reads: what is missing counts when a second look misses it too.
+    """
+    try:
+        missing = unregistered(aws, described)
+        if missing:
+            time.sleep(LAG_SECONDS)
+            missing &= unregistered(aws, describe(aws, wish.cluster, wish.name))
+    except AwsError as error:
+        return dataclasses.replace(service, registration_unknown=error.message)
+    return dataclasses.replace(service, unregistered=missing)
+
+
+def unregistered(aws: Aws, service: Mapping[str, Any]) -> frozenset[str]:
+    """Addresses of running tasks that are not among the instances of the service's registries; none while it moves.
+
+    ECS registers a task once, before it calls it RUNNING (ECS developer guide: task lifecycle, ACTIVATING), and never
+    again: an instance that is lost later comes back with another task alone.
+    """
+    if not is_steady(service):
+        return frozenset()
+    addresses = frozenset(task_addresses(aws, service["clusterArn"], service["serviceName"]))
+    missing: frozenset[str] = frozenset()
+    for registry in service["serviceRegistries"] if addresses else ():
+        service_id = registry["registryArn"].rpartition("/")[2]
+        with calling(f"list the instances of the Cloud Map service {service_id}"):
+            missing |= addresses - cloudmap.instance_addresses(aws, service_id)
+    return missing
+
+
+def is_steady(service: Mapping[str, Any]) -> bool:
+    """Whether the PRIMARY deployment is COMPLETED and alone, with no task on its way in or out."""
+    return (
+        len(service["deployments"]) == 1
+        and primary(service).get("rolloutState") == "COMPLETED"
+        and service["runningCount"] == service["desiredCount"]
+        and not service["pendingCount"]
+    )
 
 
 def describe(aws: Aws, cluster: str, name: str) -> Mapping[str, Any]:
     """The service as DescribeServices has it. Raises `NotFound`, also for a service that is being or was deleted."""
-    try:
-        answer = aws.ecs.describe_services(cluster=cluster, services=[name])
-    except aws.ecs.exceptions.ClusterNotFoundException:
-        raise NotFound(
-            f"There is no ECS cluster {cluster} in {aws.region}", "check the option cluster, the region and the account"
-        ) from None
-    if not answer["services"]:
+    found = describe_services(aws, cluster, [name])
+    if not found:
         raise NotFound(
             f"There is no ECS service {name} in the cluster {cluster}", "check the options service and cluster"
         )
-    service: Mapping[str, Any] = answer["services"][0]
+    service = found[0]
     if service["status"] != "ACTIVE":
         raise NotFound(
             f"The ECS service {name} in the cluster {cluster} is {service['status']}: it was deleted",

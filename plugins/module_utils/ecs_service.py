@@ -18,6 +18,9 @@ from ansible_collections.hokusai.platform.plugins.module_utils.task_definition i
     changed,
 )
 
+DEPLOYING = frozenset({"taskDefinition", "serviceRegistries", "networkConfiguration", "loadBalancers"})
+"""The arguments of UpdateService a change of which replaces all tasks anyway."""
+
 
 @dataclass(frozen=True)
 class Registry:
@@ -72,8 +75,9 @@ class Live:
 class Service:
     """An ECS service. A wish has `changes` and None where it is silent, an observed one `containers` and `live`.
 
-    `minimum_count` is a wish's too: the desired count is raised to it, and never lowered. `named` are, by container,
-    the variables that the task names: a result shows the values of no others.
+    `minimum_count` is a wish's too: the desired count is raised to it, and never lowered. So is `replace_unregistered`:
+    whether `unregistered`, the observed running tasks that Cloud Map does not list (by address), are to be replaced.
+    `named` are, by container, the variables that the task names: a result shows the values of no others.
     """
 
     cluster: str
@@ -87,6 +91,9 @@ class Service:
     desired_count: int | None = None
     changes: Mapping[str, ContainerChange] = field(default_factory=dict)
     minimum_count: int | None = None
+    replace_unregistered: bool = False
+    unregistered: frozenset[str] = frozenset()
+    registration_unknown: str = ""
     named: Mapping[str, Collection[str]] = field(default_factory=dict)
     live: Live | None = None
 
@@ -99,6 +106,7 @@ class Service:
             containers=changed(current.containers, self.changes),
             network=_merged(current.network, self.network),
             circuit_breaker=_merged(current.circuit_breaker, self.circuit_breaker),
+            unregistered=frozenset(),
             **{
                 name: getattr(self, name)
                 for name in ("registries", "load_balancers", "health_check_grace_period")
@@ -109,10 +117,25 @@ class Service:
         return after
 
     def shown(self) -> dict[str, Any]:
-        hidden = ("live", "changes", "minimum_count", "named", "containers")
+        hidden = (
+            "live",
+            "changes",
+            "minimum_count",
+            "replace_unregistered",
+            "registration_unknown",
+            "named",
+            "containers",
+        )
         parts = {each.name: getattr(self, each.name) for each in dataclasses.fields(self) if each.name not in hidden}
         containers = {name: each.shown(self.named.get(name, ())) for name, each in self.containers.items()}
         return {**parts, "containers": containers, "task_definition": self._revision()}
+
+    def concerns(self) -> Iterator[str]:
+        if self.registration_unknown:
+            yield (
+                f"Whether Cloud Map lists every running task of {self.name} is unknown, so none is replaced: "
+                f"{self.registration_unknown}"
+            )
 
     def _revision(self) -> str:
         if self.live is None:
@@ -198,6 +221,8 @@ def steps(current: Service, wish: Service, find: Find) -> Iterator[Step]:
             yield Step("register_task_definition", revision.arguments, why)
             arn = Later(f"the new revision of {revision.family}")
         changes.insert(0, ("new revision", {"taskDefinition": arn}))
+    if current.unregistered and not any(DEPLOYING & more.keys() for _reason, more in changes):
+        changes.append(("replace tasks that are not registered in Cloud Map", {"forceNewDeployment": True}))
     if changes:
         arguments = {"cluster": wish.cluster, "service": wish.name}
         for _reason, more in changes:

@@ -95,7 +95,7 @@ def calling(doing: str) -> Iterator[None]:
         answer = error.response.get("Error", {})
         code = str(answer.get("Code", "Unknown"))
         text = f"Could not {doing}: AWS answered {code}: {answer.get('Message', '')}".rstrip(": ")
-        raise AwsError(text, code, REMEDIES.get(code, "")) from error
+        raise AwsError(text, code, REMEDIES.get(code) or unlisted(error, code)) from error
     except botocore_exceptions.NoCredentialsError as error:
         raise BadInput(*no_credentials(doing)) from error
     except botocore_exceptions.ParamValidationError as error:
@@ -104,6 +104,14 @@ def calling(doing: str) -> Iterator[None]:
     except botocore_exceptions.BotoCoreError as error:
         remedy = "check region, endpoint_url, proxy settings and the network, then run again"
         raise AwsError(f"Could not {doing}: {error}", type(error).__name__, remedy) from error
+
+
+def unlisted(error: Any, code: str) -> str:
+    """The remedy for an error code that has none of its own; `error` is botocore's `ClientError`."""
+    return (
+        f"check that the names in the task, the region and the account are right; what {code} means is in the "
+        f"service's API reference under {error.operation_name}"
+    )
 
 
 def no_credentials(doing: str) -> tuple[str, str]:

@@ -25,17 +25,23 @@ ALB = "awselb/"
 ROUTING, DISCOVERY, GROUPS, CONFIG = "alb_routing", "service_discovery", "security_groups", "auth_config"
 SIGHTS = (("resolve", DISCOVERY), ("dropped", GROUPS), ("no answer within", GROUPS), ("host header", CONFIG))
 """By a phrase in the API's own reason why it does not reach MLflow: the role that repairs it."""
+CREATE = "no role creates it: create it with what made the others, or correct its name in the inventory"
+MINT = "the auth service refuses the key: mint another one"
+STALE = "no role removes an instance that no task stands behind: deregister it"
+RESTARTED = "ECS starts the missing tasks itself: see the service's events if it does not"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`rule` says what decided; `role` is the one that repairs a check that did not pass, if any does."""
+    """`rule` says what decided; `role` is the one that repairs a check that did not pass; if none does, `remedy` may
+    say what will."""
 
     passed: bool
     observed: str
     rule: str
     role: str = ""
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    remedy: str = ""
 
 
 Rule = Callable[[Fact], Verdict]
@@ -52,9 +58,20 @@ class Check:
     rule: Rule
 
 
-def decide(check: Check, fact: Fact) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Known:
+    """What other checks found out and what tells who repairs this one: the services that run no task, by noun (`api`),
+    and whether the auth service itself refuses the key."""
+
+    down: Mapping[str, EcsService | None] = field(default_factory=dict)
+    key_refused: bool = False
+
+
+def decide(check: Check, fact: Fact, known: Known = Known()) -> dict[str, Any]:
     """The check's line in the result."""
     verdict = unknown(fact) if isinstance(fact, Unknown) else check.rule(fact)
+    if not verdict.passed:
+        verdict = blamed(check, fact, verdict, known)
     return {
         "id": check.id,
         "name": check.name,
@@ -63,6 +80,7 @@ def decide(check: Check, fact: Fact) -> dict[str, Any]:
         "passed": verdict.passed,
         "rule": verdict.rule,
         "role": "" if verdict.passed else verdict.role,
+        "remedy": "" if verdict.passed else verdict.remedy,
         "evidence": dict(verdict.evidence),
     }
 
@@ -83,8 +101,48 @@ def total(lines: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 def problem(line: Mapping[str, Any]) -> str:
     """What a person needs to read of a check that did not pass."""
-    repair = f" (repaired by the role {line['role']})" if line["role"] else ""
-    return f"{line['name']}: expected {line['expected']}, observed {line['observed']}{repair}"
+    repair = f"repaired by the role {line['role']}" if line["role"] else line["remedy"]
+    return f"{line['name']}: expected {line['expected']}, observed {line['observed']}" + (repair and f" ({repair})")
+
+
+def blamed(check: Check, fact: Fact, verdict: Verdict, known: Known) -> Verdict:
+    """The verdict, put down to what is known of its cause."""
+    noun = failing_hop(check, fact)
+    if noun in known.down:
+        role, remedy = repair_of(known.down[noun])
+        return replace(verdict, role=role, remedy=remedy)
+    if known.key_refused and is_refusal(check, fact):
+        return replace(verdict, role="", remedy=MINT)
+    return verdict
+
+
+def is_refusal(check: Check, fact: Fact) -> bool:
+    """Whether the fact is that the given key was refused."""
+    return isinstance(fact, Answer) and fact.status == 401 and check.subject[-1] == "key"
+
+
+def failing_hop(check: Check, fact: Fact) -> str:
+    """The service it is about: that of the name, or the one that did not answer: as the API says, or where the load
+    balancer speaks, the one behind it."""
+    if isinstance(fact, Discovery):
+        return check.subject[-1]
+    if not isinstance(fact, Answer):
+        return ""
+    if fact.headers.get("server", "").startswith(ALB):
+        behind = "auth" if "auth" in check.subject else "api"
+        return behind if fact.status in {502, 503, 504} else ""
+    return str(fact.json.get("hop", "")) if isinstance(fact.json, dict) else ""
+
+
+def repair_of(service: EcsService | None) -> tuple[str, str]:
+    """The role that brings a service to its tasks, and what else does if none."""
+    if service is None:
+        return "", CREATE
+    if service.desired == 0:
+        return DISCOVERY, ""  # its minimum_count
+    if service.rollout in {"", "COMPLETED"}:
+        return "", RESTARTED
+    return CONFIG, ""  # what a deployment fails for, the image and the settings, is its to set, and to wait for
 
 
 def unknown(fact: Unknown) -> Verdict:
@@ -135,13 +193,16 @@ def is_registered(name: str) -> Rule:
     def rule(found: Discovery | None) -> Verdict:
         text = f"{name} has the addresses of exactly the running tasks"
         if found is None:
-            return Verdict(False, "there is no such service", text, CONFIG)
+            return Verdict(False, "there is no such service", text, remedy=CREATE)
         evidence = {"names": list(found.names), "registered": sorted(found.registered), "tasks": sorted(found.tasks)}
         if name not in found.names:
             observed = f"the service is registered as {', '.join(found.names) or 'nothing'}"
             return Verdict(False, observed, text, DISCOVERY, evidence)
         observed = f"{_listed(found.registered)} registered, {_listed(found.tasks)} running"
-        return Verdict(bool(found.tasks) and found.registered == found.tasks, observed, text, DISCOVERY, evidence)
+        passed = bool(found.tasks) and found.registered == found.tasks
+        if found.tasks and found.tasks < found.registered:
+            return Verdict(passed, observed, text, "", evidence, STALE)
+        return Verdict(passed, observed, text, DISCOVERY, evidence)
 
     return rule
 
@@ -169,7 +230,7 @@ def repairing_role(answer: Answer) -> str:
     if answer.error or answer.status is None:
         return ROUTING
     if answer.headers.get("server", "").startswith(ALB):
-        return {502: CONFIG, 503: CONFIG, 504: GROUPS}.get(answer.status, ROUTING)
+        return {502: CONFIG, 503: DISCOVERY, 504: GROUPS}.get(answer.status, ROUTING)
     return {401: CONFIG, 403: CONFIG, 502: DISCOVERY, 503: CONFIG, 504: GROUPS}.get(answer.status, ROUTING)
 
 
@@ -179,11 +240,12 @@ def _answered(answer: Answer, passed: bool, text: str) -> Verdict:
 
 
 def _serving(service: EcsService | None, passed: bool, text: str) -> Verdict:
+    role, remedy = repair_of(service)
     if service is None:
-        return Verdict(False, "there is no such service", text, CONFIG)
+        return Verdict(False, "there is no such service", text, role, remedy=remedy)
     rollout = f", PRIMARY {service.rollout}" if service.rollout else ""
     observed = f"{service.running} of {service.desired} running{rollout}"
-    return Verdict(passed, observed, text, CONFIG, {"running": service.running, "desired": service.desired})
+    return Verdict(passed, observed, text, role, {"running": service.running, "desired": service.desired}, remedy)
 
 
 def _listed(addresses: Iterable[str]) -> str:

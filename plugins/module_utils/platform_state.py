@@ -7,17 +7,18 @@ A read that AWS refuses or does not answer is `Unknown`, which is neither health
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from typing import Any, TypeVar
 
+from ansible_collections.hokusai.platform.plugins.module_utils import cloudmap
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
-from ansible_collections.hokusai.platform.plugins.module_utils.errors import AwsError, NotFound, calling
+from ansible_collections.hokusai.platform.plugins.module_utils.ecs_cluster import describe_services, task_addresses
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import AwsError, calling
 
 T = TypeVar("T")
-TASKS_PER_CALL = 100
 
 
 @dataclass(frozen=True)
@@ -126,21 +127,15 @@ class PlatformReader:
         return tuple(sorted(each.name for each in services.values() if group["TargetGroupArn"] in each.target_groups))
 
     def _describe_services(self) -> dict[str, EcsService]:
-        try:
-            with calling(f"describe the services of the cluster {self._cluster}"):
-                answer = self._aws.ecs.describe_services(cluster=self._cluster, services=list(self._names.values()))
-        except AwsError as error:
-            if error.code == "ClusterNotFoundException":
-                raise NotFound(error.message, "check cluster, region and account") from error
-            raise
-        return {each["serviceName"]: ecs_service(each) for each in answer["services"] if each["status"] != "INACTIVE"}
+        found = describe_services(self._aws, self._cluster, list(self._names.values()))
+        return {each["serviceName"]: ecs_service(each) for each in found if each["status"] != "INACTIVE"}
 
     def _discover(self, service: EcsService) -> Discovery:
         found = [self._registry(arn.rsplit("/", 1)[-1]) for arn in service.registries]
         return Discovery(
             tuple(name for name, _addresses in found),
             frozenset(chain.from_iterable(addresses for _name, addresses in found)),
-            frozenset(self._task_addresses(service.name)),
+            frozenset(task_addresses(self._aws, self._cluster, service.name)),
         )
 
     def _registry(self, service_id: str) -> tuple[str, frozenset[str]]:
@@ -148,23 +143,8 @@ class PlatformReader:
         with calling(f"read the Cloud Map service {service_id}"):
             service = client.get_service(Id=service_id)["Service"]
             namespace = client.get_namespace(Id=service["NamespaceId"])["Namespace"]
-            pages = client.get_paginator("list_instances").paginate(ServiceId=service_id)
-            instances = [instance for page in pages for instance in page["Instances"]]
-        addresses = (instance["Attributes"].get("AWS_INSTANCE_IPV4", instance["Id"]) for instance in instances)
-        return f"{service['Name']}.{namespace['Name']}", frozenset(addresses)
-
-    def _task_addresses(self, service: str) -> Iterator[str]:
-        client = self._aws.ecs
-        with calling(f"list the running tasks of {service}"):
-            pages = client.get_paginator("list_tasks").paginate(
-                cluster=self._cluster, serviceName=service, desiredStatus="RUNNING"
-            )
-            arns = [arn for page in pages for arn in page["taskArns"]]
-            for start in range(0, len(arns), TASKS_PER_CALL):
-                some = arns[start : start + TASKS_PER_CALL]
-                for task in client.describe_tasks(cluster=self._cluster, tasks=some)["tasks"]:
-                    if task["lastStatus"] == "RUNNING":
-                        yield from interface_addresses(task)
+            addresses = cloudmap.instance_addresses(self._aws, service_id)
+        return f"{service['Name']}.{namespace['Name']}", addresses
 
     def _describe_groups(self) -> dict[str, Any]:
         with calling("describe the target groups"):
@@ -197,11 +177,3 @@ def ecs_service(described: Mapping[str, Any]) -> EcsService:
         tuple(each["registryArn"] for each in described.get("serviceRegistries", ())),
         tuple(each["targetGroupArn"] for each in described.get("loadBalancers", ()) if "targetGroupArn" in each),
     )
-
-
-def interface_addresses(task: Mapping[str, Any]) -> Iterator[str]:
-    """The private addresses of a task's network interfaces (ECS API reference: Attachment)."""
-    for attachment in task.get("attachments", ()):
-        for detail in attachment.get("details", ()):
-            if detail["name"] == "privateIPv4Address":
-                yield detail["value"]

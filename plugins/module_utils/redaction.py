@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 HIDDEN = "********"
 UNMANAGED = "(unmanaged)"
+SHORTEST = 6
 SECRET_NAME = re.compile(
     r"KEY|TOKEN|SECRET|PASS|PWD|CREDENTIAL|DSN|PRIVATE|SIGNATURE|SALT|COOKIE|CONNECTION_?STRING|BEARER|WEBHOOK"
     r"|(AUTH|PAT)$",  # AUTH_SERVICE_ID and HOKUSAI_AUTH_SERVICE_URL are names of another kind
@@ -39,6 +40,19 @@ def environment(values: Mapping[str, str], named: Collection[str]) -> dict[str, 
 def value(name: str, text: str) -> str:
     secret = SECRET_VALUE.search(text) or any(SECRET_NAME.search(each) for each in (name, *_query(text)))
     return HIDDEN if secret else text
+
+
+def secrets(values: Mapping[str, str], arguments: Iterable[str]) -> Iterator[str]:
+    """The texts of variables and arguments that are hidden above, for Ansible to hide wherever else they occur.
+
+    Ansible masks a text inside any other, so one that is too short to be told from a word or number stays out.
+    """
+    found = [text for name, text in values.items() if value(name, text) == HIDDEN]
+    arguments = list(arguments)
+    for given, shown in zip(arguments, command(arguments), strict=True):
+        if shown != given:
+            found.append(given if shown == HIDDEN else given.partition("=")[2])
+    yield from (text for text in found if len(text) >= SHORTEST)
 
 
 def _query(text: str) -> list[str]:

@@ -205,6 +205,40 @@ resource:
     tags:
       description: The tags that were asked for.
       type: dict
+  sample:
+    name: hokusai-auth-development:443
+    port: 443
+    protocol: HTTPS
+    certificates: ["*.hokus.ai"]
+    ssl_policy: ELBSecurityPolicy-TLS13-1-2-2021-06
+    default_action:
+      - {type: fixed_response, status_code: 404, content_type: text/plain, message_body: Not Found}
+    attributes: {routing.http.response.server.enabled: "false"}
+    tags: {team: ml}
+remedy:
+  description: What can be done about the failure.
+  returned: failure
+  type: str
+  sample: grant the calling identity this action on this resource, then run again
+error:
+  description: Kind of the failure, such as V(BadInput), V(NotFound), V(AwsError), V(NotConverged) or V(GaveUp).
+  returned: failure
+  type: str
+  sample: AwsError
+steps_done:
+  description: The writes that were made before the failure, as in RV(steps). They stay made; the next run goes on.
+  returned: failure after the first write was begun
+  type: list
+  elements: dict
+  sample:
+    - {verb: create_listener, why: "listener hokusai-auth-development:443 is absent"}
+step_failed:
+  description: The write that failed.
+  returned: failure of a write
+  type: dict
+  sample:
+    verb: modify_listener_attributes
+    why: "attributes of listener hokusai-auth-development:443: routing.http.response.server.enabled"
 """
 
 from collections.abc import Iterable, Mapping

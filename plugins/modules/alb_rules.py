@@ -296,6 +296,39 @@ resource:
       description: Name, priority, conditions, actions and transforms of each rule.
       type: list
       elements: dict
+  sample:
+    listener: hokusai-registry-development:443
+    rules:
+      - name: api-mlflow
+        priority: 105
+        conditions:
+          - {field: host-header, values: [registry.hokus.ai]}
+          - {field: path-pattern, values: [/api/mlflow, /api/mlflow/*]}
+        actions:
+          - {type: forward, target_groups: {hokusai-reg-api-development: 1}, stickiness_seconds: 0}
+        transforms: []
+remedy:
+  description: What can be done about the failure.
+  returned: failure
+  type: str
+  sample: grant the calling identity this action on this resource, then run again
+error:
+  description: Kind of the failure, such as V(BadInput), V(NotFound), V(AwsError), V(NotConverged) or V(GaveUp).
+  returned: failure
+  type: str
+  sample: AwsError
+steps_done:
+  description: The writes that were made before the failure, as in RV(steps). They stay made; the next run goes on.
+  returned: failure after the first write was begun
+  type: list
+  elements: dict
+  sample:
+    - {verb: create_rule, why: "rule api-mlflow of hokusai-registry-development:443 is absent"}
+step_failed:
+  description: The write that failed.
+  returned: failure of a write
+  type: dict
+  sample: {verb: delete_rule, why: "rule old of hokusai-registry-development:443 is no longer wanted"}
 """
 
 from collections.abc import Mapping

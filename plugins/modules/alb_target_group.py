@@ -155,6 +155,48 @@ resource:
     tags:
       description: The tags that were asked for.
       type: dict
+  sample:
+    name: hokusai-reg-api-development
+    vpc: hokusai-development
+    protocol: HTTP
+    protocol_version: HTTP1
+    port: 8001
+    target_type: ip
+    health_check:
+      path: /health
+      port: traffic-port
+      protocol: HTTP
+      matcher: "200"
+      interval: 30
+      timeout: 5
+      healthy_threshold: 5
+      unhealthy_threshold: 2
+    attributes: {deregistration_delay.timeout_seconds: "60"}
+    tags: {team: ml}
+remedy:
+  description: What can be done about the failure.
+  returned: failure
+  type: str
+  sample: grant the calling identity this action on this resource, then run again
+error:
+  description: Kind of the failure, such as V(BadInput), V(NotFound), V(AwsError), V(NotConverged) or V(GaveUp).
+  returned: failure
+  type: str
+  sample: AwsError
+steps_done:
+  description: The writes that were made before the failure, as in RV(steps). They stay made; the next run goes on.
+  returned: failure after the first write was begun
+  type: list
+  elements: dict
+  sample:
+    - {verb: create_target_group, why: "target group hokusai-reg-api-development is absent"}
+step_failed:
+  description: The write that failed.
+  returned: failure of a write
+  type: dict
+  sample:
+    verb: modify_target_group_attributes
+    why: "attributes of target group hokusai-reg-api-development: stickiness.enabled"
 """
 
 import re

@@ -108,6 +108,28 @@ steps:
   elements: dict
   sample:
     - {verb: create_service, why: "service mlflow of namespace hokusai-development.local: create"}
+remedy:
+  description: What can be done about the failure.
+  returned: failure
+  type: str
+  sample: grant the calling identity this action on this resource, then run again
+error:
+  description: Kind of the failure, such as V(BadInput), V(NotFound), V(AwsError), V(NotConverged) or V(GaveUp).
+  returned: failure
+  type: str
+  sample: AwsError
+steps_done:
+  description: The writes that were made before the failure, as in RV(steps). They stay made; the next run goes on.
+  returned: failure after the first write was begun
+  type: list
+  elements: dict
+  sample:
+    - {verb: update_service, why: "service mlflow of namespace hokusai-development.local: describe"}
+step_failed:
+  description: The write that failed.
+  returned: failure of a write
+  type: dict
+  sample: {verb: tag_resource, why: "service mlflow of namespace hokusai-development.local: tag team"}
 """
 
 from collections.abc import Iterator

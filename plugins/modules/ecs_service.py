@@ -48,6 +48,9 @@ options:
           - Environment variables. Omitted they are unmanaged. Numbers and booleans become V(1) and V(true).
           - Values are stored readable in the task definition. What must stay secret belongs into
             O(containers[].secrets).
+          - A value of six characters or more the name or form of which looks secret is hidden in the result, the
+            invocation that C(-vvv) shows included. What Ansible says before the module's own code runs, that is in the
+            system log of the machine it runs on and about options that it refuses, is hidden by C(no_log) alone.
         type: dict
       environment_mode:
         description: Whether O(containers[].environment) is added to the variables there are, or is all of them.
@@ -143,6 +146,18 @@ options:
       - Number of tasks that shall be desired at least. A lower count is raised to it, a higher one stays, so automatic
         scaling is left to itself. Mutually exclusive with O(desired_count).
     type: int
+  replace_unregistered:
+    description:
+      - Whether a new deployment is started when a running task is not among the instances of the Cloud Map service that
+        O(service_registries) names. ECS registers a task once, so an instance that was lost, by hand or with its
+        service, never comes back while the task runs.
+      - Only a service at rest is judged, one whose only deployment is COMPLETED and runs as many tasks as desired. A
+        task that is starting or stopping does not count, nor does one that a second look three seconds later finds.
+      - Where Cloud Map or ECS refuses to list them, nothing is started, and a warning says so. Needs the permissions
+        C(ecs:ListTasks), C(ecs:DescribeTasks) and C(servicediscovery:ListInstances).
+      - Without O(service_registries) nothing is looked for.
+    type: bool
+    default: true
   wait:
     description: Whether to wait for the deployment.
     type: bool
@@ -199,6 +214,7 @@ resource:
     - The service as it is, or in check mode as it would be.
     - Environment variables that the task does not name in C(environment) are listed as unmanaged, without their values.
     - Values whose name or form looks secret are hidden.
+    - C(unregistered) are addresses of running tasks that Cloud Map does not list, see O(replace_unregistered).
   returned: success
   type: dict
   sample:
@@ -214,6 +230,7 @@ resource:
     registries:
       - {service: hokusai-development.local/api, container_name: null, container_port: null, port: null}
     desired_count: 1
+    unregistered: []
 steps:
   description: The writes taken, or in check mode those that would be, in order. They name variables, never values.
   returned: success
@@ -229,11 +246,35 @@ events:
   returned: when the deployment failed or took too long
   type: list
   elements: str
+  sample: ["(service hokusai-api-development) (deployment ecs-svc/1) deployment failed: tasks failed to start."]
 stopped_tasks:
   description: Why tasks of the deployment stopped.
   returned: when the deployment failed or took too long
   type: list
   elements: str
+  sample: ["2 x Essential container in task exited - container hokusai-api exited with 137: OutOfMemoryError"]
+remedy:
+  description: What can be done about the failure.
+  returned: failure
+  type: str
+  sample: check the options service and cluster
+error:
+  description: Kind of the failure, such as V(BadInput), V(NotFound), V(AwsError), V(NotConverged) or V(GaveUp).
+  returned: failure
+  type: str
+  sample: NotFound
+steps_done:
+  description: The writes that were made before the failure, as in RV(steps). They stay made; the next run goes on.
+  returned: failure after the first write was begun
+  type: list
+  elements: dict
+  sample:
+    - {verb: register_task_definition, why: "family hokusai-api-development: container hokusai-api: image"}
+step_failed:
+  description: The write that failed.
+  returned: failure of a write
+  type: dict
+  sample: {verb: update_service, why: "service hokusai-api-development: new revision"}
 """
 
 from collections.abc import Iterator
@@ -283,6 +324,7 @@ SPEC: dict[str, Any] = {
     "health_check_grace_period": {"type": "int"},
     "desired_count": {"type": "int"},
     "minimum_count": {"type": "int"},
+    "replace_unregistered": {"type": "bool", "default": True},
     "wait": {"type": "bool", "default": True},
     "wait_timeout": {"type": "int", "default": 600},
     "wait_delay": {"type": "float", "default": 5},
@@ -310,6 +352,7 @@ def main() -> None:
         observe=observe,
         plan=plan,
         settle=ecs_deployment.settle,
+        secrets=ecs_options.secrets,
         mutually_exclusive=[("desired_count", "minimum_count")],
     )
 

@@ -131,28 +131,37 @@ score:
   description: Checks passed, in percent of all, unweighted, with one decimal.
   returned: success
   type: float
+  sample: 94.7
 passed:
   description: How many checks passed.
   returned: success
   type: int
+  sample: 18
 total:
   description: How many checks there are.
   returned: success
   type: int
+  sample: 19
 failing:
   description: Ids of the checks that did not pass.
   returned: success
   type: list
   elements: str
+  sample: [discovery_mlflow]
 problems:
   description: A sentence for each check that did not pass, with what was expected and observed.
   returned: success
   type: list
   elements: str
+  sample:
+    - >-
+      Cloud Map mlflow.hokusai-development.local: expected its instances = running tasks, observed none registered,
+      10.0.3.13 running (repaired by the role service_discovery)
 profile:
   description: The profile.
   returned: success
   type: str
+  sample: connectivity
 checks:
   description: Every check, in a fixed order.
   returned: success
@@ -180,27 +189,54 @@ checks:
     role:
       description: The role that repairs what is behind it; empty when it passed, or no role does.
       type: str
+    remedy:
+      description: What repairs what is behind it where no role does, as far as that is known.
+      type: str
     evidence:
       description: What was seen, such as the answer's status, telling headers and the beginning of its body.
       type: dict
+  sample:
+    - id: discovery_mlflow
+      name: Cloud Map mlflow.hokusai-development.local
+      expected: its instances = running tasks
+      observed: none registered, 10.0.3.13 running
+      passed: false
+      rule: mlflow.hokusai-development.local has the addresses of exactly the running tasks
+      role: service_discovery
+      remedy: ""
+      evidence: {names: [mlflow.hokusai-development.local], registered: [], tasks: [10.0.3.13]}
+remedy:
+  description: What can be done about the failure.
+  returned: failure
+  type: str
+  sample: check the option cluster, the region and the account
+error:
+  description: Kind of the failure, such as V(BadInput), V(NotFound), V(AwsError).
+  returned: failure
+  type: str
+  sample: NotFound
 """
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from ansible_collections.hokusai.platform.plugins.module_utils.auth_service import REFUSED, AuthService
 from ansible_collections.hokusai.platform.plugins.module_utils.credentials import (
     Credentials,
     Key,
     refused_key,
     source_option,
 )
-from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, PlatformError
 from ansible_collections.hokusai.platform.plugins.module_utils.health_checks import (
+    NOUNS,
     Check,
     Fact,
+    Known,
     connectivity,
     decide,
+    is_refusal,
     legacy,
     total,
 )
@@ -228,7 +264,8 @@ class Gatherer:
     def __init__(self, params: Params, credentials: Credentials, reader: PlatformReader) -> None:
         self._reader = reader
         self._bases = {name: base_url(host, name) for name, host in params["hosts"].items()}
-        self._prober = Prober(credentials.scrub, timeout=params["timeout"])
+        self._scrub, self._timeout = credentials.scrub, params["timeout"]
+        self._prober = Prober(self._scrub, timeout=self._timeout)
         given = credentials.read(params["api_key"]) if params["api_key"] else Unknown("no api_key is given")
         self._keys: Mapping[str, Key | Unknown | None] = {
             "key": given,
@@ -255,6 +292,28 @@ class Gatherer:
         headers = {"Content-Type": "application/json"} if body else {}
         return self._prober.send(Request(self._bases[host] + path, method, headers, body, key))
 
+    def known(self, facts: Mapping[Check, Fact]) -> Known:
+        """What the facts say about each other, and the auth service about a key that was refused."""
+        services = {noun: self._reader.service(noun) for noun in NOUNS}
+        down = {
+            noun: each
+            for noun, each in services.items()
+            if not isinstance(each, Unknown) and (each is None or each.running == 0)
+        }
+        refused = any(is_refusal(check, fact) for check, fact in facts.items())
+        return Known(down, refused and self._is_key_refused())
+
+    def _is_key_refused(self) -> bool:
+        """A key that the auth service refuses is so for every service: which one is asked for makes no difference."""
+        key = self._keys["key"]
+        if not isinstance(key, Key):
+            return False
+        try:
+            standing = AuthService(self._bases["auth"], self._scrub, self._timeout).validate(key, "platform")
+        except PlatformError:
+            return False
+        return standing.verdict == REFUSED
+
 
 def base_url(host: str, name: str) -> str:
     url = host if "://" in host else f"https://{host}"
@@ -272,8 +331,9 @@ def measure(params: Params, credentials: Credentials) -> dict[str, Any]:
         checks = list(connectivity(params["namespace"], reader.group_names(params["target_groups"] or ())))
     gatherer = Gatherer(params, credentials, reader)
     with ThreadPoolExecutor(PARALLEL) as pool:
-        facts = list(pool.map(gatherer.gather, checks))
-    return total(decide(check, fact) for check, fact in zip(checks, facts, strict=True))
+        facts = dict(zip(checks, pool.map(gatherer.gather, checks), strict=True))
+    known = gatherer.known(facts)
+    return total(decide(check, fact, known) for check, fact in facts.items())
 
 
 def main() -> None:

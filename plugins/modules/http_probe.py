@@ -133,11 +133,13 @@ ok:
   description: Whether all answers are as expected.
   returned: success
   type: bool
+  sample: false
 mismatches:
   description: Every mismatch of every request, with the request's name before it.
   returned: success
   type: list
   elements: str
+  sample: ["registry: status is 503, not 200"]
 requests:
   description: What came of each request, in the order of O(requests).
   returned: success
@@ -166,6 +168,30 @@ requests:
     evidence:
       description: One answer, the first that is not as expected if there is one, with an excerpt of the body.
       type: dict
+  sample:
+    - name: registry
+      ok: false
+      count: 5
+      outcomes: {"200": 4, "503": 1}
+      mismatches: ["status is 503, not 200"]
+      latency_ms: {p50: 12.1, p95: 31.9, p99: 31.9}
+      evidence:
+        url: https://registry.hokus.ai/health
+        outcome: "503"
+        detail: ""
+        headers: {server: awselb/2.0, content-type: text/html}
+        body: <html>
+        ms: 31.9
+remedy:
+  description: What can be done about the failure.
+  returned: failure
+  type: str
+  sample: give it as https://host/path
+error:
+  description: Kind of the failure, such as V(BadInput) or V(NotFound).
+  returned: failure
+  type: str
+  sample: BadInput
 """
 
 import json

@@ -56,14 +56,28 @@ def stop_mlflow(sandbox: Sandbox) -> None:
     sandbox.client("ecs").update_service(cluster=CLUSTER, service=service, desiredCount=0)
 
 
+def deregister_the_auth_service(sandbox: Sandbox) -> None:
+    """ECS registers a task once: while it runs nothing brings its instance back."""
+    discovery = sandbox.client("servicediscovery")
+    auth = next(each["Id"] for each in discovery.list_services()["Services"] if each["Name"] == "auth")
+    for instance in discovery.list_instances(ServiceId=auth)["Instances"]:
+        discovery.deregister_instance(ServiceId=auth, InstanceId=instance["Id"])
+
+
 BREAKAGES = {
     "route": delete_a_route,
     "group rule": revoke_the_rule_from_api_to_mlflow,
+    "instance": deregister_the_auth_service,
     "mlflow": stop_mlflow,
 }
 NAMED = {
     "route": ("mlflow-through-api", "hokusai-main-development"),
     "group rule": ("api-to-mlflow", "hokusai-mlflow-development"),
+    "instance": (
+        "service hokusai-auth-development: replace tasks that are not registered in Cloud Map",
+        "auth.hokusai-development.local",
+        "observed none registered",
+    ),
     "mlflow": ("hokusai-mlflow-development", "desired"),
 }
 """What the diagnosis of each breakage must contain: the hop, by the names of the inventory."""
@@ -92,7 +106,7 @@ def test_a_hop_is_not_named_before_it_is_broken(broken: Broken) -> None:
 
 
 def test_the_verification_writes_nothing(broken: Broken) -> None:
-    assert [verdict.calls["writes"] for verdict in broken.verdicts.values()] == [0, 0, 0]
+    assert [verdict.calls["writes"] for verdict in broken.verdicts.values()] == [0, 0, 0, 0]
 
 
 def test_one_run_repairs_all_of_it_and_proves_it(broken: Broken) -> None:
@@ -102,3 +116,10 @@ def test_one_run_repairs_all_of_it_and_proves_it(broken: Broken) -> None:
         "security_groups",
         "service_discovery",
     }
+
+
+def test_only_the_service_that_lost_its_registration_gets_new_tasks_for_it(broken: Broken) -> None:
+    reason = "replace tasks that are not registered in Cloud Map"
+    assert [why for _role, _verb, why in broken.repair.steps if reason in why] == [
+        f"service hokusai-auth-development: {reason}"
+    ]

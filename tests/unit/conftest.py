@@ -17,6 +17,7 @@ from moto.core.base_backend import BackendDict
 
 from sandbox.controlplane import ControlPlane
 from tests.unit.alb_edge import Edge
+from tests.unit.ecs_platform import Agent, build
 
 REGION = "us-east-1"
 RunModule = Callable[..., dict[str, Any]]
@@ -108,6 +109,22 @@ def aws(control_plane: ControlPlane, shared_aws: CountingAws) -> CountingAws:
 def edge(aws: CountingAws) -> Edge:
     """A load balancer with a listener and target groups, for the modules of ELBv2."""
     return Edge(aws).build()
+
+
+@pytest.fixture
+def agent(control_plane: ControlPlane) -> Iterator[Agent]:
+    """What completes the deployments of the platform below."""
+    stand_in = Agent(control_plane)
+    stand_in.thread.start()
+    yield stand_in
+    stand_in.over.set()
+    stand_in.thread.join()
+
+
+@pytest.fixture
+def platform(aws: CountingAws, agent: Agent, control_plane: ControlPlane) -> dict[str, str]:
+    """An ECS service in no registry, a namespace it could be found in, and the ids of all that by words."""
+    return build(aws, control_plane)
 
 
 class _Ended(Exception):  # noqa: N818 - not an error: how a module ends

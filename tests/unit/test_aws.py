@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import AwsError, BadInput, calling
+from botocore.exceptions import ClientError
 
 REGION = {"region": "us-east-1"}
 
@@ -47,3 +48,14 @@ def test_a_value_that_the_api_does_not_accept_points_at_the_option_and_not_at_th
         client.describe_services(cluster=42, services=["a"])
     assert refused.value.code == "ParamValidationError"
     assert "check the option that the message names" in refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [("ThrottlingException", "run again later"), ("ServiceNotActiveException", "API reference under UpdateService")],
+)
+def test_every_error_of_aws_has_a_remedy(code: str, remedy: str) -> None:
+    with pytest.raises(AwsError) as refused, calling("update the service"):
+        raise ClientError({"Error": {"Code": code, "Message": "no"}}, "UpdateService")
+    assert remedy in refused.value.remedy
+    assert code in str(refused.value)

@@ -21,9 +21,9 @@ from ansible_collections.hokusai.platform.plugins.module_utils.health_checks imp
     is_settled,
     legacy,
     lists_experiments,
+    problem,
     reaches_mlflow,
     refused_by_the_api,
-    repairing_role,
     status_is,
     total,
 )
@@ -89,11 +89,11 @@ def answer(status: int | None = 200, body: str = "", server: str = "", error: st
         (has_healthy_targets, GROUP, None),
     ],
 )
-def test_a_rule_lets_the_good_pass_and_stops_the_bad_with_a_role(rule: Any, passing: Any, failing: Any) -> None:
+def test_a_rule_lets_the_good_pass_and_says_who_or_what_repairs_the_bad(rule: Any, passing: Any, failing: Any) -> None:
     check = Check("id", "name", "expected", ("http",), rule)
     good, bad = decide(check, passing), decide(check, failing)
     assert (good["passed"], good["role"]) == (True, "")
-    assert (bad["passed"], bool(bad["role"]), bool(bad["observed"])) == (False, True, True)
+    assert (bad["passed"], bool(bad["role"] or bad["remedy"]), bool(bad["observed"])) == (False, True, True)
     assert good["rule"] == bad["rule"] != ""
 
 
@@ -101,45 +101,6 @@ def test_a_rule_lets_the_good_pass_and_stops_the_bad_with_a_role(rule: Any, pass
 def test_what_is_unknown_has_not_passed_and_says_why(rule: Any) -> None:
     line = decide(Check("id", "name", "expected", ("http",), rule), Unknown("AccessDenied"))
     assert (line["passed"], line["observed"], line["role"]) == (False, "unknown: AccessDenied", "")
-
-
-@pytest.mark.parametrize(
-    ("given", "role"),
-    [
-        (answer(None, error="resolve"), "alb_routing"),
-        (answer(404, server="awselb/2.0"), "alb_routing"),
-        (answer(503, server="awselb/2.0"), "auth_config"),
-        (answer(504, server="awselb/2.0"), "security_groups"),
-        (answer(404, "<html>"), "alb_routing"),
-        (answer(401, REFUSAL), "auth_config"),
-        (answer(403, "Invalid Host header"), "auth_config"),
-        (answer(502, REFUSAL), "service_discovery"),
-        (answer(504, REFUSAL), "security_groups"),
-    ],
-)
-def test_an_answer_points_at_the_role_that_repairs_the_hop_it_came_from(given: Answer, role: str) -> None:
-    assert repairing_role(given) == role
-
-
-@pytest.mark.parametrize(
-    ("reason", "role"),
-    [
-        ("MLflow at mlflow.example.local:5000: cannot resolve or reach the host name.", "service_discovery"),
-        ("MLflow at x: no connection within 3 s: packets are dropped (security group, ...).", "security_groups"),
-        ("no answer within 5 s", "security_groups"),
-        ("MLflow refuses the Host header 'x' (403): put exactly that into ...", "auth_config"),
-        ("MLflow answered 500 to experiments/search", ""),
-    ],
-)
-def test_the_apis_reason_why_it_does_not_reach_mlflow_says_which_role_repairs_it(reason: str, role: str) -> None:
-    check = next(check for check in connectivity("example.local", []) if check.id == "api_to_mlflow")
-    line = decide(check, answer(503, json.dumps({"reason": reason})))
-    assert (line["passed"], line["observed"], line["role"]) == (False, f"503: {reason}", role)
-
-
-def test_a_group_without_a_target_is_for_the_role_that_registers_the_service_in_it() -> None:
-    check = Check("id", "name", "expected", ("group",), has_healthy_targets)
-    assert decide(check, replace(GROUP, targets=()))["role"] == "service_discovery"
 
 
 def test_the_score_is_unweighted_percent_with_one_decimal() -> None:
@@ -187,6 +148,7 @@ class FakeAws:
 
     data: dict[str, Any] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
+    region: str = "us-east-1"
 
     def __getattr__(self, service: str) -> FakeClient:
         if service.startswith("_"):
@@ -218,11 +180,18 @@ class FakeClient:
 class FakePages:
     call: Callable[..., Any]
 
-    def paginate(self, **arguments: Any) -> Iterator[Any]:
+    def paginate(self, **arguments: Any) -> Pages:
         """One item a page: who does not turn the page sees a part."""
-        for name, items in self.call(**arguments).items():
-            for item in items:
-                yield {name: [item]}
+        return Pages({name: [item]} for name, items in self.call(**arguments).items() for item in items)
+
+
+class Pages(list[dict[str, list[Any]]]):
+    def build_full_result(self) -> dict[str, list[Any]]:
+        whole: dict[str, list[Any]] = {}
+        for page in self:
+            for name, items in page.items():
+                whole.setdefault(name, []).extend(items)
+        return whole
 
 
 NOUNS = {"api": "10.0.1.5", "mlflow": "10.0.2.5", "auth": "10.0.3.5"}
@@ -366,6 +335,37 @@ def test_without_a_key_what_needs_one_has_not_passed(score: Run) -> None:
     assert "unknown: no api_key is given" in {line["observed"] for line in result["checks"]}
 
 
+@pytest.mark.parametrize(
+    ("standing", "repair"),
+    [
+        (Reply(200, {"is_valid": False, "reason": "revoked"}), "the auth service refuses the key: mint another one"),
+        (Reply(401, {"detail": "no such key"}), "the auth service refuses the key: mint another one"),
+        (Reply(200, {"is_valid": False, "reason": "wrong_service"}), "repaired by the role auth_config"),
+        (Reply(200, {"is_valid": True, "service_id": "platform"}), "repaired by the role auth_config"),
+        (Reply(503, "away"), "repaired by the role auth_config"),
+    ],
+)
+def test_a_refused_key_is_for_a_role_only_if_the_auth_service_does_not_refuse_it_too(
+    score: Run, standing: Reply, repair: str
+) -> None:
+    def respond(seen: Seen) -> Reply:
+        return standing if seen.path == "/api/v1/keys/validate" else Reply(401, json.loads(REFUSAL))
+
+    with serving(respond) as web:
+        hosts = dict.fromkeys(("registry", "api", "auth"), web.url)
+        result = score(api_key={"value": make_key()}, hosts=hosts)
+    said = {line["id"]: problem(line) for line in result["checks"]}
+    for check in ("proxy_health", "search", "search_by_api_host"):
+        assert said[check].endswith(f"observed 401 ({repair})")
+    assert said["auth_health"].endswith("observed 401 (repaired by the role auth_config)")
+    assert len([seen for seen in web.seen if seen.path == "/api/v1/keys/validate"]) == 1
+
+
+def test_the_auth_service_is_not_asked_about_a_key_that_nothing_refuses(score: Run, web: Web, key: str) -> None:
+    score(api_key={"value": key})
+    assert "/api/v1/keys/validate" not in {seen.path for seen in web.seen}
+
+
 def test_the_refused_key_is_another_than_the_given_one(score: Run, web: Web, key: str) -> None:
     score(api_key={"value": key})
     sent = {seen.key for seen in web.seen} - {"", key}
@@ -435,7 +435,7 @@ def test_an_unknown_cluster_is_an_error_with_a_remedy() -> None:
         raise ClientError({"Error": {"Code": "ClusterNotFoundException", "Message": "no"}}, "DescribeServices")
 
     aws.data["describe_services"] = missing
-    with pytest.raises(NotFound, match="check cluster"):
+    with pytest.raises(NotFound, match=r"no ECS cluster c in us-east-1\. Remedy: check the option cluster"):
         reader(aws)
 
 

@@ -1,0 +1,51 @@
+"""What a module documents of its results is all that it can answer with, each with a sample."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
+OTHERS = {"api_key", "health_score", "http_probe"}
+"""They do something else than bring a resource to a state in steps."""
+
+
+def returned(module: str) -> dict[str, Any]:
+    loaded = importlib.import_module(f"ansible_collections.hokusai.platform.plugins.modules.{module}")
+    documented: dict[str, Any] = yaml.safe_load(loaded.RETURN)
+    return documented
+
+
+def without_sample(values: Mapping[str, Any], name: str = "") -> Iterator[str]:
+    """The values that have no sample of their own, nor one of what they are part of, nor of all their parts."""
+    for key, value in values.items():
+        if "sample" not in value:
+            if "contains" in value:
+                yield from without_sample(value["contains"], f"{name}{key}.")
+            else:
+                yield f"{name}{key}"
+
+
+@pytest.mark.parametrize("module", sorted({*MODULES} - {"api_key"}))
+def test_every_result_has_a_sample(module: str) -> None:
+    assert not list(without_sample(returned(module)))
+
+
+@pytest.mark.parametrize("module", sorted({*MODULES} - {"api_key"}))
+def test_a_sample_has_the_parts_that_are_documented(module: str) -> None:
+    for value in returned(module).values():
+        samples = value["sample"] if value["type"] == "list" else [value["sample"]]
+        for sample in samples if "contains" in value else ():
+            assert sample.keys() == value["contains"].keys()
+
+
+@pytest.mark.parametrize("module", sorted({*MODULES} - {"api_key"}))
+def test_what_a_failure_says_is_documented(module: str) -> None:
+    wanted = {"remedy", "error"} | (set() if module in OTHERS else {"steps_done", "step_failed"})
+    assert not wanted - returned(module).keys()

@@ -119,7 +119,7 @@ def test_what_retry_after_says_is_in_the_remedy(run: Run, auth: Auth) -> None:
 
 def test_a_key_that_is_not_a_key_makes_no_request(run: Run, web: Web) -> None:
     result = run("validate", source={"value": "hk_test_tooshort"})
-    assert "the option value holds is a key that is not a key" in result["msg"]
+    assert "the option value holds is not a platform key" in result["msg"]
     assert web.seen == []
 
 
@@ -187,7 +187,7 @@ def test_something_in_the_store_that_is_no_key_is_not_overwritten(run: Run, auth
     path.touch(0o600)
     path.write_text("my shopping list")
     result = run("mint", store={"file": str(path)})
-    assert "not a key" in result["msg"]
+    assert "is not a platform key" in result["msg"]
     assert (path.read_text(), auth.keys) == ("my shopping list", {})
 
 

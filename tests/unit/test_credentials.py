@@ -119,7 +119,7 @@ def test_a_key_that_is_not_a_key_is_refused_by_its_source_and_not_by_its_value(
     made: Credentials, hidden: set[str], monkeypatch: pytest.MonkeyPatch, wrong: str
 ) -> None:
     monkeypatch.setenv("SOME_KEY", wrong)
-    with pytest.raises(BadInput, match="the environment variable SOME_KEY holds is a key that is not a key") as refused:
+    with pytest.raises(BadInput, match="the environment variable SOME_KEY holds is not a platform key") as refused:
         made.read({"environment": "SOME_KEY"})
     assert wrong not in str(refused.value)
     assert wrong in hidden

@@ -167,7 +167,7 @@ class Credentials:
         return scrub(text, self._fragments)
 
     def _place(self, option: Mapping[str, Any]) -> tuple[str, str]:
-        """The chosen source or store. A key that stands where its name should is hidden before anything is said of it."""
+        """The chosen source or store. A key that stands where its name should is hidden at once."""
         kind, where = chosen(option)
         if kind != "value" and MISPLACED_KEY.search(where):
             self._hide(where)

@@ -10,8 +10,8 @@ short_description: Validate, mint, store, copy or revoke a platform API key
 version_added: 0.1.0
 description:
   - Asks the platform's auth service about a key, has it mint one and stores that, or revokes one.
-  - The key itself is never shown, whole or in part, not in results, differences, errors or the invocation. For that it must
-    stand in an option that takes one; what stands in an option that does not exist, Ansible shows when told to be loud.
+  - The key itself is never shown, whole or in part, not in results, differences, errors or the invocation.
+  - For that it must stand in an option. One in a misspelt option is refused, but Ansible shows it when told to be loud.
   - A key is C(hk_live_), C(hk_test_) or C(hk_dev_) and 32 letters or digits. Anything else is refused at once.
 author:
   - Hokusai Platform contributors (@hokusai)
@@ -246,7 +246,7 @@ UNASKED = Standing("", "")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the module reports: the key's standing and source, what was done, and the place that holds it before and after."""
+    """What the module reports: the key's standing and source, what was done, and its place before and after."""
 
     standing: Standing = UNASKED
     steps: tuple[tuple[str, str], ...] = ()

@@ -27,6 +27,8 @@ STORES = ("file", "ssm_parameter", "secret")
 SECRET_LENGTH = 32
 KEY_FORM = re.compile(r"hk_(live|test|dev)_[A-Za-z0-9]{32}")
 KEY_TRACE = re.compile(r"hk_(?:live|test|dev)_[A-Za-z0-9]+")
+MISPLACED_KEY = re.compile(r"hk_(?:live|test|dev)_[A-Za-z0-9]{16,}")
+"""A key, also one cut short, where a name is wanted; a secret may well be named hk_test_key."""
 MASK = "********"
 FRAGMENT = 6
 """Characters of a key in a row that already count as a part of it; by chance they do not occur (1 in 57 billion)."""
@@ -113,7 +115,7 @@ class Credentials:
 
     def read(self, source: Mapping[str, Any]) -> Key:
         """The key of a source option. Raises `BadInput` naming the source, never the value."""
-        kind, where = chosen(source)
+        kind, where = self._place(source)
         name = described(kind, where)
         if kind == "value" or name not in self._keys:
             self._keys[name] = self.adopt(self._fetch(kind, where), name)
@@ -121,7 +123,7 @@ class Credentials:
 
     def stored(self, store: Mapping[str, Any]) -> Key | None:
         """The key a store holds; None when it holds nothing yet. What is there and is no key is an error."""
-        kind, where = chosen(store)
+        kind, where = self._place(store)
         try:
             text = self._fetch(kind, where)
         except NotFound:
@@ -135,7 +137,7 @@ class Credentials:
             self._hide(text)
         if not KEY_FORM.fullmatch(text):
             raise BadInput(
-                f"What {source} holds is a key that is not a key",
+                f"What {source} holds is not a platform key",
                 "give a platform key: hk_live_, hk_test_ or hk_dev_ and 32 letters or digits, and nothing else",
             )
         self._hide(text[-SECRET_LENGTH:])
@@ -144,7 +146,7 @@ class Credentials:
 
     def keep(self, store: Mapping[str, Any], key: Key) -> None:
         """Write the key to the store, over what is there. Raises `PlatformError`."""
-        kind, where = chosen(store)
+        kind, where = self._place(store)
         put: dict[str, Callable[[str, str], None]] = {
             "file": write_file,
             "ssm_parameter": self._put_parameter,
@@ -154,7 +156,7 @@ class Credentials:
 
     def check_writable(self, store: Mapping[str, Any]) -> None:
         """Raise `BadInput` where a key could not be kept, as far as that can be known: one minted then is lost."""
-        kind, where = chosen(store)
+        kind, where = self._place(store)
         if kind == "file":
             check_directory(where)
         elif kind == "ssm_parameter":
@@ -163,6 +165,15 @@ class Credentials:
     def scrub(self, text: str) -> str:
         """The text without any key read so far, whole or in part, plain or in base64, and without anything like one."""
         return scrub(text, self._fragments)
+
+    def _place(self, option: Mapping[str, Any]) -> tuple[str, str]:
+        """The chosen source or store. A key that stands where its name should is hidden at once."""
+        kind, where = chosen(option)
+        if kind != "value" and MISPLACED_KEY.search(where):
+            self._hide(where)
+            remedy = "put it in `value`" if "value" in option else "name the place, and leave the key out"
+            raise BadInput(f"The key itself stands in `{kind}`, where the name of a place belongs", remedy)
+        return kind, where
 
     def _fetch(self, kind: str, where: str) -> str:
         fetch: dict[str, Callable[[str], str]] = {

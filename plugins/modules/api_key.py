@@ -11,6 +11,7 @@ version_added: 0.1.0
 description:
   - Asks the platform's auth service about a key, has it mint one and stores that, or revokes one.
   - The key itself is never shown, whole or in part, not in results, differences, errors or the invocation.
+  - For that it must stand in an option. One in a misspelt option is refused, but Ansible shows it when told to be loud.
   - A key is C(hk_live_), C(hk_test_) or C(hk_dev_) and 32 letters or digits. Anything else is refused at once.
 author:
   - Hokusai Platform contributors (@hokusai)
@@ -21,6 +22,7 @@ extends_documentation_fragment:
 options:
   action:
     description:
+      - V(check) reads the key of O(source) and refuses one that has not the form of a key. It asks nobody about it.
       - V(validate) asks whether the key of O(source) is good for O(service_id) and has O(scopes). It changes nothing.
       - V(mint) makes sure that O(store) holds a valid key of exactly this O(service_id), O(scopes) and O(environment).
         A key there that is good stays, so a second run changes nothing.
@@ -28,16 +30,16 @@ options:
       - V(copy) copies the key of O(source) to O(store), without asking anybody about it.
     type: str
     required: true
-    choices: [validate, mint, revoke, copy]
+    choices: [check, validate, mint, revoke, copy]
   auth_url:
-    description: Base URL of the auth service. Required for all but V(copy).
+    description: Base URL of the auth service. Required for all but V(check) and V(copy).
     type: str
   service_id:
     description: The service the key belongs to.
     type: str
     default: platform
   source:
-    description: Where the key to validate or copy is read. Exactly one of its options.
+    description: Where the key to check, validate or copy is read. Exactly one of its options.
     type: dict
     suboptions: &source
       environment:
@@ -104,6 +106,12 @@ options:
 """
 
 EXAMPLES = r"""
+- name: Require that there is a key, before the auth service can be asked
+  hokusai.platform.api_key:
+    action: check
+    source:
+      environment: HOKUSAI_API_KEY
+
 - name: Validate the key of the environment
   hokusai.platform.api_key:
     action: validate
@@ -116,7 +124,7 @@ EXAMPLES = r"""
 - name: Require that it is valid
   ansible.builtin.assert:
     that: key.is_valid
-    fail_msg: "The key is {{ key.verdict }}: {{ key.reason }}"
+    fail_msg: "The key from {{ key.source }} is {{ key.verdict }}: {{ key.reason }}"
 
 - name: Keep a key for the verification in SSM
   hokusai.platform.api_key:
@@ -177,6 +185,11 @@ missing_scopes:
   returned: success
   type: list
   elements: str
+source:
+  description: Where the key was read, in words; empty for a key that was minted or revoked.
+  returned: success
+  type: str
+  sample: the environment variable HOKUSAI_API_KEY
 replaced_key_id:
   description: Id of the valid key that the minted one replaced in the store. It is not revoked.
   returned: success
@@ -206,7 +219,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.http_client impor
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params, failing, make_module
 
 SPEC: dict[str, dict[str, Any]] = {
-    "action": {"type": "str", "required": True, "choices": ["validate", "mint", "revoke", "copy"]},
+    "action": {"type": "str", "required": True, "choices": ["check", "validate", "mint", "revoke", "copy"]},
     "auth_url": {"type": "str"},
     "service_id": {"type": "str", "default": "platform"},
     "source": source_option(),
@@ -221,6 +234,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "timeout": {"type": "float", "default": 10},
 }
 REQUIRED = [
+    ("action", "check", ["source"]),
     ("action", "validate", ["auth_url", "source"]),
     ("action", "mint", ["auth_url", "admin_source", "store", "name"]),
     ("action", "revoke", ["auth_url", "admin_source", "key_id"]),
@@ -232,13 +246,14 @@ UNASKED = Standing("", "")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the module reports: the key's standing, what was done, and the place that holds it before and after."""
+    """What the module reports: the key's standing and source, what was done, and its place before and after."""
 
     standing: Standing = UNASKED
     steps: tuple[tuple[str, str], ...] = ()
     before: dict[str, Any] = field(default_factory=dict)
     after: dict[str, Any] = field(default_factory=dict)
     replaced_key_id: str = ""
+    source: str = ""
 
     def result(self) -> dict[str, Any]:
         standing = self.standing
@@ -251,16 +266,23 @@ class Outcome:
             "service_id": standing.service_id,
             "scopes": list(standing.scopes),
             "missing_scopes": list(standing.missing_scopes),
+            "source": self.source,
             "replaced_key_id": self.replaced_key_id,
             "steps": [{"verb": verb, "why": why} for verb, why in self.steps],
             "diff": {"before": self.before, "after": self.after},
         }
 
 
+def check(_auth: None, credentials: Credentials, params: Params, _dry: bool) -> Outcome:
+    """That there is a key of the right form. The auth service may be what is broken, and is not asked."""
+    return Outcome(source=credentials.read(params["source"]).source)
+
+
 def validate(auth: AuthService, credentials: Credentials, params: Params, _dry: bool) -> Outcome:
     """What the auth service says of the key; the same in check mode."""
     key = credentials.read(params["source"])
-    return Outcome(auth.validate(key, params["service_id"], params["scopes"] or (), params["client_ip"]))
+    standing = auth.validate(key, params["service_id"], params["scopes"] or (), params["client_ip"])
+    return Outcome(standing, source=key.source)
 
 
 def mint(auth: AuthService, credentials: Credentials, params: Params, dry: bool) -> Outcome:
@@ -335,14 +357,20 @@ def copy(_auth: None, credentials: Credentials, params: Params, dry: bool) -> Ou
     stored = credentials.stored(params["store"])
     held = "this key"
     if stored and stored.reveal() == key.reveal():
-        return Outcome(before={"holds": held}, after={"holds": held})
+        return Outcome(before={"holds": held}, after={"holds": held}, source=key.source)
     if not dry:
         credentials.keep(params["store"], key)
     steps = (("store", f"key from {key.source} in {described(*chosen(params['store']))}"),)
-    return Outcome(UNASKED, steps, {"holds": "another key"} if stored else {}, {"holds": held})
+    return Outcome(UNASKED, steps, {"holds": "another key"} if stored else {}, {"holds": held}, source=key.source)
 
 
-ACTIONS: dict[str, Callable[..., Outcome]] = {"validate": validate, "mint": mint, "revoke": revoke, "copy": copy}
+ACTIONS: dict[str, Callable[..., Outcome]] = {
+    "check": check,
+    "validate": validate,
+    "mint": mint,
+    "revoke": revoke,
+    "copy": copy,
+}
 
 
 def main() -> None:

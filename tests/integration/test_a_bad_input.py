@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.harness import Run, Sandbox, module, play
+from tests.harness import Run, Sandbox, inventory, module, play, run
 
 DEVELOPMENT = "inventories/development"
+UNKNOWN = "hk_dev_" + "Qx7" * 10 + "Zz"
+"""A key of the right form that nobody was given."""
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +84,98 @@ def test_a_key_that_is_no_key_is_refused_without_being_shown(sandbox: Sandbox) -
     assert result["failed"] or not result["is_valid"]
     assert "NOT_A_KEY" in str(result.get("msg", result))
     assert "certainly-not-a-platform-key" not in str(result)
+
+
+def site(sandbox: Sandbox, variables: Mapping[str, Any], *arguments: str, **given: str) -> Run:
+    return play(
+        "playbooks/site.yml",
+        *arguments,
+        "-e",
+        json.dumps(variables),
+        inventory=DEVELOPMENT,
+        extra=sandbox.environment | given,
+    )
+
+
+def test_a_key_that_is_nowhere_stops_the_playbook_before_its_first_write(sandbox: Sandbox) -> None:
+    ended = site(sandbox, {"hokusai_api_key": {"environment": "NOPE"}})
+    refused(ended, "The environment variable NOPE is not set", "Remedy: export NOPE")
+
+
+def test_a_key_that_is_no_key_stops_the_playbook_before_its_first_write(sandbox: Sandbox) -> None:
+    given = {"hokusai_api_key": {"environment": "NOT_A_KEY"}}
+    ended = site(sandbox, given, NOT_A_KEY="certainly-not-a-platform-key")
+    refused(ended, "environment variable NOT_A_KEY holds is not a platform key", "Remedy: give a platform key")
+    assert "certainly" not in ended.output
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ({"environment": UNKNOWN}, "The key itself stands in `environment`"),
+        ({"valeu": UNKNOWN}, "hokusai_api_key.valeu. Supported parameters include"),
+        (UNKNOWN, "'hokusai_api_key' is of type str"),
+    ],
+    ids=["under another option", "under an option misspelt", "bare"],
+)
+def test_a_key_in_the_wrong_place_is_not_shown(sandbox: Sandbox, tmp_path: Path, source: Any, words: str) -> None:
+    variables = tmp_path / "variables.json"
+    variables.write_text(json.dumps({"hokusai_api_key": source}))
+    ended = site(sandbox, {}, "-vvv", "-e", f"@{variables}")
+    refused(ended, words)
+    assert UNKNOWN not in ended.output
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"hokusai_hosts": {"registry": "r", "api": "a"}}, ["missing required arguments: auth", "hokusai_hosts"]),
+        ({"verification_scripts": ["nope.py"]}, ["nope.py", "test_health_endpoints.py", "Remedy"]),
+        ({"hokusai_target_groups": [{"nmae": "x"}]}, ["hokusai_target_groups.nmae", "name"]),
+        ({"hokusai_services": {}}, ["the service api", "Remedy: add api"]),
+        ({"hokusai_region": "nowhere"}, ["hokusai_region", "us-east-1", "Remedy"]),
+        ({"hokusai_environment": "A=B"}, ["hokusai_environment must be a dictionary", "Remedy"]),
+        ({"hokusai_assume_role_arn": "admin"}, ["hokusai_assume_role_arn", "Remedy"]),
+    ],
+    ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
+)
+def test_a_variable_that_is_wrong_stops_the_playbook_before_its_first_write(
+    sandbox: Sandbox, variables: dict[str, Any], words: list[str]
+) -> None:
+    refused(site(sandbox, variables), *words)
+
+
+def role(sandbox: Sandbox, name: str, variables: Mapping[str, Any]) -> Run:
+    """A role by itself; `site.yml` plans each before its first write."""
+    command = ["ansible", "hokusai_platforms", "-i", DEVELOPMENT, "-m", "ansible.builtin.include_role"]
+    return run([*command, "-a", f"name=hokusai.platform.{name}", "-e", json.dumps(variables)], sandbox.environment)
+
+
+@pytest.mark.parametrize(
+    ("name", "variables"),
+    [
+        ("auth_config", {"hokusai_settings": [{"service": "nope"}]}),
+        ("service_discovery", {"hokusai_discovery": [{"service": "nope", "name": "n", "ttl": 1}]}),
+    ],
+)
+def test_a_service_that_is_not_described_is_named_with_those_that_are(
+    sandbox: Sandbox, name: str, variables: dict[str, Any]
+) -> None:
+    refused(role(sandbox, name, variables), "names the service nope", "api, auth, mlflow", "Remedy: correct the name")
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "words"),
+    [
+        ("auth_config", {"name": "hokusai-mlflow-development"}, ["of the service mlflow", "Remedy: add name"]),
+        ("service_discovery", {"name": "n", "container": "c", "minimum_cuont": 1}, ["mlflow", "minimum_cuont"]),
+    ],
+)
+def test_a_service_that_is_described_wrongly_is_named(
+    sandbox: Sandbox, name: str, wrong: dict[str, Any], words: list[str]
+) -> None:
+    services = inventory("development")["hokusai_services"] | {"mlflow": wrong}
+    refused(role(sandbox, name, {"hokusai_services": services}), *words)
 
 
 def test_the_playbook_without_a_platform_says_so(sandbox: Sandbox) -> None:

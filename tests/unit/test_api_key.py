@@ -119,8 +119,27 @@ def test_what_retry_after_says_is_in_the_remedy(run: Run, auth: Auth) -> None:
 
 def test_a_key_that_is_not_a_key_makes_no_request(run: Run, web: Web) -> None:
     result = run("validate", source={"value": "hk_test_tooshort"})
-    assert "the option value holds is a key that is not a key" in result["msg"]
+    assert "the option value holds is not a platform key" in result["msg"]
     assert web.seen == []
+
+
+@pytest.mark.parametrize("check", [False, True], ids=["run", "check mode"])
+def test_checking_a_key_says_where_it_was_read_and_asks_nobody(run: Run, auth: Auth, web: Web, check: bool) -> None:
+    result = run("check", source={"environment": "ADMIN_KEY"}, auth_url=None, _check=check)
+    assert result["source"] == "the environment variable ADMIN_KEY"
+    assert (result["changed"], result["is_valid"], result["verdict"]) == (False, None, "")
+    assert web.seen == []
+    assert not traces(json.dumps(result), auth.admin)
+
+
+def test_checking_refuses_what_has_not_the_form_of_a_key(run: Run) -> None:
+    result = run("check", source={"value": "hk_test_tooshort"})
+    assert "What the option value holds is not a platform key" in result["msg"]
+    assert result["remedy"]
+
+
+def test_validating_says_where_the_key_was_read(run: Run, auth: Auth) -> None:
+    assert run("validate", source={"value": auth.add()})["source"] == "the option value"
 
 
 @pytest.mark.parametrize(
@@ -187,7 +206,7 @@ def test_something_in_the_store_that_is_no_key_is_not_overwritten(run: Run, auth
     path.touch(0o600)
     path.write_text("my shopping list")
     result = run("mint", store={"file": str(path)})
-    assert "not a key" in result["msg"]
+    assert "is not a platform key" in result["msg"]
     assert (path.read_text(), auth.keys) == ("my shopping list", {})
 
 
@@ -288,8 +307,10 @@ def test_the_key_is_nowhere_in_what_ansible_prints_at_its_loudest(web: Web, auth
     auth.outage = Reply(500, {"detail": f"cannot look up {key} for {auth.admin[8:24]}"})
     failed = shout({**asked, "action": "revoke", "key_id": "key_1"}, environment)
     assert "cannot look up" in failed
+    misplaced = shout({**asked, "action": "check", "source": {"environment": unknown}}, environment)
+    assert "The key itself stands in `environment`" in misplaced
     for each in (key, unknown, auth.admin, *auth.keys):
-        assert not traces(valid + refused + minted + failed, each)
+        assert not traces(valid + refused + minted + failed + misplaced, each)
 
 
 def test_every_failure_keeps_the_keys_to_itself(run: Run, auth: Auth, tmp_path: Path) -> None:

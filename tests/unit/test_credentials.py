@@ -119,10 +119,37 @@ def test_a_key_that_is_not_a_key_is_refused_by_its_source_and_not_by_its_value(
     made: Credentials, hidden: set[str], monkeypatch: pytest.MonkeyPatch, wrong: str
 ) -> None:
     monkeypatch.setenv("SOME_KEY", wrong)
-    with pytest.raises(BadInput, match="the environment variable SOME_KEY holds is a key that is not a key") as refused:
+    with pytest.raises(BadInput, match="the environment variable SOME_KEY holds is not a platform key") as refused:
         made.read({"environment": "SOME_KEY"})
     assert wrong not in str(refused.value)
     assert wrong in hidden
+
+
+@pytest.mark.parametrize("kind", ["environment", "file", "ssm_parameter", "secret"])
+@pytest.mark.parametrize("cut", [0, 5], ids=["whole", "cut short"])
+def test_a_key_that_stands_where_a_name_belongs_is_not_shown(
+    made: Credentials, hidden: set[str], kind: str, cut: int
+) -> None:
+    key = make_key("dev")[: 40 - cut]
+    source = dict.fromkeys(subject.SOURCES) | {kind: key}
+    with pytest.raises(BadInput, match=f"The key itself stands in `{kind}`.*put it in `value`") as refused:
+        made.read(source)
+    assert not traces(str(refused.value), key)
+    assert key in hidden
+
+
+@pytest.mark.parametrize("use", ["stored", "keep", "check_writable"])
+def test_a_key_that_stands_where_its_store_belongs_is_not_shown(made: Credentials, hidden: set[str], use: str) -> None:
+    wrong, key = make_key(), made.adopt(make_key(), "a test")
+    with pytest.raises(BadInput, match="The key itself stands in `file`") as refused:
+        getattr(made, use)(*[{"file": wrong}, key][: 2 if use == "keep" else 1])
+    assert not traces(str(refused.value), wrong)
+    assert wrong in hidden
+
+
+def test_a_place_may_be_named_after_the_key_it_holds(made: Credentials, tmp_path: Path) -> None:
+    name = private(tmp_path / "hk_test_key", key := make_key())
+    assert made.read({"file": name}).reveal() == key
 
 
 def test_two_values_are_two_keys(made: Credentials) -> None:

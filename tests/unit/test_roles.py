@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.hokusai.platform.plugins.module_utils.credentials import source_option
+from ansible_collections.hokusai.platform.plugins.modules import ecs_service
+
+from tests.harness import run
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
@@ -16,10 +21,21 @@ def load(path: Path) -> Any:
     return yaml.safe_load(path.read_text()) if path.exists() else {}
 
 
-def options(role: str) -> dict[str, Any]:
-    specs: dict[str, Any] = load(ROOT / "roles" / role / "meta" / "argument_specs.yml")
-    found: dict[str, Any] = specs["argument_specs"]["main"]["options"]
+def entry_points(role: str) -> dict[str, Any]:
+    found: dict[str, Any] = load(ROOT / "roles" / role / "meta" / "argument_specs.yml")["argument_specs"]
     return found
+
+
+def options(role: str) -> dict[str, Any]:
+    found: dict[str, Any] = entry_points(role)["main"]["options"]
+    return found
+
+
+def form(spec: Any) -> Any:
+    """An option without its words."""
+    if isinstance(spec, dict):
+        return {name: form(each) for name, each in spec.items() if name != "description"}
+    return spec
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -33,6 +49,34 @@ def test_an_option_without_a_default_is_required(role: str) -> None:
     assert not [
         name for name, option in options(role).items() if "default" not in option and not option.get("required")
     ]
+
+
+@pytest.mark.parametrize("role", ["validation", "verification"])
+def test_a_role_that_proves_can_check_all_of_its_input_on_its_own(role: str) -> None:
+    assert entry_points(role)["inputs"]["options"] == options(role)
+    assert (ROOT / "roles" / role / "tasks" / "inputs.yml").exists()
+
+
+def test_a_variable_of_several_roles_has_the_same_form_in_all_of_them() -> None:
+    forms: dict[str, Any] = {}
+    for role in ROLES:
+        for name, option in options(role).items():
+            assert form(option) == forms.setdefault(name, form(option)), f"{name} in {role}"
+
+
+@pytest.mark.parametrize("role", ["validation", "verification"])
+def test_the_roles_take_the_key_from_where_the_module_takes_it(role: str) -> None:
+    places = options(role)["hokusai_api_key"]["options"]
+    assert {name: place["type"] for name, place in places.items()} == {
+        name: place["type"] for name, place in source_option()["options"].items()
+    }
+    assert places["value"]["no_log"]
+
+
+def test_what_is_checked_of_a_service_is_what_the_module_takes() -> None:
+    checked = load(ROOT / "roles" / "service_discovery" / "vars" / "main.yml")["__service_discovery_service"]
+    given = {name: option for name, option in checked.items() if name not in {"name", "container"}}
+    assert given == {name: form(ecs_service.SPEC[name]) for name in given}
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -49,6 +93,32 @@ def test_a_role_keeps_away_from_the_variables_of_the_others(role: str) -> None:
     for other in set(ROLES) - {role}:
         assert f"__{other}_" not in text
         assert not [name for name in options(other) if name.startswith(f"{other}_") and name in text]
+
+
+def blockers(**registered: Any) -> str:
+    """What the role `validation` says of a key, given what its tasks registered."""
+    known = {
+        "__validation_key_read": {"source": "the file k"},
+        **{f"__{name}": held for name, held in registered.items()},
+    }
+    told = ["-m", "ansible.builtin.debug", "-a", "msg={{ __validation_key_problem }}"]
+    given = ["-e", "@roles/validation/vars/main.yml", "-e", json.dumps(known)]
+    return " ".join(run(["ansible", "localhost", "-i", "localhost,", *told, *given]).wanted().output.split())
+
+
+def test_a_valid_key_does_not_block() -> None:
+    assert "msg: []" in blockers(validation_key={"is_valid": True, "verdict": "valid", "reason": ""})
+
+
+def test_a_key_that_is_not_valid_blocks_with_its_source_the_verdict_and_the_remedy() -> None:
+    said = blockers(validation_key={"is_valid": False, "verdict": "refused", "reason": "unknown"})
+    assert "the platform key from the file k is not valid, verdict refused: unknown. Remedy: mint another one" in said
+
+
+def test_a_key_nobody_can_ask_about_blocks_with_what_kept_the_auth_service_from_answering() -> None:
+    said = blockers(validation_key={"failed": True, "msg": "Could not validate the key: no answer"})
+    assert "nobody can tell whether the platform key from the file k is valid" in said
+    assert "the auth service cannot be asked: Could not validate the key: no answer" in said
 
 
 def test_the_development_inventory_sets_every_required_option_of_every_role() -> None:

@@ -269,7 +269,7 @@ def read_key(file: str | None) -> str:
         raise CannotRunError(f"{where} holds no key. Remedy: export {KEY_VARIABLE}, or pass --api-key-file")
     if not KEY_FORM.fullmatch(text):
         raise CannotRunError(
-            f"what {where} holds is a key that is not a key. "
+            f"what {where} holds is not a platform key. "
             "Remedy: give hk_live_, hk_test_ or hk_dev_ and 32 letters or digits"
         )
     return text

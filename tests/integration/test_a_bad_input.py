@@ -168,7 +168,11 @@ def test_a_service_that_is_not_described_is_named_with_those_that_are(
     ("name", "wrong", "words"),
     [
         ("auth_config", {"name": "hokusai-mlflow-development"}, ["of the service mlflow", "Remedy: add name"]),
-        ("service_discovery", {"name": "n", "container": "c", "minimum_cuont": 1}, ["mlflow", "minimum_cuont"]),
+        (
+            "service_discovery",
+            {"name": "n", "container": "c", "minimum_cuont": 1},
+            ["mlflow", "minimum_cuont. Supported parameters"],
+        ),
     ],
 )
 def test_a_service_that_is_described_wrongly_is_named(

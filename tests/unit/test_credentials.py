@@ -141,8 +141,8 @@ def test_a_key_that_stands_where_a_name_belongs_is_not_shown(
 @pytest.mark.parametrize("use", ["stored", "keep", "check_writable"])
 def test_a_key_that_stands_where_its_store_belongs_is_not_shown(made: Credentials, hidden: set[str], use: str) -> None:
     wrong, key = make_key(), made.adopt(make_key(), "a test")
-    with pytest.raises(BadInput, match="The key itself stands in `file`") as refused:
-        getattr(made, use)(*[{"file": wrong}, key][: 2 if use == "keep" else 1])
+    with pytest.raises(BadInput, match="The key itself stands in `secret`") as refused:
+        getattr(made, use)(*[{"secret": wrong}, key][: 2 if use == "keep" else 1])
     assert not traces(str(refused.value), wrong)
     assert wrong in hidden
 

@@ -61,9 +61,10 @@ class Check:
 @dataclass(frozen=True)
 class Known:
     """What other checks found out and what tells who repairs this one: the services that run no task, by noun (`api`),
-    and whether the auth service itself refuses the key."""
+    those of which Cloud Map does not list a running task, and whether the auth service itself refuses the key."""
 
     down: Mapping[str, EcsService | None] = field(default_factory=dict)
+    unlisted: frozenset[str] = frozenset()
     key_refused: bool = False
 
 
@@ -111,6 +112,8 @@ def blamed(check: Check, fact: Fact, verdict: Verdict, known: Known) -> Verdict:
     if noun in known.down:
         role, remedy = repair_of(known.down[noun])
         return replace(verdict, role=role, remedy=remedy)
+    if noun in known.unlisted and isinstance(fact, Answer) and not is_from_alb(fact):
+        return replace(verdict, role=DISCOVERY)
     if known.key_refused and is_refusal(check, fact):
         return replace(verdict, role="", remedy=MINT)
     return verdict
@@ -128,10 +131,14 @@ def failing_hop(check: Check, fact: Fact) -> str:
         return check.subject[-1]
     if not isinstance(fact, Answer):
         return ""
-    if fact.headers.get("server", "").startswith(ALB):
+    if is_from_alb(fact):
         behind = "auth" if "auth" in check.subject else "api"
         return behind if fact.status in {502, 503, 504} else ""
     return str(fact.json.get("hop", "")) if isinstance(fact.json, dict) else ""
+
+
+def is_from_alb(answer: Answer) -> bool:
+    return answer.headers.get("server", "").startswith(ALB)
 
 
 def repair_of(service: EcsService | None) -> tuple[str, str]:
@@ -229,7 +236,7 @@ def repairing_role(answer: Answer) -> str:
     """The role behind the hop that gave this answer."""
     if answer.error or answer.status is None:
         return ROUTING
-    if answer.headers.get("server", "").startswith(ALB):
+    if is_from_alb(answer):
         return {502: CONFIG, 503: DISCOVERY, 504: GROUPS}.get(answer.status, ROUTING)
     return {401: CONFIG, 403: CONFIG, 502: DISCOVERY, 503: CONFIG, 504: GROUPS}.get(answer.status, ROUTING)
 

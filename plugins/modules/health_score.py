@@ -242,7 +242,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.health_checks imp
 )
 from ansible_collections.hokusai.platform.plugins.module_utils.http_client import Prober, Request, check_url
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params, failing, make_module
-from ansible_collections.hokusai.platform.plugins.module_utils.platform_state import PlatformReader, Unknown
+from ansible_collections.hokusai.platform.plugins.module_utils.platform_state import Discovery, PlatformReader, Unknown
 
 PARALLEL = 8
 HOSTS = {"type": "str", "required": True}
@@ -300,8 +300,13 @@ class Gatherer:
             for noun, each in services.items()
             if not isinstance(each, Unknown) and (each is None or each.running == 0)
         }
+        unlisted = frozenset(
+            check.subject[-1]
+            for check, fact in facts.items()
+            if isinstance(fact, Discovery) and fact.tasks - fact.registered
+        )
         refused = any(is_refusal(check, fact) for check, fact in facts.items())
-        return Known(down, refused and self._is_key_refused())
+        return Known(down, unlisted, refused and self._is_key_refused())
 
     def _is_key_refused(self) -> bool:
         """A key that the auth service refuses is so for every service: which one is asked for makes no difference."""

@@ -125,6 +125,20 @@ TABLE: dict[str, tuple[str, Any, Known, tuple[str, str], str]] = {
         ("ecs_service", "containers"),
         "",
     ),
+    "an auth service that lost its instance": (
+        "search",
+        hop("auth"),
+        Known(unlisted=frozenset({"auth"})),
+        ("ecs_service", "replace_unregistered"),
+        "",
+    ),
+    "a load balancer that needs no name": (
+        "registry_health",
+        answer(504, server="awselb/2.0"),
+        Known(unlisted=frozenset({"api"})),
+        ("security_group_rules", "rules"),
+        "",
+    ),
     "mlflow behind the api": (
         "proxy_health",
         hop("mlflow", 502),

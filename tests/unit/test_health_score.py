@@ -361,6 +361,14 @@ def test_a_refused_key_is_for_a_role_only_if_the_auth_service_does_not_refuse_it
     assert len([seen for seen in web.seen if seen.path == "/api/v1/keys/validate"]) == 1
 
 
+def test_an_instance_that_is_lost_explains_what_the_api_says_of_its_hop(score: Run, fake: FakeAws) -> None:
+    fake.data["list_instances"] = {"Instances": []}
+    with serving(lambda _seen: Reply(503, {**json.loads(REFUSAL), "hop": "auth"})) as web:
+        result = score(api_key={"value": make_key()}, hosts=dict.fromkeys(("registry", "api", "auth"), web.url))
+    roles = {line["id"]: line["role"] for line in result["checks"]}
+    assert roles["search"] == roles["discovery_auth"] == "service_discovery"
+
+
 def test_the_auth_service_is_not_asked_about_a_key_that_nothing_refuses(score: Run, web: Web, key: str) -> None:
     score(api_key={"value": key})
     assert "/api/v1/keys/validate" not in {seen.path for seen in web.seen}

@@ -97,7 +97,7 @@ STAGES = (
     Stage("ansible-lint", (("ansible-lint", "--offline", "--strict", "--profile", "production"),)),
     Stage("sanity", (("python", "tests/sanity.py"),)),
     Stage("unit", (pytest("-n", "2", "--dist", "loadfile", "tests/unit", "gateway/tests", "sandbox/tests"),), True),
-    Stage("integration", (pytest("--timeout", "600", "tests/integration"),), True, 1800, BIG),
+    Stage("integration", (pytest("--timeout", "900", "tests/integration"),), True, 1800, BIG),
     Stage("molecule", (("molecule", "test", "--all"),), limit=1800, batch=BIG, lane=OWN),
     Stage("story", (pytest("--timeout", "300", "tests/story", "tests/bench"),), True, 900, BIG, OWN),
 )

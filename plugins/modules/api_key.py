@@ -159,32 +159,39 @@ is_valid:
   description: Whether the key is good for the service and has the scopes. Null when nothing was asked about it.
   returned: success
   type: bool
+  sample: false
 verdict:
   description: Why, as one of V(valid), V(refused), V(wrong_service) and V(missing_scopes); empty if nothing was asked.
   returned: success
   type: str
+  sample: missing_scopes
 reason:
   description: The reason in words; empty when the key is valid.
   returned: success
   type: str
+  sample: "the key lacks the scopes: write"
 key_id:
   description: Id of the key; empty when the auth service did not tell it, as for a refused key or in check mode.
   returned: success
   type: str
+  sample: key-4f1c
 service_id:
   description: Service of the key.
   returned: success
   type: str
+  sample: platform
 scopes:
   description: Scopes of the key.
   returned: success
   type: list
   elements: str
+  sample: [read]
 missing_scopes:
   description: Required scopes that the key has not.
   returned: success
   type: list
   elements: str
+  sample: [write]
 source:
   description: Where the key was read, in words; empty for a key that was minted or revoked.
   returned: success
@@ -194,11 +201,23 @@ replaced_key_id:
   description: Id of the valid key that the minted one replaced in the store. It is not revoked.
   returned: success
   type: str
+  sample: key-03aa
 steps:
   description: What was done, or in check mode would be.
   returned: success
   type: list
   elements: dict
+  sample: [{verb: mint, why: "key verification of platform with read, write"}]
+remedy:
+  description: What can be done about the failure.
+  returned: failure
+  type: str
+  sample: export HOKUSAI_API_KEY, or name another place in the option source
+error:
+  description: Kind of the failure, such as V(BadInput) or V(NotFound).
+  returned: failure
+  type: str
+  sample: BadInput
 """
 
 from collections.abc import Callable

@@ -29,8 +29,8 @@ down: install  ## stop the sandbox that the demo left up
 test: install $(WHEELS)  ## everything that checks the project
 	@$(RUN) tests/stages.py
 
-.PHONY: lint types ansible-lint unit integration molecule story
-lint types ansible-lint unit integration molecule story: install  ## one part of the checks
+.PHONY: lint types ansible-lint unit integration molecule input story
+lint types ansible-lint unit integration molecule input story: install  ## one part of the checks
 	@$(RUN) tests/stages.py $@
 
 .PHONY: bench

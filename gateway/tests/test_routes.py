@@ -210,7 +210,7 @@ def test_the_printed_configuration_shows_families_and_routes() -> None:
         ("/api/2.0/mlflow/new-thing", "/api/2.0/mlflow/new-thing"),
         ("/api/4.0/mlflow/new/My%20Model", "/api/4.0/mlflow/new/*"),
         ("/v2/traces", "/v2/traces"),
-        ("/hk_live_abcdefghijklmnopqrstuvwxyz012345/x", "/*/x"),
+        (f"/hk_live_{'k' * 32}/x", "/*/x"),
         ("/abcdefghijklmnopqrstuvwxyzabcdef", "/*"),
         ("/0123/UPPER/a\x1b[31m/é", "/*/*/*/*"),
         ("/a" * 40, "/a" * 12 + "/..."),

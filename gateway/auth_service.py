@@ -90,7 +90,7 @@ class AuthService:
     async def _answered(self, method: str, head: bytes, body: bytes) -> tuple[int, bytes]:
         await self.pool.enter(self._timeout)
         try:
-            return (await self.retries.run(lambda: self._once(method, head, body), lambda _failure: True))[0]
+            return (await self.retries.run(lambda: self._once(method, head, body), lambda: True))[0]
         finally:
             self.pool.leave()
 

@@ -36,7 +36,6 @@ class Exchange:
         self.receive = receive
         self._send = send
         self.began = time.monotonic()  # the event loop's clock, without asking which loop that is
-        self._clock = time.perf_counter()
         self.request_id = _request_id(self.headers)
         self.status = 0
         self.sent = 0
@@ -50,7 +49,7 @@ class Exchange:
 
     @property
     def seconds(self) -> float:
-        return time.perf_counter() - self._clock
+        return time.monotonic() - self.began
 
     @property
     def refusal(self) -> GatewayError | None:

@@ -29,7 +29,6 @@ class Pool:
         self.opened = 0
         self.in_use = 0
         self.waiting = 0
-        self._size = size
         self._places = asyncio.Semaphore(size)
         self._idle: deque[Connection] = deque()
         self._sweeper: asyncio.TimerHandle | None = None

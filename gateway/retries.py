@@ -12,7 +12,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from gateway.failure import Failure, HopError
+from gateway.failure import HopError
 
 TRIES = 3
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
@@ -29,9 +29,7 @@ class Retries:
         self.made = 0
         self._budget = _RESERVE
 
-    async def run(
-        self, once: Callable[[], Awaitable[Outcome]], may_repeat: Callable[[Failure], bool]
-    ) -> tuple[Outcome, int]:
+    async def run(self, once: Callable[[], Awaitable[Outcome]], may_repeat: Callable[[], bool]) -> tuple[Outcome, int]:
         """The outcome and the number of tries. Raises the last HopError, with ``tries`` in it.
 
         A failure that will not pass is final; one before which nothing was sent may be repeated by all; for the rest
@@ -45,7 +43,7 @@ class Retries:
             except HopError as error:
                 error.tries = tries
                 failure = error.failure
-                repeatable = failure.passing and (not failure.sent or may_repeat(failure))
+                repeatable = failure.passing and (not failure.sent or may_repeat())
                 if not repeatable or tries == TRIES or self._budget < 1:
                     raise
             self._budget -= 1

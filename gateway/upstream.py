@@ -17,7 +17,7 @@ from gateway.errors import (
     UpstreamError,
     UpstreamTimeoutError,
 )
-from gateway.failure import Failure, HopError
+from gateway.failure import HopError
 from gateway.guard import Guard
 from gateway.headers import Headers
 from gateway.pool import NoPlaceError, Pool
@@ -56,7 +56,7 @@ class UpstreamRequest:
             return ClientGoneError()
         return self.guard.cause if self.guard is not None else None
 
-    def may_repeat(self, _failure: Failure) -> bool:
+    def may_repeat(self) -> bool:
         return self.repeatable and (self.body is None or self.body.replayable)
 
 

@@ -47,7 +47,7 @@ async def test_what_is_tried_again(failure: Failure, repeatable: bool, tries: in
     once, calls = failing(99, failure)
 
     with pytest.raises(HopError) as raised:
-        await Retries().run(once, lambda _: repeatable)
+        await Retries().run(once, lambda: repeatable)
 
     assert (len(calls), raised.value.tries) == (tries, tries)
 
@@ -56,7 +56,7 @@ async def test_a_try_that_goes_well_ends_the_retries() -> None:
     once, calls = failing(1, REFUSED)
     retries = Retries()
 
-    assert await retries.run(once, lambda _: False) == ("answer", 2)
+    assert await retries.run(once, lambda: False) == ("answer", 2)
     assert (len(calls), retries.made) == (2, 1)
 
 
@@ -68,7 +68,7 @@ async def test_the_budget_is_one_retry_in_ten_requests_once_the_reserve_is_spent
     for _ in range(1000):
         once, _calls = failing(99, REFUSED)
         with pytest.raises(HopError):
-            await retries.run(once, lambda _: True)
+            await retries.run(once, lambda: True)
 
     assert 100 <= retries.made <= 115
 

@@ -167,7 +167,7 @@ class Gateway:
         target = Target(b"/version") if exchange.raw_path == b"/version" else find_target(exchange.raw_path)
         route = self._authorisation.route(exchange, target)
         origin = Origin.of(exchange.headers, exchange.peer, exchange.scheme, config.trusted_proxies)
-        identity = await self._authenticator.identify(key, origin.client_ip)
+        identity = await self._authenticator.identify(key, route.scope if route else "", origin.client_ip)
         exchange.key_id = identity.key_id
         self._limiter.spend(identity)
         if exchange.raw_path == PREFIX:

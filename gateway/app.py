@@ -216,11 +216,7 @@ class Gateway:
         await exchange.answer(200, _DESCRIPTION, [])
 
     async def _measures(self, exchange: Exchange) -> None:
-        mlflow, auth = self._upstream, self._auth_service
-        hops = {
-            "mlflow": Hop(mlflow.pool, mlflow.retries, mlflow.breaker),
-            "auth": Hop(auth.pool, auth.retries, auth.breaker),
-        }
+        hops: dict[str, Hop] = {"mlflow": self._upstream, "auth": self._auth_service}
         body = self._metrics.render(hops, self._authenticator, self._clients)
         await exchange.answer(200, body, [], CONTENT_TYPE)
 

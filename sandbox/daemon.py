@@ -66,7 +66,7 @@ def serve(home: Home, state: str, pace: float, finished: threading.Event) -> Non
         running = start(home, pace, stack)
         LOGGER.info("AWS endpoint %s, internet proxy %s", running.control_plane.url, running.data_plane.proxy_url)
         environment.write(home, populate(running, state, finished))
-        running.control_plane.calls.reset()
+        running.control_plane.forget_calls()
         LOGGER.info("ready: %s", state)
         finished.wait()
         LOGGER.info("going down")

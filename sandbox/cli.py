@@ -1,4 +1,4 @@
-"""The command line: up, status, env, calls, logs, down. Exit codes: 0 done, 1 not so, 2 could not be asked."""
+"""The command line: up, status, env, calls, logs, faults and down. Exit codes: 0 done, 1 not so, 2 not asked."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from sandbox import environment, lifecycle
 from sandbox.environment import Home
+from sandbox.faults import commands
+from sandbox.faults.live import Live
+from sandbox.faults.session import opened
 
 CONTROL_TIMEOUT = 10.0
 SHOWN_LINES = 200
@@ -30,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         status: int = options.run(environment.home(), options)
-    except UsageError as error:
+    except (UsageError, commands.FaultUsageError) as error:
         say(f"sandbox: {error}", sys.stderr)
         return 2
     except lifecycle.LifecycleError as error:
@@ -73,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("service", nargs="?", help="api, mlflow, auth, alb or daemon; all of them if omitted")
     verb.add_argument("-f", "--follow", action="store_true", help="go on printing")
     verb.set_defaults(run=logs)
+    commands.add_verbs(verbs, open_faults, say)
     verbs.add_parser("down", help="end everything").set_defaults(run=down)
     return made
 
@@ -191,6 +196,13 @@ def summary(found: dict[str, Any]) -> str:
         states = [f"{one['address']}:{one['port']} {one['state']}" for one in group["targets"]]
         lines.append(f"targets {group['name']}: {', '.join(states) or 'none'}")
     return "\n".join(lines)
+
+
+def open_faults(place: Home) -> AbstractContextManager[Live]:
+    """What the fault verbs work with; raises UsageError when no sandbox is up here, or it does not answer."""
+    values = environment_of(place)
+    control(place, "GET", "health")
+    return opened(values, place.faults, place.data)
 
 
 def environment_of(place: Home) -> dict[str, str]:

@@ -43,6 +43,11 @@ class Home:
         return self.path / ".hokusai-sandbox"
 
     @property
+    def faults(self) -> Path:
+        """What `break` has broken, and the way back."""
+        return self.path / "faults.json"
+
+    @property
     def trust(self) -> Path:
         return self.path / "ca.pem"
 

@@ -13,11 +13,17 @@ from sandbox.platform.description import REGION
 class Clients:
     """One attribute per AWS service; made once each, for making one takes longer than a call."""
 
-    def __init__(self, endpoint: str, access_key: str, secret_key: str) -> None:
+    def __init__(self, endpoint: str, access_key: str, secret_key: str, agent: str | None = None) -> None:
+        """`agent` goes into the user agent of every call."""
         session: Any = boto3.session.Session(
             aws_access_key_id=access_key, aws_secret_access_key=secret_key, region_name=REGION
         )
-        config = Config(inject_host_prefix=False, proxies={}, retries={"mode": "standard", "max_attempts": 2})
+        config = Config(
+            inject_host_prefix=False,
+            proxies={},
+            retries={"mode": "standard", "max_attempts": 2},
+            user_agent_extra=agent,
+        )
 
         def client(service: str) -> Any:
             return session.client(service, endpoint_url=endpoint, config=config)

@@ -195,7 +195,7 @@ SHOWS: dict[str, Callable[[Stage], bool]] = {
     "E08": lambda on: on.forwards(REGISTRY_LB, 105) == "hokusai-reg-mlflow-development",
     "E09": lambda on: on.forwards(REGISTRY_LB, 40) == "hokusai-reg-mlflow-development",
     "E10": lambda on: "registry.hokus.ai" not in on.conditions(REGISTRY_LB, 110),
-    "E12": lambda on: tells("TooManyRules", lambda: one_more_rule(on)),
+    "E12": lambda on: len(on.live.rules(REGISTRY_LB)) == 100 and tells("TooManyRules", lambda: one_more_rule(on)),
     "E13": lambda on: weights(on, 110) == {"hokusai-reg-api-development": 50, "hokusai-mlflow-tg-development": 50},
     "E14": lambda on: on.action(REGISTRY_LB, 105)["ForwardConfig"]["TargetGroupStickinessConfig"]["Enabled"],
     "E16": lambda on: on.variables(API)["MLFLOW_SERVER_URL"] == "https://registry.hokus.ai",
@@ -214,7 +214,10 @@ SHOWS: dict[str, Callable[[Stage], bool]] = {
     "C03": lambda on: on.container(API)["image"].endswith(":missing"),
     "C04": lambda on: on.container(API)["secrets"][0]["valueFrom"].endswith("no-such-secret"),
     "C07": lambda on: on.variables(API)["MLFLOW_SERVER_URL"] == f"http://{incident.DEAD_ADDRESSES[0]}:5000",
-    "C11": lambda on: on.service(API)["deploymentConfiguration"]["deploymentCircuitBreaker"]["rollback"],
+    "C11": lambda on: (
+        on.service(API)["deploymentConfiguration"]["deploymentCircuitBreaker"]["rollback"]
+        and on.container(API)["image"].endswith(":missing")
+    ),
     "D04": lambda on: "DnsConfig" not in registered_as(on),
     "D05": lambda on: [each["Type"] for each in registered_as(on)["DnsConfig"]["DnsRecords"]] == ["SRV"],
     "D07": lambda on: [each["TTL"] for each in registered_as(on)["DnsConfig"]["DnsRecords"]] == [86400],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import json
 import os
 import sys
@@ -11,15 +12,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from sandbox import environment, lifecycle
 from sandbox.environment import Home
-from sandbox.faults import commands
-from sandbox.faults.live import Live
-from sandbox.faults.session import opened
+from sandbox.faults.verbs import add_verbs
 
 CONTROL_TIMEOUT = 10.0
 SHOWN_LINES = 200
@@ -34,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         status: int = options.run(environment.home(), options)
-    except (UsageError, commands.FaultUsageError) as error:
+    except UsageError as error:
         say(f"sandbox: {error}", sys.stderr)
         return 2
     except lifecycle.LifecycleError as error:
@@ -77,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("service", nargs="?", help="api, mlflow, auth, alb or daemon; all of them if omitted")
     verb.add_argument("-f", "--follow", action="store_true", help="go on printing")
     verb.set_defaults(run=logs)
-    commands.add_verbs(verbs, open_faults, say)
+    add_verbs(verbs, faults)
     verbs.add_parser("down", help="end everything").set_defaults(run=down)
     return made
 
@@ -198,11 +196,14 @@ def summary(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def open_faults(place: Home) -> AbstractContextManager[Live]:
-    """What the fault verbs work with; raises UsageError when no sandbox is up here, or it does not answer."""
+def faults(place: Home, options: argparse.Namespace) -> int:
+    """Every verb of `faults/verbs.py`."""
     values = environment_of(place)
     control(place, "GET", "health")
-    return opened(values, place.faults, place.data)
+    commands = importlib.import_module("sandbox.faults.commands")
+    if problem := commands.work(options.verb, place, values, options, say):
+        raise UsageError(problem)
+    return 0
 
 
 def environment_of(place: Home) -> dict[str, str]:

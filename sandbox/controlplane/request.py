@@ -11,6 +11,8 @@ from urllib.parse import parse_qs
 from moto.core.request import Request
 from moto.core.routing import get_service_router
 
+from sandbox.environment import OWN_AGENT
+
 # SigV4 scopes name a service otherwise than boto3 does; counters speak boto3.
 _CLIENT_NAMES = {
     "elasticloadbalancing": "elbv2",
@@ -21,8 +23,6 @@ _SCOPE = re.compile(r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/")
 _READ = re.compile(
     r"(Describe|List|Get|BatchGet|Discover|Head|Lookup|Search|Select|Filter|Query|Scan|Test|Validate|Simulate|Check|GenerateMac|VerifyMac)"
 )
-OWN_AGENT = "sandbox-faults"
-"""In the user agent of calls that are the sandbox's own."""
 _XML_SERVICES = frozenset({"s3", "route53", "cloudfront"})
 
 

@@ -1,19 +1,17 @@
-"""The verbs of the command line that break and mend: faults, break, heal, inject, held, writes."""
+"""What the verbs of `verbs.py` do with a running sandbox."""
 
 from __future__ import annotations
 
 import argparse
 import json
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Any
 
 from sandbox.environment import Home
 from sandbox.faults import registry
 from sandbox.faults.catalogue import NOT_MADE, all_faults
 from sandbox.faults.live import FaultError, Json, Live
+from sandbox.faults.session import opened
 
-Open = Callable[[Home], AbstractContextManager[Live]]
 Say = Callable[[str], None]
 INJECTED = "inject"
 KINDS: dict[str, Callable[[argparse.Namespace], Json]] = {
@@ -29,48 +27,14 @@ KINDS: dict[str, Callable[[argparse.Namespace], Json]] = {
 }
 
 
-class FaultUsageError(Exception):
-    """Cannot be done as asked; the text is all the user needs."""
-
-
-def add_verbs(verbs: Any, open_live: Open, say: Say) -> None:
-    """Put the verbs beside the others; `open_live` raises when no sandbox is up."""
-
-    def add(name: str, run: Callable[[Live, argparse.Namespace, Say], None], text: str) -> argparse.ArgumentParser:
-        def work(place: Home, options: argparse.Namespace) -> int:
-            with open_live(place) as live:
-                try:
-                    run(live, options, say)
-                except FaultError as error:
-                    raise FaultUsageError(str(error)) from None
-            return 0
-
-        made: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text)
-        made.set_defaults(run=work)
-        return made
-
-    listing = add("faults", show_faults, "list the faults that can be made, and which are")
-    listing.add_argument("--json", action="store_true", help="print JSON")
-    add("break", break_, "make faults").add_argument("ids", nargs="+", metavar="ID", help="as `faults` lists them")
-    add("heal", heal, "take faults and injections back, all by default").add_argument("ids", nargs="*", metavar="ID")
-    add_injection(add("inject", inject, "let API calls fail, by API and by chance"))
-    held = add("held", show_held, "show the calls that `inject hold` or O03 holds, or release them")
-    held.add_argument("--release", choices=("proceed", "drop"), help="let them go on, or close their connections")
-    writes = add("writes", show_writes, "show the writes since `up` or `calls --reset`, in the order of their effect")
-    writes.add_argument("--json", action="store_true", help="print JSON")
-
-
-def add_injection(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("kind", choices=sorted(KINDS))
-    verb.add_argument("--api", default=".*", help="regular expression for service:Action, such as elbv2:.*")
-    verb.add_argument("--probability", type=float, default=1.0, help="of each call, 0 to 1")
-    verb.add_argument("--times", type=int, default=-1, help="how many calls at most; all by default")
-    verb.add_argument("--skip", type=int, default=0, help="how many calls to let pass first")
-    verb.add_argument("--seed", type=int, help="draw the same calls again")
-    verb.add_argument("--only", choices=("reads", "writes"), help="calls of this sort")
-    verb.add_argument("--seconds", type=float, default=1.0, help="of latency, or for which reads stay stale")
-    verb.add_argument("--after", action="store_true", help="hold: once the write has taken effect")
-    verb.add_argument("--size", type=int, default=2, help="pages: how many items")
+def work(verb: str, place: Home, values: dict[str, str], options: argparse.Namespace, say: Say) -> str:
+    """Do what a verb asks of the sandbox with this environment; return what is wrong, empty when nothing is."""
+    try:
+        with opened(values, place.faults, place.data) as live:
+            VERBS[verb](live, options, say)
+    except FaultError as error:
+        return str(error)
+    return ""
 
 
 def show_faults(live: Live, options: argparse.Namespace, say: Say) -> None:
@@ -143,3 +107,13 @@ def show_writes(live: Live, options: argparse.Namespace, say: Say) -> None:
         fate = "landed" if write["landed"] else f"refused {write['error']}"
         lost = "" if write["answered"] else ", response lost"
         say(f"{write['number']:5d}  {write['service']}:{write['action']}  {fate}{lost}")
+
+
+VERBS: dict[str, Callable[[Live, argparse.Namespace, Say], None]] = {
+    "faults": show_faults,
+    "break": break_,
+    "heal": heal,
+    "inject": inject,
+    "held": show_held,
+    "writes": show_writes,
+}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sandbox.dataplane import CertificateAuthority
 from sandbox.faults import revisions
 from sandbox.faults.live import Json, Live, call
 from sandbox.faults.registry import fault
@@ -43,8 +42,8 @@ def no_record(live: Live) -> None:
 
 @fault("E04", "the registry's listener has a certificate of another name", "client: TLS name error")
 def certificate_lacks_the_host(live: Live) -> None:
-    """Issued by the sandbox's own authority where there is one, so that the name is all that is wrong."""
-    issued = live.control("certificates", {"names": [f"other.{DOMAIN}"]}) or _untrusted(f"other.{DOMAIN}")
+    """Issued by the sandbox's own authority, so that the name is all that is wrong."""
+    issued = live.control("certificates", {"names": [f"other.{DOMAIN}"]})
     made = live.create(
         "certificate",
         call("acm", "import_certificate", (), **{key: value.encode() for key, value in issued.items()}),
@@ -53,11 +52,6 @@ def certificate_lacks_the_host(live: Live) -> None:
         ),
     )
     change_listener(live, REGISTRY_LB, Certificates=[{"CertificateArn": made["CertificateArn"]}])
-
-
-def _untrusted(name: str) -> dict[str, str]:
-    made = CertificateAuthority().issue(name)
-    return {"Certificate": made.body, "CertificateChain": made.chain, "PrivateKey": made.private_key}
 
 
 @fault("E06", "the registry's ALB does not listen on 443", "client: connection refused")
@@ -72,11 +66,11 @@ def shadowed_by_a_broader_rule(live: Live) -> None:
     create_rule(live, REGISTRY_LB, 40, conditions, [forward_to(live, REG_MLFLOW)])
 
 
-@fault("E10", "rule 110 of the registry wants another host", "ALB: its default action, which matched nothing")
+@fault("E10", "rule 105 of api.hokus.ai wants another host", "ALB: fixed 404, the default action")
 def host_does_not_match(live: Live) -> None:
-    held = as_input(live.rule(REGISTRY_LB, 110)["Conditions"])
+    held = as_input(live.rule(MAIN_LB, 105)["Conditions"])
     others = [each for each in held if each["Field"] != "host-header"]
-    change_rule(live, REGISTRY_LB, 110, Conditions=[condition("host-header", f"registries.{DOMAIN}"), *others])
+    change_rule(live, MAIN_LB, 105, Conditions=[condition("host-header", f"apis.{DOMAIN}"), *others])
 
 
 @fault("E12", "the registry's ALB has 100 rules", "API of ELB: TooManyRules", api_only=True)
@@ -86,16 +80,16 @@ def rule_quota_is_used_up(live: Live) -> None:
         create_rule(live, REGISTRY_LB, 1000 + number, [path], [FILLER])
 
 
-@fault("E13", "rule 110 of the registry gives half to a target group without targets", "ALB: 503 for half of them")
+@fault("E13", "rule 105 of the registry gives half to a target group without targets", "ALB: 503 for half of them")
 def half_goes_to_an_empty_group(live: Live) -> None:
-    change_rule(live, REGISTRY_LB, 110, Actions=[split(live)])
+    change_rule(live, REGISTRY_LB, 105, Actions=[split(live)])
 
 
-@fault("E14", "as E13 on rule 105, with stickiness", "ALB: 503 for some clients for ever", api_only=True)
+@fault("E14", "as E13 on rule 110, with stickiness", "ALB: 503 for some clients for ever", api_only=True)
 def clients_stick_to_an_empty_group(live: Live) -> None:
     action = split(live)
     action["ForwardConfig"]["TargetGroupStickinessConfig"] = {"Enabled": True, "DurationSeconds": 3600}
-    change_rule(live, REGISTRY_LB, 105, Actions=[action])
+    change_rule(live, REGISTRY_LB, 110, Actions=[action])
 
 
 @fault("E16", "the API calls MLflow through its own public name", "ALB: 463, API: 5xx; a loop")

@@ -38,7 +38,7 @@ def mlflow_is_open_to_the_world(live: Live) -> None:
         lambda answer: call(
             "ec2",
             "revoke_security_group_ingress",
-            ("InvalidSecurityGroupRuleId.NotFound",),
+            ("InvalidSecurityGroupRuleId.NotFound", "InvalidPermission.NotFound"),
             GroupId=group,
             SecurityGroupRuleIds=[rule["SecurityGroupRuleId"] for rule in answer["SecurityGroupRules"]],
         ),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sandbox.controlplane.request import OWN_AGENT
+from sandbox.environment import OWN_AGENT
 from sandbox.faults.live import FaultError, Live
 from sandbox.faults.memory import exclusive
 from sandbox.platform.clients import Clients

@@ -24,6 +24,18 @@ NOT_MADE = {
 }
 
 
+def table() -> list[str]:
+    """The rows of docs/faults.md."""
+    rows = []
+    for entry in all_faults():
+        notes = [f"cause {entry.cause} of the incident"] if entry.cause else []
+        notes += ["only AWS's API shows it"] if entry.api_only else []
+        notes += [f"`heal` makes {entry.recreates} anew"] if entry.recreates else []
+        summary = entry.summary.replace("*", r"\*")
+        rows.append(f"| {entry.id} | {summary} | {entry.symptom} | {'; '.join(notes)} |")
+    return rows
+
+
 def all_faults() -> list[Entry]:
     """In the order of their IDs."""
     return [FAULTS[name] for name in sorted(FAULTS)]

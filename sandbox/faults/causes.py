@@ -45,7 +45,7 @@ def mlflow_by_hard_coded_address(live: Live) -> None:
     bring_about(live, incident.mlflow_by_hard_coded_address)
 
 
-@fault("D08", "no ECS service registers in Cloud Map", "API: 502, the name does not exist", cause=5)
+@fault("D08", "no ECS service registers in Cloud Map", "API: 503 and 502, the names do not exist", cause=5)
 def services_are_not_registered(live: Live) -> None:
     """The Cloud Map services `api` and `auth` stay, unlike in the incident, and so do their ARNs."""
     bring_about(live, incident.services_are_not_registered)

@@ -50,7 +50,9 @@ def _deletion(live: Live, operation: str) -> Json:
     return call("servicediscovery", "delete_namespace", ("NamespaceNotFound",), Id=made)
 
 
-@fault("D14", "Cloud Map lists an address as MLflow's where nothing listens", "API: 502 for half of its connections")
+@fault(
+    "D14", "Cloud Map lists an address as MLflow's where nothing listens", "API: 502 for half of its new connections"
+)
 def registered_but_not_listening(live: Live) -> None:
     """The API's own address, where port 5000 refuses; one that nobody has while the API has no task."""
     interfaces = live.aws.ec2.describe_network_interfaces(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ from sandbox.daemon import issued
 from sandbox.dataplane import CertificateAuthority
 from sandbox.environment import OWN_AGENT, Home
 from sandbox.faults import registry
-from sandbox.faults.catalogue import NOT_MADE, all_faults
+from sandbox.faults.catalogue import NOT_MADE, all_faults, table
 from sandbox.faults.live import FaultError, Live
 from sandbox.faults.memory import Memory
 from sandbox.faults.registry import FAULTS
 from sandbox.faults.session import controller
+from sandbox.images.catalogue import ROOT
 from sandbox.images.keystore import KeyStore, digest
 from sandbox.platform import incident
 from sandbox.platform.build import build
@@ -302,6 +304,12 @@ def test_every_fault_has_a_row_of_proof_and_none_is_both_made_and_not() -> None:
     assert set(SHOWS) == set(FAULTS)
     assert not set(FAULTS) & set(NOT_MADE)
     assert {entry.id for entry in all_faults() if entry.recreates} == RECREATED
+
+
+def test_the_documentation_lists_what_there_is() -> None:
+    lines = (ROOT / "docs" / "faults.md").read_text().splitlines()
+    rows = [line for line in lines if re.match(r"\| [A-Z]\d\d \|", line)]
+    assert rows == [*table(), *(f"| {name} | {why} |" for name, why in sorted(NOT_MADE.items()))]
 
 
 def test_faults_of_one_service_hold_together_and_go_one_by_one(stage: Stage) -> None:

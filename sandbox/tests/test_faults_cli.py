@@ -172,11 +172,29 @@ SYMPTOMS: dict[str, Callable[[Path], bool]] = {
 }
 
 
+def is_well(home: Path) -> bool:
+    return [status_and_server(home, url)[0] for url in (VERSION, API_HEALTH)] == [200, 200]
+
+
+def until(condition: Callable[[Path], bool], home: Path) -> None:
+    """The data plane follows the control plane within a moment."""
+    deadline = time.monotonic() + 30
+    while not holds(condition, home):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)
+
+
+def holds(condition: Callable[[Path], bool], home: Path) -> bool:
+    try:
+        return condition(home)
+    except (requests.RequestException, pytest.fail.Exception):
+        return False
+
+
 @pytest.mark.parametrize("name", sorted(SYMPTOMS))
 def test_a_fault_shows_in_the_traffic_and_heal_ends_it(run: Run, home: Path, name: str) -> None:
-    assert status_and_server(home, VERSION)[0] == status_and_server(home, API_HEALTH)[0] == 200
-    done = run(home, "break", name)
-    assert done.returncode == 0, done.stderr
-    assert SYMPTOMS[name](home)
+    until(is_well, home)
+    assert run(home, "break", name).returncode == 0
+    until(SYMPTOMS[name], home)
     assert run(home, "heal", name).returncode == 0
-    assert status_and_server(home, VERSION)[0] == status_and_server(home, API_HEALTH)[0] == 200
+    until(is_well, home)

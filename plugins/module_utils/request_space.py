@@ -24,11 +24,13 @@ from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import request_patterns as patterns
 from ansible_collections.hokusai.platform.plugins.module_utils.elb_condition import Condition, Conditions
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput
 from ansible_collections.hokusai.platform.plugins.module_utils.request_patterns import Alphabet, TooManyError
 from ansible_collections.hokusai.platform.plugins.module_utils.routing import (
     SOMEWHERE,
     Request,
     contains,
+    holds,
     key_and_value,
     network,
 )
@@ -156,7 +158,7 @@ class Space:
         return (1 << len(self.classes)) - 1
 
     def witness(self, number: int) -> Request:
-        """A request of a class, as far as it is known: see `is_certain`."""
+        """A request of a class, as far as one can be told: see `is_certain`."""
         parts = self.classes[number][1]
         given: dict[str, Any] = {"host": ELSEWHERE, **{n: value for n, value in parts if n not in ("headers", "query")}}
         given.pop("open", None)
@@ -165,8 +167,13 @@ class Space:
         return Request(**given, headers=headers, query=query)
 
     def is_certain(self, number: int) -> bool:
-        """Whether the witness surely meets all that its class does, and no more."""
-        return not self.open
+        """Whether the witness meets exactly the rules that its class does: it may not, once something is left open."""
+        met, request = self.classes[number][0], self.witness(number)
+        try:
+            found = (all(holds(each, request) for each in rule) for rule in self.rules)
+            return all(is_met == bool(met >> place & 1) for place, is_met in enumerate(found))
+        except BadInput:
+            return False
 
     def _dimensions(self) -> Iterator[One | Many]:
         conditions = list(dict.fromkeys(each for rule in self.rules for each in sorted(rule)))

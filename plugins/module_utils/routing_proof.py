@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain, islice
 from typing import Any
 
@@ -26,7 +27,6 @@ from ansible_collections.hokusai.platform.plugins.module_utils.runner import bat
 
 MAX_WITNESSES = 100
 
-Key = "str | Later"
 State = Mapping[Any, Rule]
 """The live rules by ARN, or by `Later` those that a step makes."""
 Answer = tuple[Actions, tuple[Transform, ...]]
@@ -65,7 +65,8 @@ class Astray:
 class Proof:
     """What is known of a plan. Safe is proved; what has a witness is unsafe; else `reason` says why neither is known.
 
-    `classes` are the kinds of requests that were looked at, `states` the moments, each with all orders inside a batch.
+    `classes` are the kinds of requests that were looked at (none where there is nothing between the two ends), `states`
+    the moments, each of which stands for all orders inside a batch.
     """
 
     classes: int = 0
@@ -76,6 +77,15 @@ class Proof:
     @property
     def safe(self) -> bool:
         return not self.astray and not self.reason
+
+    def __str__(self) -> str:
+        if self.safe:
+            return f"proved: no request goes astray ({self.classes} kinds of requests, {self.states} states on the way)"
+        return f"not proved that no request goes astray: {self.astray or self.reason}"
+
+    def concerns(self) -> Iterator[str]:
+        if not self.safe:
+            yield str(self)
 
     def shown(self) -> dict[str, Any]:
         return {"safe": self.safe, "classes": self.classes, "states": self.states, "reason": self.reason}
@@ -91,6 +101,8 @@ def prove(live: Iterable[Rule], steps: Sequence[Step]) -> Proof:
         moments = replay(live, steps)
     except UnforeseeableError as error:
         return Proof(reason=str(error))
+    if len(moments) < 3:
+        return Proof(states=len(moments))
     judge = Judge(moments)
     try:
         found = judge.first()
@@ -115,18 +127,28 @@ class Judge:
         self.places: Mapping[Conditions, int] = {conditions: place for place, conditions in enumerate(seen)}
         self.is_clean = True
 
+    @cached_property
+    def ends(self) -> tuple[Answers, Answers]:
+        return self.answers(self.moments[0]), self.answers(self.moments[-1])
+
     def first(self) -> Astray | None:
         """The first request that is sure to go astray; `is_clean` tells whether others may."""
-        before, after = self.answers(self.moments[0]), self.answers(self.moments[-1])
         for moment in self.moments[1:-1]:
-            for answer, classes in self.answers(moment).items():
-                wrong = classes & ~(before.get(answer, 0) | after.get(answer, 0))
-                self.is_clean = self.is_clean and not wrong
+            for answer, wrong in self.wrong(moment):
+                self.is_clean = False
                 for number in islice(bits(wrong), MAX_WITNESSES):
                     if self.space.is_certain(number):
-                        was, becomes = (holder(answers, number) for answers in (before, after))
+                        was, becomes = (holder(answers, number) for answers in self.ends)
                         return Astray(self.space.witness(number), was, answer, becomes, moment.steps)
         return None
+
+    def wrong(self, moment: Moment) -> Iterator[tuple[Answer | None, int]]:
+        """Classes that may get an answer which they get neither at the beginning nor in the end."""
+        before, after = self.ends
+        for answer, classes in self.answers(moment).items():
+            wrong = classes & ~(before.get(answer, 0) | after.get(answer, 0))
+            if wrong:
+                yield answer, wrong
 
     def answers(self, moment: Moment) -> Answers:
         """Every answer that a class may get at a moment.
@@ -164,9 +186,9 @@ def holder(answers: Answers, number: int) -> Answer | None:
 
 
 def replay(live: Iterable[Rule], steps: Sequence[Step]) -> list[Moment]:
-    """The moment before the first step, one for each batch, and the one after the last step."""
-    state: dict[Any, Rule] = {rule.arn: rule for rule in live}
-    moments = [settled(state)]
+    """The moment before the first step, one in the midst of each batch or after a step by itself, and the last one."""
+    state: State = {rule.arn: rule for rule in live}
+    moments, batch = [settled(state)], ()
     for batch in batches(steps):
         changes = [change(state, step) for step in batch]
         touched = list(chain.from_iterable(changes))
@@ -175,12 +197,14 @@ def replay(live: Iterable[Rule], steps: Sequence[Step]) -> list[Moment]:
         if len(batch) > 1:
             moments.append(unsettled(state, changes, batch))
         for made in changes:
-            state.update({key: rule for key, rule in made.items() if rule})
-            for key in [key for key, rule in made.items() if rule is None]:
-                del state[key]
+            state = changed(state, made)
         if len(batch) == 1:
             moments.append(replace(settled(state), steps=batch))
-    return [*moments, settled(state)]
+    return [*moments, settled(state)] if len(batch) > 1 else moments
+
+
+def changed(state: State, made: Mapping[Any, Rule | None]) -> dict[Any, Rule]:
+    return {key: rule for key, rule in {**state, **made}.items() if rule}
 
 
 def settled(state: State) -> Moment:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils.elb_rules import Rule
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Step
-from ansible_collections.hokusai.platform.plugins.module_utils.request_space import TooManyError
+from ansible_collections.hokusai.platform.plugins.module_utils.request_patterns import TooManyError
 from ansible_collections.hokusai.platform.plugins.module_utils.routing_proof import (
     Judge,
     Moment,

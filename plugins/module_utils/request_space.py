@@ -62,7 +62,7 @@ class One:
 
     ways: Sequence[tuple[int, Parts]]
 
-    def choices(self, alive: int) -> Choices:
+    def choices(self, _alive: int) -> Choices:
         return self.ways
 
 
@@ -185,8 +185,7 @@ class Space:
     def _dimension(self, name: str, here: list[Condition]) -> Iterator[One | Many]:
         closed = [each for each in here if not each.regexes]
         if name == "http-header":
-            closed_values = self._headers(closed)
-            yield self._many(here, [*closed_values, *self._left_open(here, [e for e in here if e.regexes])])
+            yield self._many(here, [*self._headers(closed), *self._left_open([e for e in here if e.regexes])])
         elif name == "query-string":
             yield self._many(here, self._parameters(here))
         elif name in GLOBS:
@@ -233,14 +232,14 @@ class Space:
         found = [(sum(places[each] for each in met), part) for met, part in values]
         return Many(needs, found, self.winners * most)
 
-    def _left_open(self, here: list[Condition], some: list[Condition]) -> Iterator[tuple[frozenset[Condition], Part]]:
+    def _left_open(self, some: list[Condition]) -> Iterator[tuple[frozenset[Condition], Part]]:
         self.open.update(some)
         return ((frozenset([each]), ("open", each)) for each in some)
 
     def _opened(self, some: list[Condition]) -> Iterator[Many]:
         """Conditions of which nothing is said but that they are met or not."""
         if some:
-            yield self._many(some, self._left_open(some, some))
+            yield self._many(some, self._left_open(some))
 
     def _headers(self, here: list[Condition]) -> Iterator[tuple[frozenset[Condition], Part]]:
         if here:

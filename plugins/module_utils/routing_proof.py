@@ -9,7 +9,7 @@ before or the one that it gets in the end. A request that both sets answer alike
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, islice
@@ -21,7 +21,8 @@ from ansible_collections.hokusai.platform.plugins.module_utils.elb_action import
 from ansible_collections.hokusai.platform.plugins.module_utils.elb_condition import Conditions
 from ansible_collections.hokusai.platform.plugins.module_utils.elb_rules import Rule, Transform
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Later, Missing, Step
-from ansible_collections.hokusai.platform.plugins.module_utils.request_space import Space, TooManyError, bits
+from ansible_collections.hokusai.platform.plugins.module_utils.request_patterns import TooManyError
+from ansible_collections.hokusai.platform.plugins.module_utils.request_space import Space, bits
 from ansible_collections.hokusai.platform.plugins.module_utils.routing import Request
 from ansible_collections.hokusai.platform.plugins.module_utils.runner import batches
 
@@ -188,7 +189,8 @@ def holder(answers: Answers, number: int) -> Answer | None:
 def replay(live: Iterable[Rule], steps: Sequence[Step]) -> list[Moment]:
     """The moment before the first step, one in the midst of each batch or after a step by itself, and the last one."""
     state: State = {rule.arn: rule for rule in live}
-    moments, batch = [settled(state)], ()
+    moments = [settled(state)]
+    batch: tuple[Step, ...] = ()
     for batch in batches(steps):
         changes = [change(state, step) for step in batch]
         touched = list(chain.from_iterable(changes))
@@ -223,7 +225,7 @@ def unsettled(state: State, changes: Iterable[Mapping[Any, Rule | None]], batch:
 
 def change(state: State, step: Step) -> Mapping[Any, Rule | None]:
     """The rules that a step makes otherwise, as they then are; None is gone."""
-    makers = {
+    makers: Mapping[str, Callable[[State, Mapping[str, Any]], Mapping[Any, Rule | None]]] = {
         "create_rule": _created,
         "modify_rule": _modified,
         "set_rule_priorities": _moved,
@@ -244,9 +246,10 @@ def _modified(state: State, args: Mapping[str, Any]) -> dict[Any, Rule | None]:
     old = state[args["RuleArn"]]
     new = elb_rules.from_aws({**named(args), "Priority": old.priority})
     fields = {"conditions": "Conditions", "actions": "Actions", "transforms": "Transforms"}
-    given = {field: getattr(new, field) for field, argument in fields.items() if argument in args}
-    reset = {"transforms": ()} if args.get("ResetTransforms") else {}
-    return {old.arn: replace(old, **given, **reset)}
+    given: dict[str, Any] = {field: getattr(new, field) for field, argument in fields.items() if argument in args}
+    if args.get("ResetTransforms"):
+        given["transforms"] = ()
+    return {old.arn: replace(old, **given)}
 
 
 def _moved(state: State, args: Mapping[str, Any]) -> dict[Any, Rule | None]:

@@ -48,8 +48,8 @@ class Resource(Generic[T]):
     """What a resource module is made of; the runner needs nothing else of it.
 
     `settle` waits for what the writes started (an operation, a deployment) and gets the responses of the steps
-    just applied; it is also called once, with none, when there is nothing to write. `prove` says what is known of a plan
-    before its first step (as a value with `shown`), or raises to refuse it.
+    just applied; it is also called once, with none, when there is nothing to write. `prove` says what is known of a
+    plan before its first step (as a value with `shown`), or raises to refuse it.
     """
 
     service: str
@@ -71,7 +71,7 @@ class Outcome(Generic[T]):
     proof: Any = None
 
     def concerns(self) -> Iterator[str]:
-        """What to warn of: what the plan takes for granted, and what state and proof find amiss (`concerns`) and leave."""
+        """What to warn of: what the plan takes for granted, and the `concerns` of the state and of the proof."""
         yield from self.warnings
         for source in (self.after, self.proof):
             tell: Callable[[], Iterator[str]] | None = getattr(source, "concerns", None)

@@ -13,8 +13,9 @@ description:
   - New rules are created before the ones they replace are deleted, and all moves, swaps included, are one call.
   - A rule that changes keeps its ARN. Only where changes to overlapping rules depend on one another, so that requests
     would go astray meanwhile, a rule made by this module is replaced.
-  - Before the first call it is proved that no request goes astray, see RV(proof). Where that is impossible, as for want
-    of room for old and new rules at once, or because rules made by somebody else cannot be replaced, nothing is written.
+  - Before the first call it is proved that no request goes astray, see RV(proof). Where no safe order is found,
+    be it for want of room for old and new rules at once, or because rules made by somebody else cannot be replaced,
+    nothing is written.
   - Which live rule is which is decided by equal conditions and action, then by the tag C(hokusai:name), then
     by equal conditions, then by an equal priority where the listed rule's conditions cover the live one's.
   - Only rules created by this module (tag C(hokusai:managed-by)) are ever removed, unless O(purge=all).
@@ -364,7 +365,6 @@ from ansible_collections.hokusai.platform.plugins.module_utils import elb, elb_a
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.elb_rule_plan import LISTENER, plan, prove_safe
 from ansible_collections.hokusai.platform.plugins.module_utils.elb_rules import Policy, Rule, RuleSet
-from ansible_collections.hokusai.platform.plugins.module_utils.errors import calling
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Observed
 from ansible_collections.hokusai.platform.plugins.module_utils.runner import run
@@ -431,21 +431,14 @@ def observe(aws: Aws, params: Params) -> Observed[RuleSet]:
     listener = elb.on_port(listeners, params["port"], wanted.listener)
     if listener is None:
         return Observed(None, elb.group_ids(aws, references, ()))
-    described = describe_rules(aws, listener["ListenerArn"], wanted.listener)
+    described = elb.rules(aws, listener["ListenerArn"], wanted.listener)
     live_groups = (arn for rule in described for arn in elb_action.group_arns(rule["Actions"]))
     ids = {**elb.group_ids(aws, references, live_groups), LISTENER: listener["ListenerArn"]}
     live = with_names(aws, [elb_rules.from_aws(rule) for rule in described], wanted)
     others = [each["ListenerArn"] for each in listeners if each is not listener]
     elsewhere = others if elb_rules.match(live, wanted).may_grow(wanted.policy) else []
-    count = sum(len(describe_rules(aws, arn, wanted.listener)) for arn in elsewhere)
+    count = sum(len(elb.rules(aws, arn, wanted.listener)) for arn in elsewhere)
     return Observed(RuleSet(wanted.listener, tuple(live), count), ids)
-
-
-def describe_rules(aws: Aws, listener_arn: str, name: str) -> list[dict[str, Any]]:
-    """The rules of a listener, without its default rule."""
-    with calling(f"describe the rules of {name}"):
-        found = elb.every(aws.elbv2, "describe_rules", "Rules", ListenerArn=listener_arn)
-    return [rule for rule in found if not rule["IsDefault"]]
 
 
 def with_names(aws: Aws, live: list[Rule], wanted: RuleSet) -> list[Rule]:

@@ -46,16 +46,19 @@ class Automaton:
     def __init__(self, patterns: Sequence[str]) -> None:
         self.start = self.stars = self.ones = 0
         self.literals: dict[str, int] = {}
-        self.accepting: list[int] = []
+        self.accepting: dict[int, int] = {}
+        """The pattern that a place accepts, each as a bit."""
+        self._ways: dict[int, int] = {}
         place = 0
-        for pattern in patterns:
+        for number, pattern in enumerate(patterns):
             self.start |= 1 << place
             for letter, is_wild in tokens(pattern):
                 self._add(letter, is_wild, 1 << place)
                 place += 1
-            self.accepting.append(1 << place)
+            self.accepting[1 << place] = 1 << number
             place += 1
         self.start = self._spread(self.start)
+        self._ends = sum(self.accepting)
 
     def _add(self, letter: str, is_wild: bool, bit: int) -> None:
         if not is_wild:
@@ -75,7 +78,10 @@ class Automaton:
 
     def accepted(self, state: int) -> int:
         """The patterns that the text so far matches, as bits by their number."""
-        return sum(1 << number for number, bit in enumerate(self.accepting) if state & bit)
+        ends = state & self._ends
+        if ends not in self._ways:
+            self._ways[ends] = sum(number for place, number in self.accepting.items() if place & ends)
+        return self._ways[ends]
 
 
 def distinctions(patterns: Sequence[str], alphabet: Alphabet) -> dict[int, str]:
@@ -96,11 +102,11 @@ def distinctions(patterns: Sequence[str], alphabet: Alphabet) -> dict[int, str]:
     while waiting:
         state = waiting.popleft()
         for letter in _letters(automaton, state, usual, other):
-            new = automaton.after(state, letter)
+            new, text = automaton.after(state, letter), texts[state] + letter
+            found.setdefault(automaton.accepted(new), text)
             if new not in texts:
-                texts[new] = texts[state] + letter
+                texts[new] = text
                 waiting.append(new)
-                found.setdefault(automaton.accepted(new), texts[new])
         if len(texts) > MAX_STATES:
             raise TooManyError(f"the patterns {', '.join(patterns[:3])} ... have more than {MAX_STATES} ways to match")
     return found

@@ -23,11 +23,7 @@ from tests.unit.alb_model import rule
 
 
 def matched(patterns: tuple[str, ...], text: str) -> int:
-    return sum(
-        1 << number
-        for number, each in enumerate(patterns)
-        if routing.glob_matches(each, text, caseless=False)
-    )
+    return sum(1 << number for number, each in enumerate(patterns) if routing.glob_matches(each, text, caseless=False))
 
 
 def test_every_way_to_match_some_patterns_has_its_shortest_text() -> None:

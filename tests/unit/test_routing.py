@@ -16,7 +16,9 @@ from sandbox.dataplane import routing as dataplane
 from tests.unit import rule_sets
 from tests.unit.alb_model import rule
 
-ASKED = Request("h.test", "/a/b", headers=(("x-a", "One"), ("x-a", "two")), query="k=1&lone&l=a=b", source_ip="10.1.2.3")
+ASKED = Request(
+    "h.test", "/a/b", headers=(("x-a", "One"), ("x-a", "two")), query="k=1&lone&l=a=b", source_ip="10.1.2.3"
+)
 
 MEETING: list[tuple[dict[str, Any], bool]] = [
     ({"hosts": ["H.TEST"]}, True),
@@ -93,9 +95,7 @@ def test_a_regular_expression_that_cannot_be_read_is_named() -> None:
 
 
 def in_the_sandbox(rules: list[Rule]) -> model.Listener:
-    listed = [
-        model.Rule(each.name, each.priority, tuple(elb_condition.to_aws(each.conditions)), ()) for each in rules
-    ]
+    listed = [model.Rule(each.name, each.priority, tuple(elb_condition.to_aws(each.conditions)), ()) for each in rules]
     return model.Listener("arn", 443, "HTTPS", (), (*listed, model.Rule("default", None, (), ())))
 
 

@@ -166,7 +166,7 @@ def sets_of_rules(draw: random.Random) -> tuple[list[Rule], RuleSet]:
     return [*live, *(each for each in strangers if each.conditions not in known)], desired
 
 
-def test_every_plan_between_any_two_sets_of_rules_is_safe_or_refused_for_want_of_room() -> None:
+def test_every_plan_is_safe_or_refused_where_there_is_no_room_or_rules_of_others_would_have_to_be_replaced() -> None:
     draw = random.Random(19)
     verdicts = {"safe": 0, "refused": 0, "not known": 0}
     for _ in range(rule_sets.TRIALS):
@@ -176,7 +176,7 @@ def test_every_plan_between_any_two_sets_of_rules_is_safe_or_refused_for_want_of
             steps = tuple(plan(observed, desired))
             proof = prove_safe(observed, desired, steps)
         except Unsafe:
-            assert desired.policy.quota == 8
+            assert desired.policy.quota == 8 or any(not each.tags for each in live)
             verdicts["refused"] += 1
         except BadInput:
             continue
@@ -206,7 +206,9 @@ def test_a_plan_that_is_carried_out_leads_to_the_rules_asked_for_by_no_other_sta
 def test_a_plan_in_which_a_request_would_go_astray_is_refused_with_the_request() -> None:
     live = [ours("a", 10, paths=["/x"]), ours("b", 20, "two", paths=["/z"])]
     steps = [forward(live[0], "old"), forward(live[0], "three")]
-    with pytest.raises(Unsafe, match=f"^{NAME}: a request would go astray .*GET https://elsewhere.test/x gets") as error:
+    with pytest.raises(
+        Unsafe, match=f"^{NAME}: a request would go astray .*GET https://elsewhere.test/x gets"
+    ) as error:
         prove_safe(Model(live).observed(), wanting(*live), steps)
     assert "quota" in error.value.remedy
     assert error.value.details["proof"]["safe"] is False

@@ -10,9 +10,9 @@ from ansible_collections.hokusai.platform.plugins.module_utils import elb_action
 from ansible_collections.hokusai.platform.plugins.module_utils.elb_rules import Rule
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput
 from ansible_collections.hokusai.platform.plugins.module_utils.routing import Request, select, shares, unmet
+
 from sandbox import model
 from sandbox.dataplane import routing as dataplane
-
 from tests.unit import rule_sets
 from tests.unit.alb_model import rule
 

@@ -107,8 +107,7 @@ def strays(live: Sequence[Rule], steps: Sequence[Step], requests: Sequence[Reque
     for batch in batches(steps):
         before = states[-1]
         for count in range(len(batch) + 1):
-            for some in itertools.combinations(batch, count):
-                states.append(made(before, some))
+            states += [made(before, some) for some in itertools.combinations(batch, count)]
     first, last = states[0], states[-1]
     for request in requests:
         allowed = {answer(first, request), answer(last, request)}

@@ -13,6 +13,10 @@ At every moment a request gets the answer it got before or the one it gets in th
 
 A rule changes in place, and so keeps its ARN, as long as that is a step of its own. Where changes to overlapping rules
 depend on one another, a rule of ours is replaced instead: created, moved and deleted as above.
+
+Whether that holds is proved for each plan (`routing_proof`). Where it does not, because there is no room for both the
+old and the new rules or the rule is somebody else's, another order is looked for (`elb_rule_order`); if there is none,
+the plan is refused by `prove_safe`.
 """
 
 from __future__ import annotations
@@ -41,6 +45,8 @@ from ansible_collections.hokusai.platform.plugins.module_utils.routing_proof imp
 LISTENER = "the listener"
 """Its key among the ids, the others of which are names of target groups: those have no space."""
 LISTENER_REMEDY = "create it first with alb_listener"
+SEARCHABLE = 20000
+"""Kinds of requests beyond which looking for another order takes too long."""
 
 
 def plan(observed: Observed[RuleSet], desired: RuleSet | None) -> Iterator[Step]:
@@ -56,11 +62,9 @@ def plan(observed: Observed[RuleSet], desired: RuleSet | None) -> Iterator[Step]
         room=desired.policy.quota - len(current.rules) - current.elsewhere
     )
     usual = tuple(Writer(observed, desired, apart, Moves(current, apart)).steps())
-    yield from usual if may_be_safe(current, usual) else another(observed, desired, (apart, found)) or usual
-
-
-def may_be_safe(current: RuleSet, steps: Sequence[Step]) -> bool:
-    return prove(current.rules, steps).astray is None
+    proof = prove(current.rules, usual)
+    is_enough = proof.safe or not 0 < proof.classes <= SEARCHABLE
+    yield from usual if is_enough else another(observed, desired, (apart, found)) or usual
 
 
 def another(observed: Observed[RuleSet], desired: RuleSet, ways: Iterable[Matching]) -> tuple[Step, ...] | None:

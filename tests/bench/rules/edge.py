@@ -3,7 +3,6 @@ they are."""
 
 from __future__ import annotations
 
-import itertools
 import json
 import subprocess
 import sys
@@ -140,13 +139,28 @@ class Edge:
             if not rule["IsDefault"]:
                 self.elbv2.delete_rule(RuleArn=rule["RuleArn"])
 
+    def create(self, rule: scene.Rule) -> None:
+        self.elbv2.create_rule(
+            ListenerArn=self.listener,
+            Priority=rule.priority,
+            Conditions=[
+                {"Field": "host-header", "Values": [scene.HOST]},
+                {"Field": "path-pattern", "Values": [rule.path]},
+            ],
+            Actions=self.actions(rule),
+        )
+
+    def actions(self, rule: scene.Rule) -> list[dict[str, Any]]:
+        return [{"Type": "forward", "TargetGroupArn": self.groups[rule.group]}]
+
     def served(self) -> dict[int, tuple[str, str]]:
         """Path and group by priority, as they are."""
         found = self.elbv2.describe_rules(ListenerArn=self.listener, PageSize=400)["Rules"]
-        paths = {each["RuleArn"]: each["Conditions"] for each in found}
         return {
             int(each["Priority"]): (
-                next(c["Values"][0] for c in paths[each["RuleArn"]] if c["Field"] == "path-pattern"),
+                next(
+                    condition["Values"][0] for condition in each["Conditions"] if condition["Field"] == "path-pattern"
+                ),
                 each["Actions"][0]["TargetGroupArn"].split("/")[1],
             )
             for each in found

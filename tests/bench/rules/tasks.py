@@ -1,4 +1,7 @@
-"""The two ways to bring rules to a listener, each a fresh Python process that runs a module once, as a task does."""
+"""The ways to bring rules to a listener: modules, each run by a fresh Python process, as a task does, and plain boto3.
+
+boto3 runs warm, in this process, and knows beforehand what differs: nobody can do with fewer calls.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests.bench.rules import scene
 from tests.bench.rules.edge import BALANCER, DEFAULT, PORT, Edge
@@ -45,7 +48,7 @@ PEERS = "ansible_collections.amazon.aws.plugins.modules.elb_application_lb"
 
 @dataclass(frozen=True)
 class Taken:
-    """`api_seconds` is from the first call's beginning to the last one's end; `error` is what the module failed with."""
+    """`api_seconds` is from the first call to the end of the last one; `error` is what the module failed with."""
 
     seconds: float
     api_seconds: float
@@ -53,16 +56,25 @@ class Taken:
     error: str = ""
 
 
+class Way(Protocol):
+    """`bring` leads from the rules before to those after, all of which the listener then has."""
+
+    @property
+    def name(self) -> str: ...
+
+    def bring(self, edge: Edge, before: list[scene.Rule], after: list[scene.Rule]) -> Taken: ...
+
+
 @dataclass(frozen=True)
-class Way:
+class Module:
     """A module, and the Python that has it."""
 
     name: str
     python: Path
     module: str
 
-    def bring(self, edge: Edge, rules: list[scene.Rule]) -> Taken:
-        arguments = {**edge.options, **(ours(rules) if self.module == OURS else theirs(edge, rules))}
+    def bring(self, edge: Edge, before: list[scene.Rule], after: list[scene.Rule]) -> Taken:
+        arguments = {**edge.options, **(ours(after) if self.module == OURS else theirs(edge, after))}
         edge.plane.calls.reset()
         began = time.perf_counter()
         done = subprocess.run(
@@ -112,7 +124,40 @@ def failure(done: subprocess.CompletedProcess[str]) -> str:
         return f"{done.stdout}{done.stderr}"[-400:]
 
 
+class Boto3:
+    name = "boto3"
+
+    def bring(self, edge: Edge, before: list[scene.Rule], after: list[scene.Rule]) -> Taken:
+        edge.plane.calls.reset()
+        began = time.perf_counter()
+        arns = self._read(edge)
+        known = {rule.name: rule for rule in before}
+        for rule in after:
+            if rule.name not in known:
+                edge.create(rule)
+            elif known[rule.name].group != rule.group:
+                edge.elbv2.modify_rule(RuleArn=arns[known[rule.name].priority], Actions=edge.actions(rule))
+        moved = {
+            arns[known[each.name].priority]: each.priority
+            for each in after
+            if each.name in known and known[each.name].priority != each.priority
+        }
+        if moved:
+            listed = [{"RuleArn": arn, "Priority": priority} for arn, priority in moved.items()]
+            edge.elbv2.set_rule_priorities(RulePriorities=listed)
+        seconds = time.perf_counter() - began
+        return Taken(seconds, seconds, edge.plane.calls.reads + edge.plane.calls.writes)
+
+    def _read(self, edge: Edge) -> dict[int, str]:
+        """The live rules' ARNs by priority, found by the load balancer's name and the port."""
+        balancer = edge.elbv2.describe_load_balancers(Names=[BALANCER])["LoadBalancers"][0]["LoadBalancerArn"]
+        listeners = edge.elbv2.describe_listeners(LoadBalancerArn=balancer)["Listeners"]
+        listener = next(each["ListenerArn"] for each in listeners if each["Port"] == PORT)
+        found = edge.elbv2.describe_rules(ListenerArn=listener, PageSize=400)["Rules"]
+        return {int(each["Priority"]): each["RuleArn"] for each in found if not each["IsDefault"]}
+
+
 def ways(peer: Path | None) -> list[Way]:
-    """Ours, and the peer's if there is a Python that has it."""
-    found = [Way("alb_rules", Path(sys.executable), OURS)]
-    return [*found, Way("elb_application_lb", peer, PEERS)] if peer else found
+    """Ours, the fewest calls that there can be, and the peer's if there is a Python that has it."""
+    found: list[Way] = [Module("alb_rules", Path(sys.executable), OURS), Boto3()]
+    return [*found, Module("elb_application_lb", peer, PEERS)] if peer else found

@@ -1,4 +1,4 @@
-"""`make bench-gateway`, `make soak` and `make bench-rules` work, on a small scale; their figures are for a quiet machine."""
+"""`make bench-gateway`, `make soak` and `make bench-rules` work on a small scale. Figures need a quiet machine."""
 
 from __future__ import annotations
 

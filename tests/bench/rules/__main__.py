@@ -2,7 +2,8 @@
 balancer's clients notice meanwhile.
 
 Both bring the same rules, in turn, to a listener of one sandbox: create all, find nothing to do, change one, put all in
-another order; each without and with a delay of every call. Beside them plain boto3, in the fewest calls there can be.
+another order, replace all by others that give every path the answer it has; each without and with a delay of a call.
+Beside them plain boto3, in the fewest calls there can be and with no thought of their order.
 All the while clients send requests through the sandbox's load balancer to targets that say who they are. A request is
 lost when no target answers that should, and misrouted when one does that is not to answer it, neither before the change
 nor after. A bar that is not met is no failure of this program: it ends with 0 if everything could be measured.

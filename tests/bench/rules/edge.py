@@ -6,13 +6,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import boto3
 
@@ -21,46 +19,28 @@ from sandbox.dataplane import DataPlane
 from sandbox.world import World
 from tests.bench.rules import scene
 
-BALANCER, PORT, SPARE_PORT, TARGET_PORT = "bench", 80, 81, 8001
+BALANCER, PORT, SPARE_PORT = "bench", 80, 81
 DEFAULT = {
     "Type": "fixed-response",
     "FixedResponseConfig": {"StatusCode": "404", "ContentType": "text/plain", "MessageBody": "default"},
 }
-GROUPS = ("one", "two")
+LOOPBACK = {"one": "127.93.7.1", "two": "127.93.7.2"}
+"""Addresses of the targets, by the names of their groups."""
 PACE = 30.0
 HEALTHY_SECONDS = 30.0
 
 
-class Target:
-    """An HTTP server on an address of its own that answers everything with its name."""
-
-    def __init__(self, name: str, address: str) -> None:
-        body = name.encode()
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None:
-                """Nobody reads it."""
-
-        self._server = ThreadingHTTPServer((address, TARGET_PORT), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+@contextmanager
+def targets(addresses: dict[str, str]) -> Iterator[dict[str, int]]:
+    """The port of each target, for as long as the block runs."""
+    command = [sys.executable, "-m", "tests.bench.rules.targets", json.dumps(addresses)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as servers:
+        assert servers.stdin is not None
+        assert servers.stdout is not None
+        try:
+            yield json.loads(servers.stdout.readline())
+        finally:
+            servers.stdin.close()
 
 
 class Edge:
@@ -77,16 +57,14 @@ class Edge:
             Name=BALANCER, Subnets=self.subnets, SecurityGroups=[self.security_group], Scheme="internet-facing"
         )["LoadBalancers"][0]
         self.balancer, self.dns_name = str(made["LoadBalancerArn"]), str(made["DNSName"])
-        self.groups = {name: self._group(name, vpc) for name in GROUPS}
+        self.groups = {name: self._group(name, vpc) for name in LOOPBACK}
         self.listener = self._listen(PORT, DEFAULT)
         shares = [{"TargetGroupArn": arn, "Weight": 1} for arn in self.groups.values()]
         self._listen(SPARE_PORT, {"Type": "forward", "ForwardConfig": {"TargetGroups": shares}})
         world = World(self.plane)
-        for number, (name, arn) in enumerate(self.groups.items(), start=1):
-            loopback = f"127.93.7.{number}"
-            stack.enter_context(Target(name, loopback))
-            made = world.attach_interface(self.subnets[0], (self.security_group,), loopback, name)
-            world.register_target(arn, made.address, TARGET_PORT)
+        for name, port in stack.enter_context(targets(LOOPBACK)).items():
+            made = world.attach_interface(self.subnets[0], (self.security_group,), LOOPBACK[name], name)
+            world.register_target(self.groups[name], made.address, port)
         self.data = DataPlane(world, PACE, state)
         self.data.start()
         stack.callback(self.data.stop)
@@ -112,7 +90,7 @@ class Edge:
 
     def _group(self, name: str, vpc: str) -> str:
         made = self.elbv2.create_target_group(
-            Name=name, Protocol="HTTP", Port=TARGET_PORT, VpcId=vpc, TargetType="ip", HealthyThresholdCount=2
+            Name=name, Protocol="HTTP", Port=80, VpcId=vpc, TargetType="ip", HealthyThresholdCount=2
         )
         return str(made["TargetGroups"][0]["TargetGroupArn"])
 
@@ -127,7 +105,7 @@ class Edge:
         while time.monotonic() < ended:
             found = [self.elbv2.describe_target_health(TargetGroupArn=arn) for arn in self.groups.values()]
             states = [each["TargetHealth"]["State"] for one in found for each in one["TargetHealthDescriptions"]]
-            if states == ["healthy"] * len(GROUPS):
+            if states == ["healthy"] * len(LOOPBACK):
                 return
             time.sleep(0.1)
         raise RuntimeError(f"the targets are {states}")
@@ -140,18 +118,15 @@ class Edge:
                 self.elbv2.delete_rule(RuleArn=rule["RuleArn"])
 
     def create(self, rule: scene.Rule) -> None:
-        self.elbv2.create_rule(
-            ListenerArn=self.listener,
-            Priority=rule.priority,
-            Conditions=[
-                {"Field": "host-header", "Values": [scene.HOST]},
-                {"Field": "path-pattern", "Values": [rule.path]},
-            ],
-            Actions=self.actions(rule),
-        )
+        self.elbv2.create_rule(ListenerArn=self.listener, Priority=rule.priority, **self.stated(rule))
 
-    def actions(self, rule: scene.Rule) -> list[dict[str, Any]]:
-        return [{"Type": "forward", "TargetGroupArn": self.groups[rule.group]}]
+    def stated(self, rule: scene.Rule) -> dict[str, Any]:
+        """A rule's conditions and actions as boto3 wants them."""
+        values = {"host-header": scene.HOST, "path-pattern": rule.path}
+        return {
+            "Conditions": [{"Field": field, "Values": [value]} for field, value in values.items()],
+            "Actions": [{"Type": "forward", "TargetGroupArn": self.groups[rule.group]}],
+        }
 
     def served(self) -> dict[int, tuple[str, str]]:
         """Path and group by priority, as they are."""

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 HOST = "bench.test"
-OPERATIONS = ("create", "no-op", "change-one", "reorder")
 
 
 @dataclass(frozen=True)
@@ -45,27 +44,35 @@ def reordered(given: list[Rule]) -> list[Rule]:
     return [Rule(rule.name, place, rule.path, rule.group) for place, rule in enumerate(order, start=1)]
 
 
+def replaced(given: list[Rule]) -> list[Rule]:
+    """Other places and patterns, that give every path the answer it has."""
+    other = {rule: rule.path.replace("/api/*", "/ap*").replace("/*", "/?*") for rule in given}
+    return [Rule(rule.name, rule.priority + 1000, other[rule], rule.group) for rule in given]
+
+
 def stages(count: int) -> list[tuple[str, list[Rule], list[Rule]]]:
     """Each operation with the rules before and after it."""
     first = rules(count)
     second = changed(first)
+    third = reordered(second)
     return [
         ("create", [], first),
         ("no-op", first, first),
         ("change-one", first, second),
-        ("reorder", second, reordered(second)),
+        ("reorder", second, third),
+        ("replace", third, replaced(third)),
     ]
 
 
 def answer(given: list[Rule], path: str) -> str:
-    """Who answers; nothing here knows more of patterns than that they end in a star."""
+    """Who answers; nothing here knows more of patterns than that wildcards come last and any path goes on there."""
     ordered = sorted(given, key=lambda rule: rule.priority)
-    return next((rule.group for rule in ordered if path.startswith(rule.path.removesuffix("*"))), "default")
+    return next((rule.group for rule in ordered if path.startswith(rule.path.rstrip("*?"))), "default")
 
 
 def answers(before: list[Rule], after: list[Rule]) -> dict[str, list[str]]:
     """What each path may be answered with while `before` becomes `after`; of both kinds of paths, and one beside."""
-    paths = {rule.path.replace("*", "x"): None for rule in [*before, *after]}
+    paths = {rule.path.rstrip("*?") + "x": None for rule in [*before, *after]}
     known = [*paths, "/elsewhere"]
     return {path: sorted({answer(before, path), answer(after, path)}) for path in known}
 

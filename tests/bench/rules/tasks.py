@@ -135,8 +135,8 @@ class Boto3:
         for rule in after:
             if rule.name not in known:
                 edge.create(rule)
-            elif known[rule.name].group != rule.group:
-                edge.elbv2.modify_rule(RuleArn=arns[known[rule.name].priority], Actions=edge.actions(rule))
+            elif (known[rule.name].group, known[rule.name].path) != (rule.group, rule.path):
+                edge.elbv2.modify_rule(RuleArn=arns[known[rule.name].priority], **edge.stated(rule))
         moved = {
             arns[known[each.name].priority]: each.priority
             for each in after

@@ -43,7 +43,7 @@ def test_the_gateway_is_measured_and_judged(tmp_path: Path) -> None:
 
 def test_listener_rules_are_measured_and_no_request_is_lost_on_the_way(tmp_path: Path) -> None:
     file = tmp_path / "rules.json"
-    options = ["6", "--delay", "0.02", "--output", str(file)]
+    options = ["4", "--delay", "0.02", "--output", str(file)]
     here = {"PYTHONPATH": f"{ROOT / '.collections'}:{ROOT}"}
     ended = run([sys.executable, "-m", "tests.bench.rules", *options], here).wanted()
     told = json.loads(file.read_text())

@@ -99,10 +99,10 @@ class Many:
     def _unions(self, asked: int) -> dict[int, Parts]:
         """Which of the conditions asked for are met by up to `limit` values together, and those values.
 
-        Where no two values meet a condition in common, every set of values is gone through once, in their order.
+        Values are added in their order. Where two sets of values meet the same, the smaller or earlier one goes on: what
+        the other would come to with one value more, it comes to as well.
         """
         values = list({met & asked: part for met, part in reversed(self.values) if met & asked}.items())
-        apart = sum(met for met, _part in values) == reduce(or_, (met for met, _part in values), 0)
         found: dict[int, tuple[int, Parts]] = {0: (0, ())}
         latest = found
         for _ in range(self.limit):
@@ -110,7 +110,7 @@ class Many:
             for met, (first, parts) in latest.items():
                 for place in range(first, len(values)):
                     more, part = values[place]
-                    grown.setdefault(met | more, (place + 1 if apart else 0, (*parts, part)))
+                    grown.setdefault(met | more, (place + 1, (*parts, part)))
             latest = {met: grown[met] for met in grown if met not in found}
             found.update(latest)
             if len(found) > MAX_CLASSES:

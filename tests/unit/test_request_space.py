@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import random
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.request_patterns 
     TooManyError,
     distinctions,
 )
-from ansible_collections.hokusai.platform.plugins.module_utils.request_space import Space
+from ansible_collections.hokusai.platform.plugins.module_utils.request_space import Many, Space
 from ansible_collections.hokusai.platform.plugins.module_utils.routing import Request
 
 from tests.unit import rule_sets
@@ -99,6 +101,15 @@ def test_dimensions_multiply_only_where_rules_look_at_both() -> None:
 def test_one_request_may_carry_several_values_of_a_header() -> None:
     space = space_of(*({"headers": [{"name": "x-a", "values": [value]}]} for value in "12"))
     assert sets(space) == {0b00, 0b01, 0b10, 0b11}
+
+
+def test_what_up_to_three_values_meet_together_is_all_found() -> None:
+    draw = random.Random(5)
+    for _ in range(rule_sets.TRIALS):
+        values = [draw.randrange(1, 64) & draw.randrange(1, 64) for _ in range(draw.randint(1, 7))]
+        many = Many(needs=[1 << place for place in range(6)], values=[(met, ("query", "x")) for met in values], limit=3)
+        sets_of_values = (some for count in range(4) for some in itertools.combinations(values, count))
+        assert {met for met, _parts in many.choices(63)} == {reduce(or_, some, 0) for some in sets_of_values}
 
 
 def test_a_regular_expression_is_left_open() -> None:

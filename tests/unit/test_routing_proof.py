@@ -202,6 +202,25 @@ def test_a_plan_that_is_carried_out_leads_to_the_rules_asked_for_by_no_other_sta
             assert set(answers) <= {answers[0], answers[-1]}
 
 
+def test_where_a_rule_of_others_cannot_be_replaced_another_order_is_found() -> None:
+    """The usual order has the new rule wait at the bottom while the stranger's changes; it may come first."""
+    live = [theirs(4, "old", paths=["/a"]), theirs(12, "two", paths=["/c"])]
+    desired = wanting(rule("p", 9, "three", hosts=["h.test"], paths=["/c"]), rule("q", 10, paths=["/c"]))
+    steps = list(plan(Model(live).observed(), desired))
+    assert [step.verb for step in steps] == ["create_rule", "modify_rule", "set_rule_priorities"]
+    assert steps[0].args["Priority"] == 9
+    assert prove(live, steps).safe
+
+
+def test_without_room_a_path_passes_to_the_rule_behind_before_the_one_in_front_gives_it_up() -> None:
+    live = [ours("a", 10, paths=["/x"]), ours("b", 20, "two", paths=["/z"])]
+    desired = wanting(rule("a", 10, paths=["/y"]), rule("b", 20, "two", paths=["/x"]), quota=2)
+    steps = list(plan(Model(live).observed(), desired))
+    assert [step.why.split()[1] for step in steps] == ["b", "a"]
+    assert [step.batch for step in steps] == ["", ""]
+    assert prove(live, steps).safe
+
+
 def test_a_plan_in_which_a_request_would_go_astray_is_refused_with_the_request() -> None:
     live = [ours("a", 10, paths=["/x"]), ours("b", 20, "two", paths=["/z"])]
     steps = [forward(live[0], "old"), forward(live[0], "three")]

@@ -99,13 +99,13 @@ class Many:
     def _unions(self, asked: int) -> dict[int, Parts]:
         """Which of the conditions asked for are met by up to `limit` values together, and those values.
 
-        Values are added in their order. Where two sets of values meet the same, the smaller or earlier one goes on: what
-        the other would come to with one value more, it comes to as well.
+        Values are added in their order. Where two sets of values meet the same, the smaller or earlier one goes on:
+        what the other would come to with one value more, it comes to as well.
         """
         values = list({met & asked: part for met, part in reversed(self.values) if met & asked}.items())
         found: dict[int, tuple[int, Parts]] = {0: (0, ())}
         latest = found
-        for _ in range(self.limit):
+        for _count in range(self.limit):
             grown: dict[int, tuple[int, Parts]] = {}
             for met, (first, parts) in latest.items():
                 for place in range(first, len(values)):
@@ -147,7 +147,7 @@ class Space:
     @cached_property
     def meeting(self) -> tuple[int, ...]:
         """The classes, as bits, that meet each rule."""
-        marks = [bytearray(len(self.classes) // 8 + 1) for _ in self.rules]
+        marks = [bytearray(len(self.classes) // 8 + 1) for _rule in self.rules]
         for number, (met, _parts) in enumerate(self.classes):
             for rule in bits(met):
                 marks[rule][number >> 3] |= 1 << (number & 7)

@@ -73,6 +73,8 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=OUTPUT, help="where the figures go as JSON")
     options = parser.parse_args()
     figures: list[report.Figure] = []
+    machine = report.machine()
+    print(f"{machine['cores']} cores, load {machine['load']} before", flush=True)
     with ExitStack() as stack:
         edge = Edge(stack, Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hokusai-bench-"))))
         for count in options.counts:
@@ -81,11 +83,13 @@ def main() -> int:
                     for figure in measure(edge, way, count, delay, options.rate):
                         figures.append(figure)
                         print(figure.line(), flush=True)
-    print("\nBars of alb_rules:")
+    print(f"\nBars of alb_rules (load {report.machine()['load']} in the end):")
     for bar in report.bars(figures):
         print(bar.line())
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(report.as_json(figures), indent=1) + "\n")
+    options.output.write_text(
+        json.dumps(report.as_json(figures, before=machine, after=report.machine()), indent=1) + "\n"
+    )
     print(f"\nAll figures: {options.output}")
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -66,6 +67,11 @@ def bars(figures: Sequence[Figure]) -> Iterator[Bar]:
     yield Bar("changes that failed or led elsewhere", sum(not e.right for e in ours) if ours else None, 0)
 
 
-def as_json(figures: Sequence[Figure]) -> dict[str, Any]:
+def machine() -> dict[str, float]:
+    """What else the machine has to do: a load beyond the cores makes every time longer."""
+    return {"cores": len(os.sched_getaffinity(0)), "load": round(os.getloadavg()[0], 1)}
+
+
+def as_json(figures: Sequence[Figure], **more: Any) -> dict[str, Any]:
     judged = [{**asdict(bar), "met": bar.met} for bar in bars(figures)]
-    return {"figures": [asdict(each) for each in figures], "bars": judged}
+    return {"figures": [asdict(each) for each in figures], "bars": judged, **more}

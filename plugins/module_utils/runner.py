@@ -48,7 +48,8 @@ class Resource(Generic[T]):
     """What a resource module is made of; the runner needs nothing else of it.
 
     `settle` waits for what the writes started (an operation, a deployment) and gets the responses of the steps
-    just applied; it is also called once, with none, when there is nothing to write.
+    just applied; it is also called once, with none, when there is nothing to write. `prove` says what is known of a
+    plan before its first step (as a value with `shown`), or raises to refuse it.
     """
 
     service: str
@@ -56,6 +57,7 @@ class Resource(Generic[T]):
     observe: Callable[[Aws, Params], Observed[T]]
     plan: Callable[[Observed[T], T | None], Iterable[Step]]
     settle: Callable[[Aws, Params, Sequence[Response]], None] | None = None
+    prove: Callable[[Observed[T], T | None, Sequence[Step]], Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -66,20 +68,27 @@ class Outcome(Generic[T]):
     after: T | None
     steps: tuple[Step, ...]
     warnings: tuple[str, ...] = ()
+    proof: Any = None
 
     def concerns(self) -> Iterator[str]:
-        """What to warn of: what the plan takes for granted, and what the state finds amiss (`concerns`) and leaves."""
+        """What to warn of: what the plan takes for granted, and the `concerns` of the state and of the proof."""
         yield from self.warnings
-        tell: Callable[[], Iterator[str]] | None = getattr(self.after, "concerns", None)
-        if tell:
-            yield from tell()
+        for source in (self.after, self.proof):
+            tell: Callable[[], Iterator[str]] | None = getattr(source, "concerns", None)
+            if tell:
+                yield from tell()
 
     def result(self) -> dict[str, Any]:
         return {
             "changed": bool(self.steps),
             "steps": [step.shown() for step in self.steps],
-            "diff": {"before": as_data(self.before) or {}, "after": as_data(self.after) or {}},
+            "diff": {
+                "before": as_data(self.before) or {},
+                "after": as_data(self.after) or {},
+                **({"after_header": str(self.proof)} if self.proof else {}),
+            },
             "resource": as_data(self.after),
+            **({"proof": as_data(self.proof)} if self.proof else {}),
         }
 
 
@@ -91,13 +100,14 @@ def run(
     observe: Callable[[Aws, Params], Observed[T]],
     plan: Callable[[Observed[T], T | None], Iterable[Step]],
     settle: Callable[[Aws, Params, Sequence[Response]], None] | None = None,
+    prove: Callable[[Observed[T], T | None, Sequence[Step]], Any] | None = None,
     secrets: Callable[[Params], Iterable[str]] | None = None,
     **module_arguments: Any,
 ) -> None:
     """Be the `main` of a resource module. `secrets` are the texts among its options that no output may show."""
     module = make_module(spec, **module_arguments)
     module.no_log_values.update(secrets(module.params) if secrets else ())
-    resource = Resource(service, desire, observe, plan, settle)
+    resource = Resource(service, desire, observe, plan, settle, prove)
     with failing(module):
         aws = Aws(module.params)
         outcome = converge(resource, aws, module.params, dry=module.check_mode)
@@ -111,15 +121,16 @@ def converge(resource: Resource[T], aws: Aws, params: Params, *, dry: bool) -> O
     desired = resource.desire(params)
     observed = look(resource, aws, params)
     steps = tuple(resource.plan(observed, desired))
+    proof = resource.prove(observed, desired, steps) if resource.prove else None
     if dry:
-        return Outcome(observed.resource, overlay(observed.resource, desired), steps, tuple(assumptions(steps)))
+        return Outcome(observed.resource, overlay(observed.resource, desired), steps, tuple(assumptions(steps)), proof)
     if not steps:
         if resource.settle:
             with calling(f"wait for what was started ({resource.service})"):
                 resource.settle(aws, params, ())
-        return Outcome(observed.resource, overlay(observed.resource, desired), steps)
+        return Outcome(observed.resource, overlay(observed.resource, desired), steps, proof=proof)
     applied, last = Apply(resource, aws, params, desired).all(steps)
-    return Outcome(observed.resource, last.resource, applied)
+    return Outcome(observed.resource, last.resource, applied, proof=proof)
 
 
 def look(resource: Resource[T], aws: Aws, params: Params) -> Observed[T]:

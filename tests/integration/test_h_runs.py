@@ -12,6 +12,9 @@ import pytest
 from tests.harness import Run, Sandbox, module, play
 from tests.integration.conftest import Counted, counted
 
+DEAD = "20261121T150000Z-1a2b3c"
+"""A run that died with the lock, in the words of docs/runs.md."""
+
 
 def runs_of(sandbox: Sandbox, environment: str = "sandbox") -> list[dict[str, Any]]:
     options = {"environment": environment, "runs": {"directory": str(sandbox.home / "runs")}}
@@ -86,9 +89,11 @@ def test_a_run_that_cannot_be_recorded_does_not_begin(repaired: Sandbox, at: dic
 
 @pytest.fixture(scope="module")
 def failure(repaired: Sandbox, at: dict[str, str]) -> Counted:
-    """A run that repairs nothing and asks for more than can be had."""
-    given = json.dumps({"validation_threshold": 101, "hokusai_on_failure": "stop"})
-    return counted(repaired, "playbooks/site.yml", "-e", given, extra=at)
+    """A run that breaks the lock of a dead one, finds nothing to repair, and asks for more than can be had."""
+    held = {"environment": "sandbox", "run_id": DEAD, "owner": "ada"}
+    assert not module("platform_lock", held, repaired.environment)["failed"]
+    given = {"hokusai_break_lock": DEAD, "validation_threshold": 101, "hokusai_on_failure": "stop"}
+    return counted(repaired, "playbooks/site.yml", "-e", json.dumps(given), extra=at)
 
 
 def test_a_run_that_fails_ends_failed_with_the_reason(failure: Counted) -> None:
@@ -98,9 +103,12 @@ def test_a_run_that_fails_ends_failed_with_the_reason(failure: Counted) -> None:
     assert "wanted at least 101" in said[said.index("The run failed") :]
 
 
-def test_a_run_that_fails_is_closed_and_lets_go_of_the_lock(failure: Counted, repaired: Sandbox) -> None:
+def test_a_run_that_fails_is_closed_lets_go_of_the_lock_and_says_whose_it_broke(
+    failure: Counted, repaired: Sandbox
+) -> None:
     newest = runs_of(repaired)[0]
     assert newest["verdict"] == "failed"
+    assert newest["took_over"] == DEAD
     assert newest["reason"].endswith("Refuse a platform that is not as it should be")
     names = ["/hokusai/sandbox/lock", "/hokusai/sandbox/lock-counter"]
     assert repaired.client("ssm").get_parameters(Names=names)["InvalidParameters"] == names[:1]

@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What a run wrote, from the intents and outcomes of its journal: by resource and field, in AWS's own shapes.
 
-An intent without an outcome may have taken effect or not, so it counts as written; one that failed does not.
+An intent without an outcome may have taken effect or not, so it counts as written. One that AWS refused does not; one
+that failed otherwise may have taken effect after all, and counts.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def read(entries: Iterable[Mapping[str, Any]]) -> Journal:
     other: list[Mapping[str, str]] = []
     for intent in (entry for entry in entries if entry["kind"] == "intent"):
         outcome = outcomes.get(int(intent["seq"]), {})
-        if outcome.get("result") == "failed":
+        if outcome.get("result") == "failed" and not is_uncertain(str(outcome.get("error", ""))):
             continue
         told = VERBS.get((intent["service"], intent["verb"]))
         if told is None:
@@ -89,6 +90,19 @@ def read(entries: Iterable[Mapping[str, Any]]) -> Journal:
             stamped = {**write.__dict__, "seq": int(intent["seq"]), "why": intent["why"]}
             writes.append(Write(**stamped))
     return Journal(tuple(writes), tuple(other))
+
+
+def is_uncertain(code: str) -> bool:
+    """Whether an error leaves open what became of the call: no answer came, or AWS failed at answering."""
+    return code.endswith(UNCERTAIN)
+
+
+UNCERTAIN = (
+    *("InternalFailure", "InternalError", "InternalServerError", "ServiceUnavailable", "Unavailable"),
+    *("ServerException", "ServiceFailure", "RequestTimeout", "TimeoutError", "ConnectionError", "ClosedError"),
+    *("HTTPClientError", "ResponseStreamingError", "500", "502", "503", "504"),
+)
+"""Ends of AWS's error codes and of botocore's exceptions."""
 
 
 def found(value: Any, key: str) -> Iterator[str]:

@@ -70,7 +70,7 @@ def rule_steps(due: Due, listener: str, name: str, ids: Ids) -> Iterator[Step]:
     known = {**group_ids(due.live.values()), **ids, elb_rule_plan.LISTENER: listener}
     observed = Observed(RuleSet(name, live), known)
     for step in elb_rule_plan.plan(observed, RuleSet(name, tuple(wanted), policy=policy)):
-        yield _exact(step, changed, again)
+        yield _exact(step, changed, again, known)
     for entry, fields in due.changes:
         yield from tag_steps(f"rule {_rule(entry)} of {name}", fields, entry.id, ELB_TAGS)
 
@@ -85,7 +85,7 @@ def _rule(entry: Entry) -> Rule:
     return replace(rule, name=tagged.get(tags.NAME, ""), tags=tagged)
 
 
-def _exact(step: Step, changed: Mapping[str, Entry], again: Mapping[str, Entry]) -> Step:
+def _exact(step: Step, changed: Mapping[str, Entry], again: Mapping[str, Entry], ids: Ids) -> Step:
     """The step with the very lists that were there before: their order means nothing, but it is what was there."""
     if step.verb == "modify_rule":
         source = changed.get(step.args["RuleArn"])
@@ -98,10 +98,17 @@ def _exact(step: Step, changed: Mapping[str, Entry], again: Mapping[str, Entry])
     exact: dict[str, Any] = {}
     if "Conditions" in step.args:
         exact["Conditions"] = [_writable(each) for each in source.fields["Conditions"]]
+    if "Actions" in step.args and _still(source, ids):
+        exact["Actions"] = source.fields["Actions"]
     if step.verb == "create_rule":
         exact["Tags"] = tags.to_aws(source.fields.get("Tags", {}))
     arguments = {**step.args, **exact}
     return replace(step, args={key: value for key, value in arguments.items() if key != "Tags" or value})
+
+
+def _still(entry: Entry, ids: Ids) -> bool:
+    """Whether what the entry forwards to still has the ARNs that the entry knows."""
+    return all(ids.get(name) == arn for name, arn in group_ids([entry]).items())
 
 
 def _makes(step: Step, entry: Entry) -> bool:
@@ -140,7 +147,12 @@ def listener_steps(due: Due, ids: Ids) -> Iterator[Step]:
         certified = {"Certificates", "ListenerCertificates"}
         names |= certified if names & certified else frozenset()
         wanted = replace(_listener(before, names), attributes=_part(fields, "Attributes"), tags=None)
-        yield from elb_listener.changes(_observed(entry, ids, before), _listener(entry, names), wanted)
+        seen = _observed(entry, ids, before)
+        for step in elb_listener.changes(seen, _listener(entry, names), wanted):
+            if "DefaultActions" in step.args and _still(before, seen.ids):
+                yield replace(step, args={**step.args, "DefaultActions": before.fields["DefaultActions"]})
+            else:
+                yield step
         yield from tag_steps(f"listener {entry.name}", fields, entry.id, ELB_TAGS)
 
 
@@ -195,13 +207,15 @@ def target_group_steps(due: Due) -> Iterator[Step]:
         why = f"target group {entry.name}: not there before the run"
         yield Step("delete_target_group", {"TargetGroupArn": entry.id}, why)
     for entry in due.create:
-        seen = Observed(None, {elb_target_group.VPC: str(entry.fields["VpcId"])})
+        seen: Observed[TargetGroup] = Observed(None, {elb_target_group.VPC: str(entry.fields["VpcId"])})
         group = _group(entry)
         owned = {name: text for name, text in (group.tags or {}).items() if name != tags.MANAGED_BY}
         yield from elb_target_group.creation(seen, replace(group, tags=owned))
     for entry, fields in due.changes:
-        named = {key for key, name in HEALTH_CHECK.items() if name in fields} | ({"matcher"} & {*map(_lower, fields)})
-        check = {key: value for key, value in (_group(with_fields(entry, fields)).health_check or {}).items()}
+        named = {key for key, name in HEALTH_CHECK.items() if name in fields} | (
+            {"matcher"} if "Matcher" in fields else set()
+        )
+        check = _group(with_fields(entry, fields)).health_check or {}
         wanted = TargetGroup(
             entry.name,
             health_check={key: value for key, value in check.items() if key in named},
@@ -209,10 +223,6 @@ def target_group_steps(due: Due) -> Iterator[Step]:
         )
         yield from elb_target_group.changes(entry.id, _group(entry), wanted)
         yield from tag_steps(f"target group {entry.name}", fields, entry.id, ELB_TAGS)
-
-
-def _lower(name: str) -> str:
-    return name.lower()
 
 
 def _group(entry: Entry) -> TargetGroup:

@@ -54,11 +54,10 @@ def group_rule_steps(due: Due, group: security_group_plan.Group) -> Iterator[Ste
     for entry in due.create:
         step = security_group_plan.add(group, _group_rule(entry), tags.OWNER, _itself)
         listed = tags.to_aws(entry.fields.get("Tags", {}))
-        specified = [{"ResourceType": "security-group-rule", "Tags": listed}]
-        arguments = {**step.args, "TagSpecifications": specified}
-        yield replace(
-            step, args={key: value for key, value in arguments.items() if key != "TagSpecifications" or listed}
-        )
+        arguments = {key: value for key, value in step.args.items() if key != "TagSpecifications"}
+        if listed:
+            arguments["TagSpecifications"] = [{"ResourceType": "security-group-rule", "Tags": listed}]
+        yield replace(step, args=arguments)
     for entry, fields in due.changes:
         what = f"security group {group.name}, rule {entry.id}"
         rule = _group_rule(with_fields(entry, fields))
@@ -133,8 +132,7 @@ def service_steps(due: Due) -> Iterator[Step]:
     for entry in due.remove:
         yield Step("delete_service", {"Id": entry.id}, f"service {entry.name}: not there before the run")
     for entry in due.create:
-        wanted = _service(entry)
-        step = discovery_service.create(wanted, lambda _words, _remedy: str(entry.where["NamespaceId"]))
+        step = _creation(entry, str(entry.where["NamespaceId"]))
         yield replace(step, args={**step.args, "Tags": tags.to_aws(entry.fields.get("Tags", {}))})
     for entry, fields in due.changes:
         what, wanted = f"service {entry.name}", _service(with_fields(entry, fields))
@@ -143,6 +141,10 @@ def service_steps(due: Due) -> Iterator[Step]:
             arguments = discovery_service.update_arguments(wanted)
             yield Step("update_service", arguments, f"{what}: {', '.join(plain)} as before the run")
         yield from tag_steps(what, fields, str(entry.where["Arn"]), CLOUDMAP_TAGS)
+
+
+def _creation(entry: Entry, namespace_id: str) -> Step:
+    return discovery_service.create(_service(entry), lambda _words, _remedy: namespace_id)
 
 
 def _service(entry: Entry) -> discovery_service.Service:

@@ -1,6 +1,6 @@
 # Copyright (c) 2026 Hokusai Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What is taken back together, as a resource that the runner knows: observed by the snapshot's readers, planned, applied.
+"""What is taken back together, as a resource that the runner knows: observed, planned and applied like any other.
 
 Each plan is made from what is live then: a field that meanwhile holds a stranger's value is not in it any more.
 """
@@ -140,7 +140,7 @@ class Unit:
         return Observed(State({entry.key: entry for entry in self.read(aws)}, self.todo))
 
     def _plan(self, observed: Observed[Any], todo: Any) -> Iterator[Step]:
-        left = due(observed.resource, todo)
+        left = due(observed.resource, todo) if observed.resource else None
         if left:
             yield from self.steps(left)
 
@@ -148,9 +148,8 @@ class Unit:
 def tag_changes(fields: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
     """Of the (flat) fields to write the tags to set, and those to remove."""
     found = {name.partition(".")[2]: value for name, value in fields.items() if name.startswith("Tags.")}
-    return {name: text for name, text in found.items() if text is not None}, sorted(
-        n for n in found if found[n] is None
-    )
+    removed = sorted(name for name, text in found.items() if text is None)
+    return {name: text for name, text in found.items() if text is not None}, removed
 
 
 def tag_steps(what: str, fields: Mapping[str, Any], arn: str, how: TagCalls) -> Iterator[Step]:

@@ -192,9 +192,8 @@ class _Judge:
             return None
         if not written.made:
             return None
-        if twin := next(
-            (each for key, each in self.before.items() if key not in self.now and is_twin(each, now)), None
-        ):
+        gone = (each for key, each in self.before.items() if key not in self.now)
+        if twin := next((each for each in gone if is_twin(each, now)), None):
             reason = f"the run made it in the place of {twin.id}, which is gone"
             self.kept.append(Kept(now.kind, now.id, now.name, reason))
             return None
@@ -318,9 +317,8 @@ class _Judge:
         return after
 
 
-CREATABLE = frozenset(
-    {"load_balancer_rule", "listener", "target_group", "security_group_rule", "namespace", "discovery_service"}
-)
+CREATABLE = frozenset({"load_balancer_rule", "listener", "target_group", "security_group_rule", "discovery_service"})
+"""What can be made again: a namespace cannot, for its hosted zone is another then, nor can a number of a revision."""
 
 
 def with_fields(entry: Entry, fields: Mapping[str, Any]) -> Entry:

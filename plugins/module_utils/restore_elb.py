@@ -61,18 +61,29 @@ def rules(listener: str, name: str, undos: Iterable[Undo], ids: Ids) -> Unit:
 
 def rule_steps(due: Due, listener: str, name: str, ids: Ids) -> Iterator[Step]:
     live = tuple(_rule(entry) for entry in due.live.values())
-    again = {_rule(entry).arn: entry for entry in due.create}
+    again = [(entry, twin(due, entry)) for entry in due.create]
     changed = {entry.id: with_fields(entry, fields) for entry, fields in due.changes if _moves(fields)}
     wanted = [_rule(entry) for entry in changed.values()]
-    wanted += [replace(_rule(entry), arn="") for entry in due.create]
+    wanted += [replace(_rule(entry), arn=arn) for entry, arn in again]
     doomed = frozenset(entry.id for entry in due.remove)
     policy = Policy(owner="", adopt=True, quota=NO_QUOTA, doomed=doomed)
     known = {**group_ids(due.live.values()), **ids, elb_rule_plan.LISTENER: listener}
     observed = Observed(RuleSet(name, live), known)
     for step in elb_rule_plan.plan(observed, RuleSet(name, tuple(wanted), policy=policy)):
-        yield _exact(step, changed, again, known)
+        yield _exact(step, changed, due.create, known)
     for entry, fields in due.changes:
         yield from tag_steps(f"rule {_rule(entry)} of {name}", fields, entry.id, ELB_TAGS)
+
+
+def twin(due: Due, wanted: Entry) -> str:
+    """The ARN of the rule that was made again already and only has to move to its place, "" if there is none."""
+    doomed = {entry.id for entry in due.remove}
+    then = _content(wanted)
+    return next((id_ for (_kind, id_), each in due.live.items() if id_ not in doomed and _content(each) == then), "")
+
+
+def _content(entry: Entry) -> tuple[Any, ...]:
+    return (*_rule(entry).content, tuple(sorted(entry.fields.get("Tags", {}).items())))
 
 
 def _moves(fields: Mapping[str, Any]) -> bool:
@@ -85,12 +96,12 @@ def _rule(entry: Entry) -> Rule:
     return replace(rule, name=tagged.get(tags.NAME, ""), tags=tagged)
 
 
-def _exact(step: Step, changed: Mapping[str, Entry], again: Mapping[str, Entry], ids: Ids) -> Step:
+def _exact(step: Step, changed: Mapping[str, Entry], again: Iterable[Entry], ids: Ids) -> Step:
     """The step with the very lists that were there before: their order means nothing, but it is what was there."""
     if step.verb == "modify_rule":
         source = changed.get(step.args["RuleArn"])
     elif step.verb == "create_rule":
-        source = next((entry for entry in again.values() if _makes(step, entry)), None)
+        source = next((entry for entry in again if _makes(step, entry)), None)
     else:
         return step
     if source is None:

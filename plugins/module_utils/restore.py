@@ -147,7 +147,13 @@ class Restored:
 
 
 def apply(
-    aws: Aws, judgement: Judgement, todo: Sequence[Unit], params: Mapping[str, Any], *, dry: bool, within: Outside
+    aws: Aws,
+    judgement: Judgement,
+    todo: Sequence[Unit],
+    params: Mapping[str, Any],
+    *,
+    dry: bool,
+    within: Outside | None = None,
 ) -> Restored:
     """Take back unit after unit. An error stops it: what is then done is the end of the run, and the rest still stands.
 
@@ -164,7 +170,9 @@ def apply(
     return done
 
 
-def _apply(aws: Aws, unit: Unit, params: Mapping[str, Any], done: Restored, *, dry: bool, within: Outside) -> None:
+def _apply(
+    aws: Aws, unit: Unit, params: Mapping[str, Any], done: Restored, *, dry: bool, within: Outside | None
+) -> None:
     reason = unit.ready(aws) if unit.ready and not dry else ""
     if reason:
         done.kept += [Kept(undo.entry.kind, undo.entry.id, undo.entry.name, reason) for undo in unit.todo.undos]

@@ -86,6 +86,7 @@ class Judgement:
     kept: tuple[Kept, ...]
     after: tuple[Entry, ...]
     """What there is once everything has gone back."""
+    now: Mapping[Key, Entry] = field(default_factory=dict)
     other: tuple[Mapping[str, str], ...] = ()
 
 
@@ -116,9 +117,9 @@ class _Judge:
             key = (write.kind, identity or f"?{write.seq}")
             found.setdefault(key, Written(write.kind, identity)).add(write)
         lost = [(key, each) for key, each in found.items() if not each.id]
-        for key, each in lost:
+        for key, _each in lost:
             del found[key]
-            self._find(each, found)
+        self._find([each for _key, each in lost], found)
         return found
 
     def _known(self, kind: str, where: Mapping[str, str]) -> str:
@@ -128,21 +129,27 @@ class _Judge:
         matching = (each for each in (*self.before.values(), *self.now.values()) if each.kind == kind)
         return next((each.id for each in matching if dict(each.where) == dict(where)), "")
 
-    def _find(self, lost: Written, found: dict[Key, Written]) -> None:
-        """What was created and whose id no answer told: it is there now, was not before, and is what was asked for."""
-        fresh = [
-            each
-            for key, each in self.now.items()
-            if key[0] == lost.kind and key not in self.before and key not in found and _is_made_as(each, lost)
-        ]
-        if len(fresh) == 1:
-            written = replace(lost, id=fresh[0].id)
-            found[fresh[0].key] = written
-        elif fresh:
-            reason = f"{len(fresh)} resources may be the one that the run created, and the answer that told was lost"
-            self.kept += [Kept(each.kind, each.id, each.name, reason) for each in fresh]
-            for each in fresh:
-                found[each.key] = Written(each.kind, each.id)
+    def _find(self, lost: Iterable[Written], found: dict[Key, Written]) -> None:
+        """What was created and whose id no answer told: it is there now, was not before, and is what was asked for.
+
+        Where more is there than was asked for, nobody can say which is whose, and all of it stays.
+        """
+        alike: dict[tuple[Key, ...], list[Written]] = {}
+        for each in lost:
+            fresh = tuple(
+                key
+                for key, entry in self.now.items()
+                if key[0] == each.kind and key not in self.before and key not in found and _is_made_as(entry, each)
+            )
+            alike.setdefault(fresh, []).append(each)
+        for fresh, several in alike.items():
+            for key, each in zip(fresh, several, strict=False):
+                found[key] = replace(each, id=key[1], made=each.made if len(fresh) <= len(several) else 0)
+            for key in fresh if len(fresh) > len(several) else ():
+                entry = self.now[key]
+                reason = f"one of {len(fresh)} that the run may have created: the answer that told which was lost"
+                self.kept.append(Kept(entry.kind, entry.id, entry.name, reason))
+                found.setdefault(key, Written(*key))
 
     # --- the verdicts
 
@@ -152,7 +159,7 @@ class _Judge:
         after = self._projected(undos)
         undos.sort(key=lambda undo: (-undo.at, undo.key))
         kept = tuple(sorted(self.kept, key=lambda each: (each.kind, each.name, each.id, each.field)))
-        return Judgement(tuple(undos), kept, tuple(after.values()), self.journal.other)
+        return Judgement(tuple(undos), kept, tuple(after.values()), self.now, self.journal.other)
 
     def _verdict(self, key: Key) -> Undo | None:
         was, now, written = self.before.get(key), self.now.get(key), self.written.get(key)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
@@ -20,10 +21,9 @@ from ansible_collections.hokusai.platform.plugins.module_utils.run_record import
 from ansible_collections.hokusai.platform.plugins.module_utils.run_store import Runs
 
 ARCHIVE_OPTIONS: dict[str, dict[str, Any]] = {
-    "environment": {"type": "str", "required": True},
+    "environment": {"type": "str"},
     "runs": {
         "type": "dict",
-        "required": True,
         "options": {
             "directory": {"type": "path", "required": True},
             "bucket": {"type": "str"},
@@ -64,6 +64,13 @@ class Archive:
 
     def create(self, run_id: str, context: Mapping[str, Any]) -> Record:
         return Record.create(self.runs.store(self.aws, self.environment, run_id), self.seal(run_id), context)
+
+    def keep_context(self, run_id: str) -> Path:
+        """The file that tasks of the run are given; where the record is in a bucket it is a copy of the one there."""
+        local = self.runs.local(self.environment, run_id)
+        if self.runs.bucket:
+            local.create("run.json", self.runs.store(self.aws, self.environment, run_id).get("run.json") or b"")
+        return local.path / "run.json"
 
     def open(self, run_id: str) -> Record:
         """The record of a run, its context verified; `Record.verify` does the rest. Raises `BadRecord`."""

@@ -12,7 +12,10 @@ reference: PutParameter, GetParameters).
 from __future__ import annotations
 
 import contextlib
+import getpass
 import json
+import os
+import socket
 import time
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -22,6 +25,7 @@ from typing import Any
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import (
     AwsError,
+    BadInput,
     LockHeld,
     LockLost,
     PlatformError,
@@ -32,6 +36,7 @@ SETTLE = 1.0
 """Seconds between taking a lock over and looking whether somebody did so at the same time."""
 COARSE = timedelta(seconds=1)
 """How much later it may be than an HTTP date says. So a holder stops before others may come."""
+SHORTEST_TTL = 10
 FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -223,6 +228,20 @@ class Lock:
         except AwsError as error:
             if error.code != "ParameterNotFound":
                 raise
+
+
+def claimed_by(run_id: str, owner: str | None, ttl: int) -> Claim:
+    """A claim of this machine and, when no owner is named, of the user that it works for."""
+    if ttl < SHORTEST_TTL:
+        raise BadInput(f"The lock would hold for {ttl} s", f"let ttl be {SHORTEST_TTL} or more")
+    return Claim(run_id, owner or user(), socket.gethostname(), ttl)
+
+
+def user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not have a name
+        return f"uid {os.getuid()}"
 
 
 def server_time(answer: dict[str, Any]) -> datetime:

@@ -77,6 +77,13 @@ class Outside:
     def intend(self, service: str, steps: Sequence[Step]) -> list[Write]:
         return [Write(step, service) for step in steps]
 
+    @contextmanager
+    def once(self, service: str, verb: str, why: str) -> Iterator[None]:
+        """A single write that is made inside, of which verb and reason are all that may be known."""
+        [write] = self.intend(service, [Step(verb, {}, why)])
+        with write.recorded():
+            yield
+
 
 class Run(Outside):
     """The run of a context file, as one module has it."""

@@ -12,8 +12,8 @@ version_added: 0.1.0
 description:
   - Compares, for each field of each resource, what was there before a run, what the run wrote, and what is there now.
     What still holds what the run wrote goes back; what holds anything else is somebody else's, is kept, and is listed.
-  - A resource that the run did not create is never removed. One that it created goes when nothing uses it and nobody has
-    changed it since. What the run removed is made again, with another ARN or id.
+  - A resource that the run did not create is never removed. One that it created goes when nothing uses it and nobody
+    has changed it since. What the run removed is made again, with another ARN or id.
   - It writes in the reverse order of the run's own writes, by the same plans as the modules that made them, so listener
     rules keep their ARNs and are never wrongly ordered on the way, and security group rules keep their ids.
     ECS services go back to the revision that they ran, and the module waits for the deployment.
@@ -25,42 +25,8 @@ extends_documentation_fragment:
   - hokusai.platform.aws
   - hokusai.platform.aws.group
   - hokusai.platform.aws.writes
+  - hokusai.platform.archive
 options:
-  environment:
-    description: Name of the environment whose run is taken back, as its inventory host is called.
-    type: str
-    required: true
-  runs:
-    description: Where the records of the runs are.
-    type: dict
-    required: true
-    suboptions:
-      directory:
-        description: The directory of the runs.
-        type: path
-        required: true
-      bucket:
-        description: The versioned S3 bucket that the records are in. Omitted, they are in O(runs.directory).
-        type: str
-      prefix:
-        description: What the names of the objects in the bucket begin with.
-        type: str
-  key:
-    description: Where the key is that the records are sealed with. Omitted, the file C(hmac.key) in O(runs.directory).
-    type: dict
-    suboptions:
-      file:
-        description: A file.
-        type: path
-      environment:
-        description: Name of an environment variable.
-        type: str
-      secret:
-        description: Name or ARN of a secret in Secrets Manager.
-        type: str
-      kms:
-        description: Id, ARN or alias of a KMS key for C(GenerateMac).
-        type: str
   run_id:
     description:
       - The run to take back.
@@ -192,12 +158,25 @@ steps_done:
   type: list
   elements: dict
   sample:
-    - {verb: update_service, why: "service hokusai-api-development: revision hokusai-api-development:1 as before the run"}
+    - verb: update_service
+      why: "service hokusai-api-development: revision hokusai-api-development:1 as before the run"
 step_failed:
   description: The write that failed.
   returned: failure of a write
   type: dict
-  sample: {verb: modify_target_group, why: "health check of target group hokusai-reg-api-development: path /health becomes /health/alb"}
+  sample:
+    verb: modify_target_group
+    why: "health check of target group hokusai-reg-api-development: path /health becomes /health/alb"
+remedy:
+  description: What can be done about the failure.
+  returned: failure
+  type: str
+  sample: to go back to that all the same set allow_bypass (rollback.yml: -e hokusai_allow_bypass=yes)
+error:
+  description: Kind of the failure, such as V(BadRecord), V(LockLost), V(BadInput) or V(AwsError).
+  returned: failure
+  type: str
+  sample: BadRecord
 """
 
 from collections.abc import Iterator, Mapping
@@ -234,7 +213,7 @@ def chosen(archive: Archive, params: Params) -> Contents:
     for contents in untaken(archive, own):
         return contents
     raise NotFound(
-        f"No run of {archive.environment} is left to take back: each wrote nothing, or was taken back, or is a rollback",
+        f"No run of {archive.environment} is left: each wrote nothing, was taken back, or is a rollback itself",
         "name the run with run_id; playbooks/history.yml lists them",
     )
 
@@ -249,7 +228,7 @@ def untaken(archive: Archive, own: str) -> Iterator[Contents]:
         taken_by_it = record.context.get("rollback_of")
         if taken_by_it:
             contents = record.verify()
-            if contents.result and contents.result.get("verdict") == "ok":
+            if contents.result and contents.result["verdict"] == "succeeded":
                 taken.add(str(taken_by_it))
         elif run_id not in taken:
             contents = record.verify()

@@ -196,6 +196,10 @@ from ansible_collections.hokusai.platform.plugins.module_utils.three_way import 
 from ansible_collections.hokusai.platform.plugins.module_utils.transaction import RUN_OPTION, in_run
 
 SPEC: dict[str, Any] = {
+    **RUN_OPTION,
+    **ARCHIVE_OPTIONS,
+    "environment": {"type": "str", "required": True},
+    "runs": {**ARCHIVE_OPTIONS["runs"], "required": True},
     "run_id": {"type": "str"},
     "mlflow_target_groups": {"type": "list", "elements": "str", "required": True},
     "allow_bypass": {"type": "bool", "default": False},
@@ -271,7 +275,7 @@ def result(contents: Contents, judgement: Judgement, done: Restored, before: Map
 
 
 def main() -> None:
-    module = make_module({**RUN_OPTION, **ARCHIVE_OPTIONS, **SPEC})
+    module = make_module(SPEC)
     params, dry = module.params, module.check_mode
     with failing(module):
         aws = Aws(params)

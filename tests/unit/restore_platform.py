@@ -67,9 +67,12 @@ class Platform:
         (found,) = [each for each in self.read()["resources"] if (each["kind"], each["id"]) == (kind, identity)]
         return dict(found)
 
-    def write(self, service: str, verb: str, **arguments: Any) -> Any:
-        """A write of somebody else: it is in no journal."""
-        return getattr(self.aws.client(service), verb)(**arguments)
+    def write(self, client: str, verb: str, /, **arguments: Any) -> Any:
+        """A write of somebody else, to its end: it is in no journal."""
+        answer = getattr(self.aws.client(client), verb)(**arguments)
+        if "OperationId" in answer:
+            cloudmap.wait_end(self.aws, answer["OperationId"])
+        return answer
 
     def run(self, *tasks: Task, params: Mapping[str, Any] | None = None) -> Notes:
         """Run modules as the tasks of one run; what that run's journal then holds."""

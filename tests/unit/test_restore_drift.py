@@ -206,7 +206,7 @@ CASES = {
     ),
     "a service's count": Case(
         [ecs(desired_count=2, health_check_grace_period=120)],
-        lambda w: w.write("ecs", "update_service", cluster=CLUSTER, service=NAME, desiredCount=3),
+        lambda w: w.write("ecs", "update_service", cluster=CLUSTER, service=NAME, desiredCount=0),
         "ecs_service",
         {},
         "desiredCount",

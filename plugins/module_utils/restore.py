@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import (
+    cloudmap,
     journal_writes,
     restore_ecs,
     restore_elb,
@@ -45,8 +46,14 @@ def judge(aws: Aws, before: Document, entries: Iterable[Mapping[str, Any]], afte
 
 
 def observe(aws: Aws, before: Document, journal: journal_writes.Journal) -> Document:
-    """The environment now, with the revisions that are newer than those of before if the run registered any."""
+    """The environment now, with the revisions that are newer than those of before if the run registered any.
+
+    A namespace takes a minute to be made: one that the run had begun to make when it was cut off is waited for.
+    """
     scope = Scope.from_params(before["scope"])
+    if any(write.kind == "namespace" and write.act == journal_writes.CREATE for write in journal.writes):
+        for operation in cloudmap.pending(aws, "CREATE_NAMESPACE"):
+            cloudmap.wait_end(aws, operation)
     now = snapshot.read(aws, scope)
     floors = registered(before, journal)
     if floors:

@@ -171,7 +171,7 @@ remedy:
   description: What can be done about the failure.
   returned: failure
   type: str
-  sample: to go back to that all the same set allow_bypass (rollback.yml: -e hokusai_allow_bypass=yes)
+  sample: "to go back to that all the same set allow_bypass (rollback.yml: -e hokusai_allow_bypass=yes)"
 error:
   description: Kind of the failure, such as V(BadRecord), V(LockLost), V(BadInput) or V(AwsError).
   returned: failure

@@ -24,7 +24,21 @@ from tests.unit.restore_platform import Platform, Task
 
 def furnished(aws: Any, edge: Edge, platform: dict[str, str]) -> Platform:
     """Rules of ours and of others in no canonical form, a described group rule of ours and one of others."""
-    edge.make_rule(ours("api", 10, "one", paths=["/api/*", "/api"], hosts=["b.test", "a.test"]))
+    aws.elbv2.create_rule(
+        ListenerArn=edge.listener,
+        Priority=10,
+        Conditions=[
+            {"Field": "path-pattern", "Values": ["/api/*", "/api"]},
+            {"Field": "host-header", "Values": ["b.test", "a.test"]},
+        ],
+        Actions=[
+            {
+                "Type": "forward",
+                "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": edge.groups["one"], "Weight": 7}]},
+            }
+        ],
+        Tags=tags.to_aws(tags.owned({}, name="api")),
+    )
     edge.make_rule(theirs(20, "two", paths=["/old/*"]))
     edge.make_rule(ours("health", 30, "three", paths=["/health*"]))
     tagged = tags.to_aws(tags.owned({}, name="alb-to-api"))

@@ -212,9 +212,10 @@ class Matching:
 def match(live: Iterable[Rule], wanted: RuleSet) -> Matching:
     """Which live rule each rule asked for is.
 
-    A rule asked for by its ARN is that one. Equal conditions and actions come next, so that rules trading places are
-    seen as that, which one call does; then the name in our tag; then equal conditions; then an equal priority, where the rule asked for answers all that the
-    live one does. A live rule that answers more is another rule: in its place, the rest of its route would be gone.
+    A rule asked for by its ARN is that one. Then equal conditions and actions come first, so that rules trading places
+    are seen as that, which one call does; then the name in our tag; then equal conditions; then an equal priority,
+    where the rule asked for answers all that the live one does. A live rule that answers more is another rule: in its
+    place, the rest of its route would be gone.
     """
     policy, free, left = wanted.policy, list(live), list(wanted.rules)
     pairs: list[tuple[Rule, Rule]] = []

@@ -45,6 +45,11 @@ def services(aws: Aws, cluster: str, names: Sequence[str]) -> Iterator[Entry]:
     yield from each(lambda family: _family(aws, family), families)
 
 
+def one_service(aws: Aws, cluster: str, name: str) -> list[Entry]:
+    """The service as it is now; none if it is deleted."""
+    return [_service(one) for one in describe(aws, cluster, [name]) if one["status"] != "INACTIVE"]
+
+
 def describe(aws: Aws, cluster: str, names: Sequence[str]) -> list[Described]:
     """The services, deleted ones among them, with their tags. Raises `NotFound` for a cluster that is none."""
     found: list[Described] = []

@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import elb, tags
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
-from ansible_collections.hokusai.platform.plugins.module_utils.errors import calling
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import AwsError, calling
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_entry import Entry, each, without
 
 BALANCER_VOLATILE = {
@@ -94,6 +94,31 @@ def _rule(listener_name: str, listener: Described, found: Described, tagged: Map
     fields = without({**found, "Tags": tagged.get(arn, {})}, RULE_VOLATILE)
     name = f"{listener_name} priority {found['Priority']}"
     return Entry("load_balancer_rule", arn, name, fields, {"ListenerArn": listener["ListenerArn"]})
+
+
+def one_listener(aws: Aws, name: str, arn: str) -> list[Entry]:
+    """The listener as it is now; none if it is gone."""
+    try:
+        with calling(f"describe the listener {name}"):
+            (found,) = aws.elbv2.describe_listeners(ListenerArns=[arn])["Listeners"]
+        return [_listener(name, found, _extras(aws, name, found), elb.tags_of(aws, [arn]))]
+    except AwsError as error:
+        if error.code != "ListenerNotFound":
+            raise
+        return []
+
+
+def listener_rules(aws: Aws, name: str, arn: str) -> list[Entry]:
+    """The rules of a listener as they are now; none if the listener is gone."""
+    place = {"ListenerArn": arn}
+    try:
+        rules = _rules(aws, name, place)
+    except AwsError as error:
+        if error.code != "ListenerNotFound":
+            raise
+        return []
+    tagged = elb.tags_of(aws, [rule["RuleArn"] for rule in rules])
+    return [_rule(name, place, rule, tagged) for rule in rules]
 
 
 def target_groups(aws: Aws, names: Collection[str]) -> Iterator[Entry]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -102,3 +103,12 @@ def test_the_namespace_s_services_are_all_in_it_whoever_made_them(whole: Platfor
     whole.aws.servicediscovery.create_service(Name="other", NamespaceId=namespace, DnsConfig=records)
     names = {each["name"] for each in whole.read()["resources"] if each["kind"] == "discovery_service"}
     assert names == {f"api.{NAMESPACE}", f"other.{NAMESPACE}"}
+
+
+def test_the_published_list_of_volatile_fields_is_the_one_that_is_used() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "rollback.md").read_text()
+    rows = {
+        f"| `{kind}` | `{name}` | {why} |" for kind, fields in snapshot.VOLATILE.items() for name, why in fields.items()
+    }
+    published = {line for line in text.partition("## Volatile fields")[2].splitlines() if line.startswith("| `")}
+    assert published == rows

@@ -142,7 +142,10 @@ def running_sandbox(home: Path, *arguments: str) -> Iterator[Sandbox]:
 
 
 class Sandbox:
-    """A sandbox with its state under `home`, driven through `python -m sandbox`."""
+    """A sandbox with its state under `home`, driven through `python -m sandbox`.
+
+    What runs against it leaves its records there as well, whatever the inventory.
+    """
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -153,7 +156,8 @@ class Sandbox:
 
     def up(self, *arguments: str) -> Run:
         started = self.command("up", *arguments).wanted()
-        self.environment = json.loads((self.home / "env.json").read_text())
+        told = json.loads((self.home / "env.json").read_text())
+        self.environment = {**told, "HOKUSAI_RUNS": str(self.home / "runs")}
         return started
 
     def down(self) -> Run:

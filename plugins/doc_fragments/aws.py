@@ -55,7 +55,16 @@ attributes:
 """
 
     WRITES = r"""
-options: {}
+options:
+  run:
+    description:
+      - Path of the context of the run that the task is a part of, as M(hokusai.platform.platform_snapshot) returns it.
+      - With it the run's lock is checked immediately before each write, and each write goes into the run's journal
+        before the call is made, and again with what became of it. A run whose lock is lost writes nothing more.
+      - Omitted, there is neither lock nor journal. Use C(group/hokusai.platform.writes) in C(module_defaults) to set
+        it.
+    type: path
+    version_added: 0.2.0
 attributes:
   check_mode:
     description: Can run in check mode and return the steps it would take, without taking them.
@@ -63,6 +72,17 @@ attributes:
   diff_mode:
     description: Returns the two ends of the plan.
     support: full
+"""
+
+    LOCKS = r"""
+options: {}
+attributes:
+  check_mode:
+    description: Can run in check mode and says what it would do, without doing it.
+    support: full
+  diff_mode:
+    description: Returns no difference.
+    support: none
 """
 
     READS = r"""

@@ -73,13 +73,17 @@ class Rule:
 
 @dataclass(frozen=True)
 class Policy:
-    """How a desired set treats what is live; the module's options of the same names."""
+    """How a desired set treats what is live; the module's options of the same names.
+
+    `doomed`, if it is not None, are by ARN all the live rules that go, whoever's they are: then `purge` says nothing.
+    """
 
     owner: str = tagging.OWNER
     purge: str = "owned"
     adopt: bool = True
     weights: str = "desired"
     quota: int = 100
+    doomed: frozenset[str] | None = None
 
     def owns(self, rule: Rule) -> bool:
         return tagging.is_owned(rule.tags or {}, self.owner)
@@ -208,13 +212,15 @@ class Matching:
 def match(live: Iterable[Rule], wanted: RuleSet) -> Matching:
     """Which live rule each rule asked for is.
 
-    Equal conditions and actions come first, so that rules trading places are seen as that, which one call does; then
-    the name in our tag; then equal conditions; then an equal priority, where the rule asked for answers all that the
-    live one does. A live rule that answers more is another rule: in its place, the rest of its route would be gone.
+    A rule asked for by its ARN is that one. Then equal conditions and actions come first, so that rules trading places
+    are seen as that, which one call does; then the name in our tag; then equal conditions; then an equal priority,
+    where the rule asked for answers all that the live one does. A live rule that answers more is another rule: in its
+    place, the rest of its route would be gone.
     """
     policy, free, left = wanted.policy, list(live), list(wanted.rules)
     pairs: list[tuple[Rule, Rule]] = []
     criteria: tuple[Callable[[Rule, Rule], bool], ...] = (
+        lambda want, rule: want.arn != "" and want.arn == rule.arn,
         policy.same,
         lambda want, rule: policy.content(want, rule) == rule.content and policy.may_change(rule),
         lambda want, rule: want.name == rule.name and policy.owns(rule),
@@ -231,6 +237,9 @@ def match(live: Iterable[Rule], wanted: RuleSet) -> Matching:
                 left.remove(want)
     names = {want.name for want in wanted.rules}
     replaced = [rule for rule in free if policy.owns(rule) and rule.name in names]
+    if policy.doomed is not None:
+        doomed = [rule for rule in free if rule.arn in policy.doomed]
+        return Matching(tuple(pairs), tuple(left), tuple(doomed), tuple(rule for rule in free if rule not in doomed))
     doomed = {"all": free, "none": replaced, "owned": [rule for rule in free if policy.owns(rule)]}[policy.purge]
     kept = tuple(rule for rule in free if rule not in doomed)
     return Matching(tuple(pairs), tuple(left), tuple(doomed), kept)

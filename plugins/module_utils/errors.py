@@ -9,7 +9,11 @@
     ├── Unsafe          no order of the writes keeps every request on its way; nothing was written
     ├── AwsError        AWS refused or did not answer
     ├── NotConverged    AWS accepted the writes, yet a second plan is not empty
-    └── GaveUp          something did not become true in time, or went wrong while waiting
+    ├── GaveUp          something did not become true in time, or went wrong while waiting
+    ├── BadRecord       a run's record is not what was written, or is of another platform
+    ├── LockHeld        another run holds the lock; nothing was written
+    ├── LockLost        this run does not hold the lock any more: it must not write
+    └── Unrecorded      the run's record cannot be written
 
 Each says what was being done, to which resource, what was answered, and the remedy; `fail` in
 `module.py` is the one place that turns them into `fail_json`.
@@ -86,6 +90,22 @@ class NotConverged(PlatformError):  # noqa: N818
 
 class GaveUp(PlatformError):  # noqa: N818
     """What was waited for did not become true in time, or was undone while waiting."""
+
+
+class BadRecord(PlatformError):  # noqa: N818
+    """A run's record is damaged, incomplete, or of another account, region, environment, run or schema."""
+
+
+class LockHeld(PlatformError):  # noqa: N818
+    """Another run holds the lock. `details["holder"]` says which, since when and until when."""
+
+
+class LockLost(PlatformError):  # noqa: N818
+    """The run's token is stale: its lock expired, was broken, or was taken over. The write was not made."""
+
+
+class Unrecorded(PlatformError):  # noqa: N818
+    """The run's record cannot be written, so nothing more may be."""
 
 
 @contextmanager

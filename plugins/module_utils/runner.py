@@ -33,6 +33,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.plan import (
     holds,
     overlay,
 )
+from ansible_collections.hokusai.platform.plugins.module_utils.transaction import RUN_OPTION, Outside, Write, in_run
 
 T = TypeVar("T")
 Response = tuple[Step, Mapping[str, Any]]
@@ -105,18 +106,21 @@ def run(
     **module_arguments: Any,
 ) -> None:
     """Be the `main` of a resource module. `secrets` are the texts among its options that no output may show."""
-    module = make_module(spec, **module_arguments)
+    module = make_module({**RUN_OPTION, **spec}, **module_arguments)
     module.no_log_values.update(secrets(module.params) if secrets else ())
     resource = Resource(service, desire, observe, plan, settle, prove)
     with failing(module):
         aws = Aws(module.params)
-        outcome = converge(resource, aws, module.params, dry=module.check_mode)
+        with in_run(aws, module.params, module._name, dry=module.check_mode) as transaction:
+            outcome = converge(resource, aws, module.params, dry=module.check_mode, transaction=transaction)
         for warning in outcome.concerns():
             module.warn(warning)
         module.exit_json(**outcome.result())
 
 
-def converge(resource: Resource[T], aws: Aws, params: Params, *, dry: bool) -> Outcome[T]:
+def converge(
+    resource: Resource[T], aws: Aws, params: Params, *, dry: bool, transaction: Outside | None = None
+) -> Outcome[T]:
     """Bring the resource to what is desired, or with `dry` only say how. Raises `PlatformError`."""
     desired = resource.desire(params)
     observed = look(resource, aws, params)
@@ -129,7 +133,7 @@ def converge(resource: Resource[T], aws: Aws, params: Params, *, dry: bool) -> O
             with calling(f"wait for what was started ({resource.service})"):
                 resource.settle(aws, params, ())
         return Outcome(observed.resource, overlay(observed.resource, desired), steps, proof=proof)
-    applied, last = Apply(resource, aws, params, desired).all(steps)
+    applied, last = Apply(resource, aws, params, desired, transaction or Outside()).all(steps)
     return Outcome(observed.resource, last.resource, applied, proof=proof)
 
 
@@ -151,10 +155,16 @@ def refuse_missing(steps: Iterable[Step]) -> None:
 
 
 class Apply(Generic[T]):
-    """Apply steps in rounds until planning again finds nothing, and remember what is done for the error's sake."""
+    """Apply steps in rounds until planning again finds nothing, and remember what is done for the error's sake.
 
-    def __init__(self, resource: Resource[T], aws: Aws, params: Params, desired: T | None) -> None:
+    Every write goes through the `transaction`: the run with its lock and its journal, or none.
+    """
+
+    def __init__(
+        self, resource: Resource[T], aws: Aws, params: Params, desired: T | None, transaction: Outside
+    ) -> None:
         self.resource, self.aws, self.params, self.desired = resource, aws, params, desired
+        self.transaction = transaction
         self.client = aws.client(resource.service)
         self.done: list[Response] = []
 
@@ -188,21 +198,25 @@ class Apply(Generic[T]):
 
         What is done is remembered in the order of the plan, whichever call came back first.
         """
+        writes = self.transaction.intend(self.resource.service, steps)
         with ThreadPoolExecutor(min(len(steps), PARALLEL_WRITES)) as pool:
-            futures = [pool.submit(self.one, step) for step in steps]
+            futures = [pool.submit(self.one, write) for write in writes]
         self.done += [future.result() for future in futures if future.exception() is None]
         return [future.result() for future in futures]
 
-    def one(self, step: Step) -> Response:
+    def one(self, write: Write) -> Response:
         """Make the call. An error does not prove that nothing happened: a step no longer needed has landed."""
-        try:
-            with calling(f"{step.verb} ({step.why})"):
-                return step, getattr(self.client, step.verb)(**step.args)
-        except AwsError as error:
-            if self.landed(step):
-                return step, {}
-            error.details["step_failed"] = step.shown()
-            raise
+        step = write.step
+        with write.recorded():
+            try:
+                with calling(f"{step.verb} ({step.why})"):
+                    write.answered(getattr(self.client, step.verb)(**step.args))
+            except AwsError as error:
+                error.details["step_failed"] = step.shown()
+                if not self.landed(step):
+                    raise
+                write.landed()
+        return step, write.response
 
     def landed(self, step: Step) -> bool:
         try:

@@ -220,7 +220,8 @@ error:
   sample: BadInput
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -236,8 +237,10 @@ from ansible_collections.hokusai.platform.plugins.module_utils.credentials impor
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import NotConverged, PlatformError
 from ansible_collections.hokusai.platform.plugins.module_utils.http_client import check_url
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params, failing, make_module
+from ansible_collections.hokusai.platform.plugins.module_utils.transaction import RUN_OPTION, Outside, in_run
 
 SPEC: dict[str, dict[str, Any]] = {
+    **RUN_OPTION,
     "action": {"type": "str", "required": True, "choices": ["check", "validate", "mint", "revoke", "copy"]},
     "auth_url": {"type": "str"},
     "service_id": {"type": "str", "default": "platform"},
@@ -252,6 +255,8 @@ SPEC: dict[str, dict[str, Any]] = {
     "client_ip": {"type": "str"},
     "timeout": {"type": "float", "default": 10},
 }
+AUTH = "auth"
+FILES = "file"
 REQUIRED = [
     ("action", "check", ["source"]),
     ("action", "validate", ["auth_url", "source"]),
@@ -292,19 +297,19 @@ class Outcome:
         }
 
 
-def check(_auth: None, credentials: Credentials, params: Params, _dry: bool) -> Outcome:
+def check(_auth: None, credentials: Credentials, params: Params, _writing: Outside | None) -> Outcome:
     """That there is a key of the right form. The auth service may be what is broken, and is not asked."""
     return Outcome(source=credentials.read(params["source"]).source)
 
 
-def validate(auth: AuthService, credentials: Credentials, params: Params, _dry: bool) -> Outcome:
+def validate(auth: AuthService, credentials: Credentials, params: Params, _writing: Outside | None) -> Outcome:
     """What the auth service says of the key; the same in check mode."""
     key = credentials.read(params["source"])
     standing = auth.validate(key, params["service_id"], params["scopes"] or (), params["client_ip"])
     return Outcome(standing, source=key.source)
 
 
-def mint(auth: AuthService, credentials: Credentials, params: Params, dry: bool) -> Outcome:
+def mint(auth: AuthService, credentials: Credentials, params: Params, writing: Outside | None) -> Outcome:
     """A good key in the store stays. Whatever can be known to be wrong is found before a key is minted."""
     scopes = tuple(sorted(set(params["scopes"] or DEFAULT_SCOPES)))
     admin = credentials.read(params["admin_source"])
@@ -319,67 +324,81 @@ def mint(auth: AuthService, credentials: Credentials, params: Params, dry: bool)
         ("mint", f"key {params['name']} of {params['service_id']} with {', '.join(scopes)}"),
         ("store", f"key {params['name']} in {described(*chosen(params['store']))}"),
     )
-    if not dry:
-        wanted = mint_and_keep(auth, credentials, params, admin, scopes)
+    if writing:
+        wanted = Minting(auth, credentials, params, admin, writing).all(scopes, steps)
     after = {"key_id": wanted.key_id or "known after apply", "verdict": VALID}
     return Outcome(wanted, steps, before, after, standing.key_id if standing.is_valid else "")
 
 
-def mint_and_keep(
-    auth: AuthService, credentials: Credentials, params: Params, admin: Key, scopes: tuple[str, ...]
-) -> Standing:
-    """The standing of the new key. One that cannot be kept is revoked again: nobody could use it, or know of it."""
-    asked = {key: params[key] for key in ("name", "service_id", "environment", "user_id") if params[key]}
-    minted = auth.mint(admin, {**asked, "scopes": list(scopes)})
-    try:
-        key = credentials.adopt(minted.text, "the auth service's answer")
-        credentials.keep(params["store"], key)
-    except PlatformError as error:
-        take_back(auth, admin, minted.key_id, error)
-        raise
-    standing = auth.validate(key, params["service_id"], scopes)
-    if not standing.is_valid:
-        raise NotConverged(
-            f"The key {minted.key_id} was minted and stored, but the auth service says: {standing.reason}",
-            "look at the auth service's store; a read replica may lag behind, then run again",
-        )
-    return replace(standing, key_id=standing.key_id or minted.key_id)
+@dataclass(frozen=True)
+class Minting:
+    """A key on its way from the auth service into its store."""
+
+    auth: AuthService
+    credentials: Credentials
+    params: Params
+    admin: Key
+    writing: Outside
+
+    def all(self, scopes: tuple[str, ...], steps: tuple[tuple[str, str], ...]) -> Standing:
+        """The standing of the new key. One that cannot be kept is revoked again: nobody could use it, or know of it."""
+        asked = {key: self.params[key] for key in ("name", "service_id", "environment", "user_id") if self.params[key]}
+        with self.writing.once(AUTH, *steps[0]):
+            minted = self.auth.mint(self.admin, {**asked, "scopes": list(scopes)})
+        try:
+            key = self.credentials.adopt(minted.text, "the auth service's answer")
+            with self.writing.once(service_of(self.params["store"]), *steps[1]):
+                self.credentials.keep(self.params["store"], key)
+        except PlatformError as error:
+            self.take_back(minted.key_id, error)
+            raise
+        standing = self.auth.validate(key, self.params["service_id"], scopes)
+        if not standing.is_valid:
+            raise NotConverged(
+                f"The key {minted.key_id} was minted and stored, but the auth service says: {standing.reason}",
+                "look at the auth service's store; a read replica may lag behind, then run again",
+            )
+        return replace(standing, key_id=standing.key_id or minted.key_id)
+
+    def take_back(self, key_id: str, error: PlatformError) -> None:
+        """Revoke a key that could not be kept, and let the error say what became of it.
+
+        Neither lock nor journal can keep this from being done: they may be why the key could not be kept.
+        """
+        try:
+            self.auth.revoke(self.admin, key_id)
+        except PlatformError as refusal:
+            error.message += (
+                f"; the key {key_id} that was minted is still valid, for revoking failed too ({refusal.message})"
+            )
+            error.remedy = f"revoke {key_id}; then {error.remedy}"
+        else:
+            error.message += f"; the key {key_id} that was minted is revoked again"
 
 
-def take_back(auth: AuthService, admin: Key, key_id: str, error: PlatformError) -> None:
-    """Revoke a key that could not be kept, and let the error say what became of it."""
-    try:
-        auth.revoke(admin, key_id)
-    except PlatformError as refusal:
-        error.message += (
-            f"; the key {key_id} that was minted is still valid, for revoking failed too ({refusal.message})"
-        )
-        error.remedy = f"revoke {key_id}; then {error.remedy}"
-    else:
-        error.message += f"; the key {key_id} that was minted is revoked again"
-
-
-def revoke(auth: AuthService, credentials: Credentials, params: Params, dry: bool) -> Outcome:
+def revoke(auth: AuthService, credentials: Credentials, params: Params, writing: Outside | None) -> Outcome:
     admin = credentials.read(params["admin_source"])
     key_id = params["key_id"]
     if not auth.is_active(admin, key_id):
         return Outcome(replace(UNASKED, key_id=key_id), before={"active": False}, after={"active": False})
-    if not dry:
-        auth.revoke(admin, key_id)
     steps = (("revoke", f"key {key_id}"),)
+    if writing:
+        with writing.once(AUTH, *steps[0]):
+            auth.revoke(admin, key_id)
     return Outcome(replace(UNASKED, key_id=key_id), steps, {"active": True}, {"active": False})
 
 
-def copy(_auth: None, credentials: Credentials, params: Params, dry: bool) -> Outcome:
+def copy(_auth: None, credentials: Credentials, params: Params, writing: Outside | None) -> Outcome:
     key = credentials.read(params["source"])
     credentials.check_writable(params["store"])
     stored = credentials.stored(params["store"])
     held = "this key"
     if stored and stored.reveal() == key.reveal():
         return Outcome(before={"holds": held}, after={"holds": held}, source=key.source)
-    if not dry:
-        credentials.keep(params["store"], key)
     steps = (("store", f"key from {key.source} in {described(*chosen(params['store']))}"),)
+    if writing:
+        with writing.once(service_of(params["store"]), *steps[0]):
+            credentials.keep(params["store"], key)
     return Outcome(UNASKED, steps, {"holds": "another key"} if stored else {}, {"holds": held}, source=key.source)
 
 
@@ -392,6 +411,26 @@ ACTIONS: dict[str, Callable[..., Outcome]] = {
 }
 
 
+def service_of(store: Mapping[str, Any]) -> str:
+    """The service that a store is written through, as the journal of a run calls it."""
+    return {"ssm_parameter": "ssm", "secret": "secretsmanager"}.get(chosen(store)[0], FILES)
+
+
+def writing_in(
+    credentials: Credentials, params: Params, name: str, *, dry: bool
+) -> AbstractContextManager[Outside | None]:
+    """The run that a write is made in, or none; None in check mode, in which nothing is written.
+
+    A key that only goes into a file changes nothing of the platform, and needs no lock.
+    """
+    copies = params["action"] == "copy" and service_of(params["store"]) != FILES
+    if dry:
+        return nullcontext(None)
+    if params["run"] and (copies or params["action"] in {"mint", "revoke"}):
+        return in_run(credentials.aws, params, name, dry=False)
+    return nullcontext(Outside())
+
+
 def main() -> None:
     module = make_module(SPEC, needs_boto3=False, required_if=REQUIRED)
     params = module.params
@@ -400,7 +439,8 @@ def main() -> None:
         auth = None
         if params["auth_url"]:
             auth = AuthService(check_url(params["auth_url"], "auth_url"), credentials.scrub, params["timeout"])
-        outcome = ACTIONS[params["action"]](auth, credentials, params, module.check_mode)
+        with writing_in(credentials, params, module._name, dry=module.check_mode) as writing:
+            outcome = ACTIONS[params["action"]](auth, credentials, params, writing)
         module.exit_json(**outcome.result())
 
 

@@ -88,11 +88,12 @@ def test_a_role_describes_itself_and_each_option(role: str) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_role_keeps_away_from_the_variables_of_the_others(role: str) -> None:
+def test_a_role_keeps_away_from_the_variables_of_the_others_but_gives_options_to_those_it_runs(role: str) -> None:
     text = "".join(path.read_text() for path in (ROOT / "roles" / role).glob("[tv]*/*.yml"))
     for other in set(ROLES) - {role}:
         assert f"__{other}_" not in text
-        assert not [name for name in options(other) if name.startswith(f"{other}_") and name in text]
+        if f"hokusai.platform.{other}\n" not in text:
+            assert not [name for name in options(other) if name.startswith(f"{other}_") and name in text]
 
 
 def blockers(**registered: Any) -> str:

@@ -1,0 +1,253 @@
+# Copyright (c) 2026 Hokusai Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The lock of an environment: two SSM parameters, and the rule that the newest token is the only one that may write.
+
+`/hokusai/<environment>/lock` says who holds it (created with `Overwrite=false`, deleted when released); its time of
+writing and its `ttl` say until when, by the clock of AWS. `/hokusai/<environment>/lock-counter` is never deleted: the
+version that writing it returns is the fencing token, which grows atomically. Only who sees the lock absent or expired,
+or breaks it, takes a new token; and a token older than the counter passes no check, whatever the lock says (SSM API
+reference: PutParameter, GetParameters).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+import os
+import socket
+import time
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import (
+    AwsError,
+    BadInput,
+    LockHeld,
+    LockLost,
+    PlatformError,
+    calling,
+)
+
+SETTLE = 1.0
+"""Seconds between taking a lock over and looking whether somebody did so at the same time."""
+COARSE = timedelta(seconds=1)
+"""How much later it may be than an HTTP date says. So a holder stops before others may come."""
+SHORTEST_TTL = 10
+FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the lock says of its holder. `acquired` is UTC, `ttl` in seconds, `counter` the fencing token."""
+
+    run_id: str
+    owner: str
+    host: str
+    ttl: int
+    acquired: str = ""
+    counter: int = 0
+
+
+@dataclass(frozen=True)
+class View:
+    """The lock at one moment of AWS's clock. `written` is when the holder took or renewed it last."""
+
+    now: datetime
+    counter: int
+    holder: Claim | None = None
+    written: datetime | None = None
+
+    @property
+    def until(self) -> datetime | None:
+        return self.written + timedelta(seconds=self.holder.ttl) if self.holder and self.written else None
+
+    @property
+    def expired(self) -> bool:
+        """Whether others may take it over."""
+        return self.until is not None and self.now > self.until
+
+    @property
+    def left(self) -> timedelta:
+        """How long its holder may still write."""
+        return self.until - self.now - COARSE if self.until else timedelta(0)
+
+    def as_data(self) -> dict[str, Any] | None:
+        """Who holds it, as results show it; None when nobody does."""
+        if self.holder is None or self.until is None:
+            return None
+        return {**asdict(self.holder), "until": self.until.strftime(FORMAT), "expired": self.expired}
+
+
+class Lock:
+    """The lock of one environment."""
+
+    def __init__(self, aws: Aws, environment: str) -> None:
+        self.ssm = aws.client("ssm")
+        self.environment = environment
+        self.name = f"/hokusai/{environment}/lock"
+        self.counter_name = f"{self.name}-counter"
+
+    def look(self) -> View:
+        """Who holds the lock and which token is the newest; one call."""
+        with calling(f"look at the lock {self.name}"):
+            answer = self.ssm.get_parameters(Names=[self.name, self.counter_name])
+        found = {each["Name"]: each for each in answer["Parameters"]}
+        counter = int(found[self.counter_name]["Version"]) if self.counter_name in found else 0
+        now = server_time(answer)
+        if self.name not in found:
+            return View(now, counter)
+        return View(now, counter, self.claim(found[self.name]["Value"]), aware(found[self.name]["LastModifiedDate"]))
+
+    def claim(self, value: str) -> Claim:
+        try:
+            return Claim(**json.loads(value))
+        except (ValueError, TypeError) as error:
+            told = f"The SSM parameter {self.name} holds something that is no lock of this collection"
+            raise LockHeld(told, "find out who wrote it; delete the parameter when nobody needs it") from error
+
+    def acquire(self, wanted: Claim, takes_over: str = "") -> tuple[Claim, View]:
+        """Take the lock; the claim with its token, and what was there before.
+
+        Raises `LockHeld` while another run holds it, unless that is the run `takes_over`.
+        """
+        seen = self.look()
+        if seen.holder and not seen.expired and seen.holder.run_id != takes_over:
+            raise self.held(seen)
+        claim = replace(wanted, acquired=seen.now.strftime(FORMAT), counter=seen.counter + 1)
+        mine = self.take_over(claim) if seen.holder else self.take_first(claim)
+        return mine, seen
+
+    def take_first(self, claim: Claim) -> Claim:
+        """Only who creates the parameter takes a token, so of two that come at the same time one leaves no trace."""
+        if not self.create(claim):
+            raise self.held(self.look())
+        try:
+            mine = replace(claim, counter=self.count(claim))
+            if mine != claim:
+                self.put(mine)
+            return self.confirmed(mine)
+        except AwsError:
+            with contextlib.suppress(PlatformError):
+                self.delete()
+            raise
+
+    def take_over(self, claim: Claim) -> Claim:
+        mine = replace(claim, counter=self.count(claim))
+        self.put(mine)
+        time.sleep(SETTLE)
+        return self.confirmed(mine)
+
+    def confirmed(self, mine: Claim) -> Claim:
+        """The claim if its token is the newest. Two may have seen the same expired lock: the later token is the one."""
+        seen = self.look()
+        if seen.counter != mine.counter:
+            raise self.held(seen)
+        if seen.holder != mine:
+            self.put(mine)
+        return mine
+
+    def check(self, mine: Claim) -> View:
+        """Raise `LockLost` unless this claim may write now; one call, and one more if a late write hid the claim."""
+        seen = self.look()
+        if seen.counter != mine.counter or seen.holder is None or seen.holder.counter > mine.counter:
+            raise self.lost(mine, seen)
+        if seen.holder.counter < mine.counter:
+            self.put(mine)  # an earlier holder, paused while it renewed, wrote over it: its own token is stale
+        elif seen.left <= timedelta(0):
+            raise self.lost(mine, seen)
+        return seen
+
+    def renew(self, mine: Claim) -> None:
+        self.check(mine)
+        self.put(mine)
+
+    def release(self, mine: Claim) -> bool:
+        """Delete the lock if it is still this claim's; whether it was."""
+        seen = self.look()
+        if seen.counter != mine.counter or seen.holder is None or seen.holder.run_id != mine.run_id:
+            return False
+        self.delete()
+        return True
+
+    def held(self, seen: View) -> LockHeld:
+        holder = seen.holder
+        if holder is None or seen.until is None:
+            return LockHeld(f"The lock of {self.environment} changed hands just now", "run again", holder=None)
+        return LockHeld(
+            f"{self.environment} is locked by the run {holder.run_id} of {holder.owner} on {holder.host} since "
+            f"{holder.acquired}, until {seen.until.strftime(FORMAT)} unless it is renewed",
+            f"wait for it; if it is dead, wait until then, or break its lock: -e hokusai_break_lock={holder.run_id}",
+            holder=seen.as_data(),
+        )
+
+    def lost(self, mine: Claim, seen: View) -> LockLost:
+        holder = seen.holder
+        if holder is None:
+            how = "was released or deleted"
+        elif holder.run_id != mine.run_id:
+            how = f"is held by the run {holder.run_id} of {holder.owner} on {holder.host} since {holder.acquired}"
+        elif seen.counter != mine.counter:
+            how = "is being taken over by another run"
+        else:
+            how = f"ran out at {seen.until and seen.until.strftime(FORMAT)}, for it was not renewed in time"
+        return LockLost(
+            f"The lock of {self.environment}, which the run {mine.run_id} took, {how}: nothing more is written",
+            "look what the other run does and let it end, then run again: what is done stays done",
+            holder=seen.as_data(),
+        )
+
+    def create(self, claim: Claim) -> bool:
+        """Whether the parameter was created by us, be it by a try whose answer was lost."""
+        try:
+            self.put(claim, overwrite=False)
+        except AwsError as error:
+            if error.code != "ParameterAlreadyExists":
+                raise
+            return self.look().holder == claim
+        return True
+
+    def put(self, claim: Claim, *, overwrite: bool = True) -> None:
+        value = json.dumps(asdict(claim), sort_keys=True)
+        with calling(f"write the lock {self.name}"):
+            self.ssm.put_parameter(Name=self.name, Value=value, Type="String", Overwrite=overwrite)
+
+    def count(self, claim: Claim) -> int:
+        """A token newer than all before it."""
+        with calling(f"take a token from {self.counter_name}"):
+            answer = self.ssm.put_parameter(Name=self.counter_name, Value=claim.run_id, Type="String", Overwrite=True)
+        return int(answer["Version"])
+
+    def delete(self) -> None:
+        try:
+            with calling(f"delete the lock {self.name}"):
+                self.ssm.delete_parameter(Name=self.name)
+        except AwsError as error:
+            if error.code != "ParameterNotFound":
+                raise
+
+
+def claimed_by(run_id: str, owner: str | None, ttl: int) -> Claim:
+    """A claim of this machine and, when no owner is named, of the user that it works for."""
+    if ttl < SHORTEST_TTL:
+        raise BadInput(f"The lock would hold for {ttl} s", f"let ttl be {SHORTEST_TTL} or more")
+    return Claim(run_id, owner or user(), socket.gethostname(), ttl)
+
+
+def user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not have a name
+        return f"uid {os.getuid()}"
+
+
+def server_time(answer: dict[str, Any]) -> datetime:
+    """The clock of AWS, from the header of a response; this machine's may be wrong."""
+    return aware(parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]))
+
+
+def aware(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)

@@ -1,0 +1,110 @@
+# Copyright (c) 2026 Hokusai Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Taking back what a run wrote to ECS: a service goes back to the revision it ran, and a revision nobody runs goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.hokusai.platform.plugins.module_utils import ecs_deployment, snapshot_ecs, tags
+from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import calling
+from ansible_collections.hokusai.platform.plugins.module_utils.plan import Step
+from ansible_collections.hokusai.platform.plugins.module_utils.restore_unit import ECS_TAGS, Due, Todo, Unit, tag_steps
+from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_entry import Entry
+from ansible_collections.hokusai.platform.plugins.module_utils.three_way import Undo
+
+NOTHING: Mapping[str, Any] = {"serviceRegistries": [], "loadBalancers": [], "healthCheckGracePeriodSeconds": 0}
+"""What UpdateService takes for a field that was not there before."""
+
+
+def service(undo: Undo, waiting: Mapping[str, Any]) -> Unit:
+    """`waiting` are the options wait, wait_timeout and wait_delay."""
+    where = undo.entry.where
+    return Unit(
+        f"service {where['service']}",
+        "ecs",
+        Todo((undo,)),
+        lambda aws: snapshot_ecs.one_service(aws, where["cluster"], where["service"]),
+        service_steps,
+        settle=ecs_deployment.settle,
+        params={**waiting, **where},
+    )
+
+
+def service_steps(due: Due) -> Iterator[Step]:
+    """One UpdateService, and so one deployment, for everything; the values are those that AWS told before."""
+    for entry, fields in due.changes:
+        what = f"service {entry.where['service']}"
+        plain = {name: value for name, value in fields.items() if not name.startswith("Tags.")}
+        if plain:
+            values = {name: NOTHING.get(name) if value is None else value for name, value in plain.items()}
+            arguments = {**entry.where, **{name: value for name, value in values.items() if value is not None}}
+            why = ", ".join(_says(name, values[name]) for name in sorted(values))
+            yield Step("update_service", arguments, f"{what}: {why} as before the run")
+        yield from tag_steps(what, fields, entry.id, ECS_TAGS)
+
+
+def _says(name: str, value: Any) -> str:
+    return f"revision {ecs_deployment.label(value)}" if name == "taskDefinition" else name
+
+
+def revision(undo: Undo, cluster: str, floors: Mapping[str, str]) -> Unit:
+    """`floors` are the newest revisions before the run, by family."""
+    entry = undo.entry
+
+    def read(aws: Aws) -> list[Entry]:
+        return [each for each in revisions(aws, cluster, floors, {}) if each.id == entry.id]
+
+    return Unit(f"revision {entry.name}", "ecs", Todo((undo,)), read, revision_steps)
+
+
+def revision_steps(due: Due) -> Iterator[Step]:
+    for entry in due.remove:
+        why = f"revision {entry.name}: registered by the run, and no service runs it"
+        yield Step("deregister_task_definition", {"taskDefinition": entry.id}, why)
+
+
+def revisions(aws: Aws, cluster: str, floors: Mapping[str, str], ours: Mapping[str, Any]) -> Iterator[Entry]:
+    """The active revisions that are newer than the newest of before, by family, with the services that run them.
+
+    `ours` are the services of the environment by ARN: what runs in others keeps a revision from being deregistered.
+    """
+    fresh = {family: list(_newer(aws, family, floor)) for family, floor in floors.items()}
+    if not any(fresh.values()):
+        return
+    users = _users(aws, cluster)
+    for family, arns in fresh.items():
+        for arn in arns:
+            with calling(f"read the tags of {ecs_deployment.label(arn)}"):
+                tagged = tags.from_aws(aws.ecs.list_tags_for_resource(resourceArn=arn).get("tags"))
+            services = sorted(users.get(arn, set()) - set(ours))
+            where = {"family": family, "owned": tags.is_owned(tagged), "services": services}
+            yield Entry("task_definition", arn, ecs_deployment.label(arn), {"Tags": tagged}, where)
+
+
+def _newer(aws: Aws, family: str, floor: str) -> Iterator[str]:
+    number = int(floor.rpartition(":")[2] or 0)
+    with calling(f"list the revisions of {family}"):
+        pages = aws.ecs.get_paginator("list_task_definitions").paginate(
+            familyPrefix=family, status="ACTIVE", sort="DESC"
+        )
+        for page in pages:
+            for arn in page["taskDefinitionArns"]:
+                if int(arn.rpartition(":")[2]) <= number:
+                    return
+                if snapshot_ecs.family_of(arn) == family:
+                    yield arn
+
+
+def _users(aws: Aws, cluster: str) -> dict[str, set[str]]:
+    """By revision the services of the cluster one of whose deployments runs it."""
+    with calling(f"list the services of the cluster {cluster}"):
+        pages = aws.ecs.get_paginator("list_services").paginate(cluster=cluster)
+        names: Sequence[str] = [arn for page in pages for arn in page["serviceArns"]]
+    users: dict[str, set[str]] = {}
+    for found in snapshot_ecs.describe(aws, cluster, names):
+        for deployment in found.get("deployments", ()):
+            users.setdefault(deployment["taskDefinition"], set()).add(found["serviceArn"])
+    return users

@@ -1,0 +1,171 @@
+# Copyright (c) 2026 Hokusai Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Taking back what a run wrote to security groups' rules, by their `sgr-` ids, and to Cloud Map."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from ansible_collections.hokusai.platform.plugins.module_utils import (
+    cloudmap,
+    discovery_service,
+    security_group,
+    security_group_plan,
+    snapshot_network,
+    tags,
+)
+from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import AwsError, calling
+from ansible_collections.hokusai.platform.plugins.module_utils.plan import Step
+from ansible_collections.hokusai.platform.plugins.module_utils.restore_unit import (
+    CLOUDMAP_TAGS,
+    EC2_TAGS,
+    Due,
+    Todo,
+    Unit,
+    tag_steps,
+)
+from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_entry import Entry
+from ansible_collections.hokusai.platform.plugins.module_utils.three_way import REMOVE, Undo, with_fields
+
+LEAVING_SECONDS = 120.0
+"""How long the instances of a discovery service may take to go once no task registers there."""
+LOOK_SECONDS = 2.0
+
+
+# --- security groups
+
+
+def group_rules(group_id: str, group: str, vpc: str, undos: Iterable[Undo]) -> Unit:
+    """All rules of a security group: added, then changed, then revoked."""
+
+    def read(aws: Aws) -> list[Entry]:
+        found = snapshot_network.security_groups(aws, [group], vpc)
+        return [each for each in found if each.kind == "security_group_rule" and each.where["GroupId"] == group_id]
+
+    steps = security_group_plan.Group(group, (), group_id)
+    return Unit(f"security group {group}", "ec2", Todo(tuple(undos)), read, lambda due: group_rule_steps(due, steps))
+
+
+def group_rule_steps(due: Due, group: security_group_plan.Group) -> Iterator[Step]:
+    for entry in due.create:
+        step = security_group_plan.add(group, _group_rule(entry), tags.OWNER, _itself)
+        listed = tags.to_aws(entry.fields.get("Tags", {}))
+        arguments = {key: value for key, value in step.args.items() if key != "TagSpecifications"}
+        if listed:
+            arguments["TagSpecifications"] = [{"ResourceType": "security-group-rule", "Tags": listed}]
+        yield replace(step, args=arguments)
+    for entry, fields in due.changes:
+        what = f"security group {group.name}, rule {entry.id}"
+        rule = _group_rule(with_fields(entry, fields))
+        plain = sorted(name for name in fields if not name.startswith("Tags."))
+        if plain:
+            peer = security_group_plan.peer_id(rule, _itself)
+            change = {"SecurityGroupRuleId": entry.id, "SecurityGroupRule": security_group.modification(rule, peer)}
+            arguments = {"GroupId": group.id, "SecurityGroupRules": [change]}
+            yield Step("modify_security_group_rules", arguments, f"{what}: {', '.join(plain)} as before the run")
+        yield from tag_steps(what, fields, entry.id, EC2_TAGS)
+    for entry in due.remove:
+        yield security_group_plan.revoke(group, _group_rule(entry))
+
+
+def _group_rule(entry: Entry) -> security_group.Rule:
+    listed = {**entry.fields, "SecurityGroupRuleId": entry.id, "Tags": tags.to_aws(entry.fields.get("Tags", {}))}
+    return security_group.from_aws(listed, {}, tags.OWNER)
+
+
+def _itself(spoken: str, _remedy: str) -> str:
+    """Peers are known by their ids here."""
+    return spoken.rpartition(" ")[2]
+
+
+# --- Cloud Map
+
+
+def namespace(undo: Undo, vpc: str) -> Unit:
+    entry = undo.entry
+
+    def read(aws: Aws) -> list[Entry]:
+        found = snapshot_network.discovery(aws, entry.name, vpc)
+        return [each for each in found if each.kind == "namespace"]
+
+    def steps(due: Due) -> Iterator[Step]:
+        return namespace_steps(due)
+
+    return Unit(f"namespace {entry.name}", "servicediscovery", Todo((undo,)), read, steps, settle=cloudmap.settle)
+
+
+def namespace_steps(due: Due) -> Iterator[Step]:
+    for entry in due.remove:
+        yield Step("delete_namespace", {"Id": entry.id}, f"namespace {entry.name}: not there before the run")
+    for entry, fields in due.changes:
+        what = f"namespace {entry.name}"
+        if "Description" in fields:
+            arguments = {"Id": entry.id, "Namespace": {"Description": fields["Description"] or ""}}
+            yield Step("update_private_dns_namespace", arguments, f"{what}: description as before the run")
+        yield from tag_steps(what, fields, str(entry.where["Arn"]), CLOUDMAP_TAGS)
+
+
+def service(undo: Undo, namespace_name: str, vpc: str) -> Unit:
+    entry = undo.entry
+
+    def read(aws: Aws) -> list[Entry]:
+        found = snapshot_network.discovery(aws, namespace_name, vpc)
+        return [each for each in found if each.key == undo.key or each.name == entry.name]
+
+    ready = (lambda aws: still_registered(aws, entry)) if undo.act == REMOVE else None
+    return Unit(
+        f"discovery service {entry.name}",
+        "servicediscovery",
+        Todo((undo,)),
+        read,
+        service_steps,
+        ready=ready,
+        settle=cloudmap.settle,
+    )
+
+
+def service_steps(due: Due) -> Iterator[Step]:
+    for entry in due.remove:
+        yield Step("delete_service", {"Id": entry.id}, f"service {entry.name}: not there before the run")
+    for entry in due.create:
+        step = _creation(entry, str(entry.where["NamespaceId"]))
+        yield replace(step, args={**step.args, "Tags": tags.to_aws(entry.fields.get("Tags", {}))})
+    for entry, fields in due.changes:
+        what, wanted = f"service {entry.name}", _service(with_fields(entry, fields))
+        plain = sorted(name for name in fields if not name.startswith("Tags."))
+        if plain:
+            arguments = discovery_service.update_arguments(wanted)
+            yield Step("update_service", arguments, f"{what}: {', '.join(plain)} as before the run")
+        yield from tag_steps(what, fields, str(entry.where["Arn"]), CLOUDMAP_TAGS)
+
+
+def _creation(entry: Entry, namespace_id: str) -> Step:
+    return discovery_service.create(_service(entry), lambda _words, _remedy: namespace_id)
+
+
+def _service(entry: Entry) -> discovery_service.Service:
+    name, _dot, within = entry.name.partition(".")
+    listed: dict[str, Any] = {**entry.fields, "Name": name, "Id": entry.id, "Arn": entry.where["Arn"]}
+    return discovery_service.described(listed, entry.fields.get("Tags", {}), within)
+
+
+def still_registered(aws: Aws, entry: Entry) -> str:
+    """Why the service cannot go: instances that are still there after the time that ECS takes to deregister its own."""
+    deadline = time.monotonic() + LEAVING_SECONDS
+    while True:
+        try:
+            with calling(f"list the instances of {entry.name}"):
+                left = cloudmap.instance_addresses(aws, entry.id)
+        except AwsError as error:
+            if error.code != "ServiceNotFound":
+                raise
+            return ""
+        if not left:
+            return ""
+        if time.monotonic() >= deadline:
+            return f"created by the run, and {', '.join(sorted(left))} are still registered there"
+        time.sleep(LOOK_SECONDS)

@@ -1,0 +1,402 @@
+# Copyright (c) 2026 Hokusai Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What of a run can be taken back: before, what the run wrote, and what there is now, field by field.
+
+A field that holds what the run wrote goes back; one that holds what was before needs nothing; any other value is
+somebody else's and is kept. A resource that the run did not create is never removed, one that it did create goes when
+nothing uses it and nobody changed it, and what the run removed is made again. Pure: everything here is data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ansible_collections.hokusai.platform.plugins.module_utils import elb_action
+from ansible_collections.hokusai.platform.plugins.module_utils.journal_writes import Journal, Written
+from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_entry import Entry
+from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_field import flat, holds, nested, same
+
+Key = tuple[str, str]
+Document = Mapping[str, Any]
+
+CHANGE, REMOVE, CREATE = "change", "remove", "create"
+DERIVED = frozenset({("task_definition_family", "newest")})
+"""Fields that nobody writes and that follow from what is judged as a resource of its own."""
+
+
+@dataclass(frozen=True)
+class Back:
+    """A field that goes back to `before` as long as it holds one of the values `written`."""
+
+    before: Any
+    written: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is not taken back, and why. `field` is "" where it is about the resource as a whole."""
+
+    kind: str
+    id: str
+    name: str
+    reason: str
+    field: str = ""
+    before: Any = None
+    written: Any = None
+    now: Any = None
+
+    def as_data(self) -> dict[str, Any]:
+        return dict(self.__dict__)
+
+
+@dataclass(frozen=True)
+class Undo:
+    """What is to be done to one resource. `entry` is as it was before, for a removal as it is now.
+
+    `at` is the number of the write that it takes back: the later the write, the earlier it is taken back.
+    """
+
+    act: str
+    entry: Entry
+    at: int
+    fields: Mapping[str, Back] = field(default_factory=dict)
+
+    @property
+    def key(self) -> Key:
+        return self.entry.key
+
+    def due(self, live: Entry | None) -> dict[str, Any]:
+        """The fields to write now with their values, given what there is now: none that holds a stranger's value."""
+        now = flat(live.fields) if live else {}
+        return {
+            name: back.before
+            for name, back in self.fields.items()
+            if not same(self.entry.kind, name, now.get(name), back.before)
+            and any(holds(self.entry.kind, name, now.get(name), value) for value in back.written)
+        }
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What goes back, in the order in which it does, what is kept, and the writes that nothing here takes back."""
+
+    undos: tuple[Undo, ...]
+    kept: tuple[Kept, ...]
+    after: tuple[Entry, ...]
+    """What there is once everything has gone back."""
+    now: Mapping[Key, Entry] = field(default_factory=dict)
+    other: tuple[Mapping[str, str], ...] = ()
+
+
+def entries(document: Document) -> dict[Key, Entry]:
+    found = (Entry.from_data(each) for each in document["resources"])
+    return {entry.key: entry for entry in found}
+
+
+def judge(before: Document, journal: Journal, now: Document, after: Document | None = None) -> Judgement:
+    """`after` is the document of the run's end, if it came to one: with it a created resource's defaults are known."""
+    return _Judge(entries(before), entries(now), entries(after) if after else {}, journal).judgement()
+
+
+class _Judge:
+    def __init__(
+        self, before: dict[Key, Entry], now: dict[Key, Entry], after: dict[Key, Entry], journal: Journal
+    ) -> None:
+        self.before, self.now, self.after, self.journal = before, now, after, journal
+        self.kept: list[Kept] = []
+        self.written = self._by_resource()
+
+    # --- which resource each write was to
+
+    def _by_resource(self) -> dict[Key, Written]:
+        found: dict[Key, Written] = {}
+        for write in self.journal.writes:
+            identity = write.id or self._known(write.kind, write.where)
+            key = (write.kind, identity or f"?{write.seq}")
+            found.setdefault(key, Written(write.kind, identity)).add(write)
+        lost = [(key, each) for key, each in found.items() if not each.id]
+        for key, _each in lost:
+            del found[key]
+        self._find([each for _key, each in lost], found)
+        return found
+
+    def _known(self, kind: str, where: Mapping[str, str]) -> str:
+        """The id of what the journal names by its place: an ECS service, which no run creates."""
+        if kind != "ecs_service":
+            return ""
+        matching = (each for each in (*self.before.values(), *self.now.values()) if each.kind == kind)
+        return next((each.id for each in matching if dict(each.where) == dict(where)), "")
+
+    def _find(self, lost: Iterable[Written], found: dict[Key, Written]) -> None:
+        """What was created and whose id no answer told: it is there now, was not before, and is what was asked for.
+
+        Where more is there than was asked for, nobody can say which is whose, and all of it stays.
+        """
+        alike: dict[tuple[Key, ...], list[Written]] = {}
+        for each in lost:
+            fresh = tuple(
+                key
+                for key, entry in self.now.items()
+                if key[0] == each.kind and key not in self.before and key not in found and _is_made_as(entry, each)
+            )
+            alike.setdefault(fresh, []).append(each)
+        for fresh, several in alike.items():
+            for key, each in zip(fresh, several, strict=False):
+                found[key] = replace(each, id=key[1], made=each.made if len(fresh) <= len(several) else 0)
+            for key in fresh if len(fresh) > len(several) else ():
+                entry = self.now[key]
+                reason = f"one of {len(fresh)} that the run may have created: the answer that told which was lost"
+                self.kept.append(Kept(entry.kind, entry.id, entry.name, reason))
+                found.setdefault(key, Written(*key))
+
+    # --- the verdicts
+
+    def judgement(self) -> Judgement:
+        undos = [undo for key in sorted({*self.before, *self.now}) if (undo := self._verdict(key))]
+        undos = self._without_taken(self._without_used(undos))
+        after = self._projected(undos)
+        undos.sort(key=lambda undo: (-undo.at, undo.key))
+        kept = tuple(sorted(self.kept, key=lambda each: (each.kind, each.name, each.id, each.field)))
+        return Judgement(tuple(undos), kept, tuple(after.values()), self.now, self.journal.other)
+
+    def _verdict(self, key: Key) -> Undo | None:
+        was, now, written = self.before.get(key), self.now.get(key), self.written.get(key)
+        if was and now:
+            return self._fields(was, now, written or Written(*key))
+        if now:
+            return self._appeared(now, written)
+        return self._vanished(was, written) if was else None
+
+    def _fields(self, was: Entry, now: Entry, written: Written) -> Undo | None:
+        before, live = flat(was.fields), flat(now.fields)
+        backs = {}
+        for name in sorted({*before, *live, *written.values}):
+            values = tuple(written.values.get(name, ()))
+            back = Back(before.get(name), values)
+            if (was.kind, name) in DERIVED:
+                continue
+            if not same(was.kind, name, live.get(name), back.before):
+                if not any(holds(was.kind, name, live.get(name), value) for value in values):
+                    self._drift(now, name, back, live.get(name))
+                    continue
+                if reason := unwritable(name, back.before):
+                    self._drift(now, name, back, live.get(name), reason)
+                    continue
+            if values:
+                backs[name] = back
+        return Undo(CHANGE, was, written.last, backs) if backs else None
+
+    def _drift(self, now: Entry, name: str, back: Back, live: Any, reason: str = "") -> None:
+        reason = reason or ("changed since the run wrote it" if back.written else "changed by somebody else")
+        wrote = back.written[-1] if back.written else None
+        self.kept.append(Kept(now.kind, now.id, now.name, reason, name, back.before, wrote, live))
+
+    def _appeared(self, now: Entry, written: Written | None) -> Undo | None:
+        if written is None:
+            self.kept.append(Kept(now.kind, now.id, now.name, "not there before, and not created by the run"))
+            return None
+        if not written.made:
+            return None
+        gone = (each for key, each in self.before.items() if key not in self.now)
+        if twin := next((each for each in gone if is_twin(each, now)), None):
+            reason = f"the run made it in the place of {twin.id}, which is gone"
+            self.kept.append(Kept(now.kind, now.id, now.name, reason))
+            return None
+        changed = sorted(self._changed(now, written))
+        for name in changed:
+            reason = "created by the run, and changed since: the resource stays"
+            wrote = (written.values.get(name) or [None])[-1]
+            live = flat(now.fields).get(name)
+            self.kept.append(Kept(now.kind, now.id, now.name, reason, name, None, wrote, live))
+        return None if changed else Undo(REMOVE, now, written.made)
+
+    def _changed(self, now: Entry, written: Written) -> Iterator[str]:
+        """The fields of a created resource that hold neither what the run wrote nor what AWS then filled in."""
+        live = flat(now.fields)
+        ended = flat(self.after[now.key].fields) if now.key in self.after else None
+        for name in {*live, *written.values}:
+            values = written.values.get(name)
+            if values:
+                is_ours = any(holds(now.kind, name, live.get(name), value) for value in values)
+            elif ended is not None:
+                is_ours = same(now.kind, name, live.get(name), ended.get(name))
+            else:
+                is_ours = now.kind == "task_definition" or not name.startswith("Tags.")
+            if not is_ours:
+                yield name
+
+    def _vanished(self, was: Entry, written: Written | None) -> Undo | None:
+        if not written or not written.gone:
+            self.kept.append(Kept(was.kind, was.id, was.name, "deleted, and not by the run"))
+            return None
+        if was.kind not in CREATABLE:
+            self.kept.append(Kept(was.kind, was.id, was.name, "the run removed it, and it cannot be made again"))
+            return None
+        for name, value in flat(was.fields).items():
+            if reason := unwritable(name, value):
+                self.kept.append(Kept(was.kind, was.id, was.name, reason, name, value))
+                return None
+        if twin := next((each for each in self.now.values() if is_twin(each, was)), None):
+            self.kept.append(Kept(was.kind, was.id, was.name, f"the run removed it, and {twin.id} is in its place"))
+            return None
+        return Undo(CREATE, was, written.gone)
+
+    # --- what stands in the way
+
+    def _without_used(self, undos: list[Undo]) -> list[Undo]:
+        """Without the removals of what something that stays refers to; what stays because of that refers too."""
+        while True:
+            after = self._projected(undos)
+            users = {ref: entry for entry in after.values() for ref in references(entry)}
+            used = {
+                undo.key: reason for undo in undos if undo.act == REMOVE and (reason := self._use(undo.entry, users))
+            }
+            if not used:
+                return undos
+            for undo in undos:
+                if undo.key in used:
+                    entry = undo.entry
+                    self.kept.append(Kept(entry.kind, entry.id, entry.name, f"created by the run, {used[undo.key]}"))
+            undos = [undo for undo in undos if undo.key not in used]
+
+    def _use(self, entry: Entry, users: Mapping[str, Entry]) -> str:
+        user = users.get(entry.id) or users.get(str(entry.where.get("Arn", "")) or entry.id)
+        if user:
+            return f"in use by the {user.kind.replace('_', ' ')} {user.name}"
+        here = {key[1] for key in self.now if key[0] == "load_balancer"}
+        others = [arn for arn in entry.where.get("LoadBalancerArns", ()) if arn not in here]
+        others += [name for name in entry.where.get("services", ()) if name not in self._services()]
+        return f"in use by {', '.join(others)}" if others else ""
+
+    def _services(self) -> set[str]:
+        return {key[1] for key in self.now if key[0] == "ecs_service"}
+
+    def _without_taken(self, undos: list[Undo]) -> list[Undo]:
+        """Without the returns of rules to priorities that rules which stay where they are hold."""
+        while True:
+            going = {undo.key: undo for undo in undos}
+            held = {}
+            for key, entry in self.now.items():
+                if key[0] != "load_balancer_rule" or (key in going and going[key].act == REMOVE):
+                    continue
+                if key in going and "Priority" in going[key].due(entry):
+                    continue
+                held[entry.where["ListenerArn"], int(entry.fields["Priority"])] = entry
+            clash = next(filter(None, (self._clash(undo, held) for undo in undos)), None)
+            if clash is None:
+                return undos
+            undo, holder = clash
+            undos = [self._staying(each, holder) if each is undo else each for each in undos]
+            undos = [each for each in undos if each.act != CHANGE or each.fields]
+            undos = [each for each in undos if each.act != CREATE or each is not undo]
+
+    def _clash(self, undo: Undo, held: Mapping[tuple[Any, int], Entry]) -> tuple[Undo, Entry] | None:
+        entry = undo.entry
+        if entry.kind != "load_balancer_rule" or undo.act == REMOVE:
+            return None
+        if undo.act == CHANGE and "Priority" not in undo.due(self.now[undo.key]):
+            return None
+        holder = held.get((entry.where["ListenerArn"], int(entry.fields["Priority"])))
+        return (undo, holder) if holder and holder.key != undo.key else None
+
+    def _staying(self, undo: Undo, holder: Entry) -> Undo:
+        reason = f"its priority before is held by another rule, {holder.id}"
+        entry = undo.entry
+        if undo.act == CREATE:
+            self.kept.append(Kept(entry.kind, entry.id, entry.name, f"the run removed it, and {reason}"))
+            return undo
+        now = self.now[undo.key]
+        self._drift(now, "Priority", undo.fields["Priority"], now.fields["Priority"], reason)
+        return replace(undo, fields={name: back for name, back in undo.fields.items() if name != "Priority"})
+
+    def _projected(self, undos: Sequence[Undo]) -> dict[Key, Entry]:
+        after = dict(self.now)
+        for undo in undos:
+            if undo.act == REMOVE:
+                after.pop(undo.key, None)
+            elif undo.act == CREATE:
+                after[undo.key] = undo.entry
+            else:
+                live = after[undo.key]
+                after[undo.key] = with_fields(live, undo.due(live))
+        return after
+
+
+CREATABLE = frozenset({"load_balancer_rule", "listener", "target_group", "security_group_rule", "discovery_service"})
+"""What can be made again: a namespace cannot, for its hosted zone is another then, nor can a number of a revision."""
+
+
+def with_fields(entry: Entry, fields: Mapping[str, Any]) -> Entry:
+    """The entry with some (flat) fields as given; a None takes the field away."""
+    return replace(entry, fields=nested({**flat(entry.fields), **fields}))
+
+
+def unwritable(name: str, value: Any) -> str:
+    """Why a value of before cannot be written again, "" if it can."""
+    if name in ("Actions", "DefaultActions"):
+        types = elb_action.foreign(elb_action.from_aws(value or ()))
+        if types:
+            return f"its action {types} before holds a secret that AWS does not tell, so it cannot be written again"
+    return ""
+
+
+def references(entry: Entry) -> Iterator[str]:
+    """The ids of what a resource refers to."""
+    fields = entry.fields
+    yield from elb_action.group_arns((*fields.get("Actions", ()), *fields.get("DefaultActions", ())))
+    yield from (each["registryArn"] for each in fields.get("serviceRegistries", ()))
+    yield from (each["targetGroupArn"] for each in fields.get("loadBalancers", ()) if "targetGroupArn" in each)
+    if "taskDefinition" in fields:
+        yield str(fields["taskDefinition"])
+    yield from (str(entry.where[name]) for name in ("ListenerArn", "NamespaceId") if name in entry.where)
+
+
+def _is_made_as(entry: Entry, lost: Written) -> bool:
+    """Whether a resource is the one that was to be created: in that place, by that name, with those tags or content."""
+    place = {key: value for key, value in lost.where.items() if key not in ("name", "Port")}
+    if any(str(entry.where.get(key, "")) != str(value) for key, value in place.items()):
+        return False
+    if "name" in lost.where and entry.name.partition(".")[0] != lost.where["name"] != entry.name:
+        return False
+    if entry.kind == "task_definition":
+        return bool(entry.where.get("owned"))
+    live = flat(entry.fields)
+    tagged = {name: values for name, values in lost.values.items() if name.startswith("Tags.hokusai:")}
+    if not all(live.get(name) in values for name, values in tagged.items()):
+        return False
+    return entry.kind not in IDENTIFIED or all(
+        any(holds(entry.kind, name, live.get(name), value) for value in lost.values.get(name, [None]))
+        for name in IDENTIFIED[entry.kind]
+    )
+
+
+IDENTIFIED: Mapping[str, Sequence[str]] = {
+    "security_group_rule": (
+        *("IsEgress", "IpProtocol", "FromPort", "ToPort"),
+        *("CidrIpv4", "CidrIpv6", "PrefixListId", "ReferencedGroupInfo"),
+    ),
+    "listener": ("Port",),
+}
+"""What makes a resource without a name the one it is, beside its place: EC2 takes the same rule once in a group."""
+
+
+def is_twin(entry: Entry, was: Entry) -> bool:
+    """Whether a resource stands where another one, now gone, would have to be made again."""
+    if entry.kind != was.kind:
+        return False
+    if entry.kind in IDENTIFIED:
+        now, then = flat(entry.fields), flat(was.fields)
+        alike = all(same(was.kind, name, now.get(name), then.get(name)) for name in IDENTIFIED[entry.kind])
+        return alike and dict(entry.where) == dict(was.where)
+    return entry.kind in ("target_group", "namespace", "discovery_service") and entry.name == was.name
+
+
+def names(kept: Iterable[Kept]) -> list[str]:
+    """One line for each, for people."""
+    return [
+        f"{each.kind.replace('_', ' ')} {each.name}{f' {each.field}' if each.field else ''}: {each.reason}"
+        + (f" (before {each.before!r}, written {each.written!r}, now {each.now!r})" if each.field else "")
+        for each in kept
+    ]

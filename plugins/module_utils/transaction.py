@@ -1,0 +1,189 @@
+# Copyright (c) 2026 Hokusai Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The run that a task works in: its lock is checked before each write, and each write is journaled.
+
+A task is in a run when its option `run` names the run's context. Without it there is neither lock nor record.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.hokusai.platform.plugins.module_utils import recordable
+from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import (
+    AwsError,
+    BadInput,
+    BadRecord,
+    LockLost,
+    PlatformError,
+)
+from ansible_collections.hokusai.platform.plugins.module_utils.lock import COARSE, Claim, Lock
+from ansible_collections.hokusai.platform.plugins.module_utils.module import Params
+from ansible_collections.hokusai.platform.plugins.module_utils.plan import Step
+from ansible_collections.hokusai.platform.plugins.module_utils.record_key import run_key
+from ansible_collections.hokusai.platform.plugins.module_utils.run_envelope import UNUSABLE, Identity, Seal, parsed
+from ansible_collections.hokusai.platform.plugins.module_utils.run_record import Record
+from ansible_collections.hokusai.platform.plugins.module_utils.run_store import Runs
+
+RUN_OPTION: dict[str, dict[str, Any]] = {"run": {"type": "path"}}
+"""The option of every module that writes; documented in the fragment `writes`."""
+RENEWALS = 3
+"""How often a lock is renewed in the time that it holds."""
+
+RENEWING = "renewing the lock"
+
+
+@dataclass
+class Write:
+    """One write of a task, in a run or in none. `answered` or `landed` say what became of it before it is over."""
+
+    step: Step
+    service: str = ""
+    run: Run | None = None
+    seq: int = 0
+    response: Mapping[str, Any] = field(default_factory=dict)
+    result: str = "done"
+
+    @contextmanager
+    def recorded(self) -> Iterator[Write]:
+        """Make the call inside: only while the lock is ours, and with its outcome in the journal afterwards."""
+        if self.run is None:
+            yield self
+            return
+        try:
+            self.run.check()
+            yield self
+        except PlatformError as error:
+            self.run.outcome(self, "failed", error)
+            raise
+        self.run.outcome(self, self.result)
+
+    def answered(self, response: Mapping[str, Any]) -> None:
+        self.response = response
+
+    def landed(self) -> None:
+        """The call failed, and yet what it was to write is there."""
+        self.result = "landed"
+
+
+class Outside:
+    """No run: nothing is locked and nothing is recorded."""
+
+    def intend(self, service: str, steps: Sequence[Step]) -> list[Write]:
+        return [Write(step, service) for step in steps]
+
+    @contextmanager
+    def once(self, service: str, verb: str, why: str) -> Iterator[None]:
+        """A single write that is made inside, of which verb and reason are all that may be known."""
+        [write] = self.intend(service, [Step(verb, {}, why)])
+        with write.recorded():
+            yield
+
+
+class Run(Outside):
+    """The run of a context file, as one module has it."""
+
+    def __init__(self, aws: Aws, context_file: str, module: str, resource: str) -> None:
+        self.record = opened(aws, Path(context_file))
+        self.module, self.resource = module, resource
+        self.lock = Lock(aws, self.record.identity.environment)
+        self.claim = Claim(**self.record.context["lock"])
+
+    def intend(self, service: str, steps: Sequence[Step]) -> list[Write]:
+        """Journal what is about to be written, in this order; it is on disk when this returns."""
+        numbers = self.record.append(*(self.intent(service, step) for step in steps))
+        return [Write(step, service, self, seq) for step, seq in zip(steps, numbers, strict=True)]
+
+    def intent(self, service: str, step: Step) -> dict[str, Any]:
+        told = recordable.arguments(service, step.verb, step.args)
+        return {
+            "kind": "intent",
+            "module": self.module,
+            "service": service,
+            "verb": step.verb,
+            "why": step.why,
+            "resource": self.resource,
+            **({} if told is None else {"args": told}),
+        }
+
+    def outcome(self, write: Write, result: str, error: PlatformError | None = None) -> None:
+        """Journal what became of a write. Of an error the code alone: its text may repeat what was sent."""
+        entry = {
+            "kind": "outcome",
+            "of": write.seq,
+            "result": result,
+            "response": recordable.answer(write.service, write.step.verb, write.response),
+        }
+        if error is not None:
+            entry["error"] = error.code if isinstance(error, AwsError) else type(error).__name__
+        self.record.append(entry)
+
+    def check(self, rounds: int = 1) -> None:
+        """Raise `LockLost` unless this run may write now, and for so many `RENEWALS` of the lock's time from now on."""
+        if self.lock.check(self.claim).left < timedelta(seconds=self.claim.ttl * rounds / RENEWALS) - COARSE:
+            self.lock.renew(self.claim)
+
+    @contextmanager
+    def alive(self) -> Iterator[None]:
+        """Hold the lock while a module works, by a thread that renews it."""
+        self.check(RENEWALS - 1)
+        over = threading.Event()
+        renewing = threading.Thread(target=self.renew_until, args=(over,), name=RENEWING, daemon=True)
+        renewing.start()
+        try:
+            yield
+        finally:
+            over.set()
+            renewing.join()
+
+    def renew_until(self, over: threading.Event) -> None:
+        """A lock that is lost is for the next write to find out; a call that failed is tried again sooner."""
+        wait = self.claim.ttl / RENEWALS
+        while not over.wait(wait):
+            try:
+                self.lock.renew(self.claim)
+                wait = self.claim.ttl / RENEWALS
+            except LockLost:
+                return
+            except PlatformError:
+                wait = self.claim.ttl / RENEWALS / 4
+
+
+@contextmanager
+def in_run(aws: Aws, params: Params, module: str, *, dry: bool) -> Iterator[Outside]:
+    """The run that the option `run` names, alive; with `dry`, or when the option is omitted, none."""
+    if dry or not params.get("run"):
+        yield Outside()
+        return
+    run = Run(aws, params["run"], module.rpartition(".")[2], recordable.resource_name(params))
+    with run.alive():
+        yield run
+
+
+def opened(aws: Aws, context_file: Path) -> Record:
+    """The record whose context a file is. Raises `BadInput` for no file, `BadRecord` for one that was altered."""
+    try:
+        data = context_file.read_bytes()
+    except OSError as error:
+        told = f"The context of the run, {context_file}, cannot be read: {error.strerror}"
+        raise BadInput(told, "give the path that platform_snapshot returned as context") from error
+    claimed = parsed(data, str(context_file))
+    try:
+        identity = Identity(**{name: str(claimed[name]) for name in Identity.__dataclass_fields__})
+        key, place = dict(claimed["body"]["key"]), claimed["body"]["runs"]
+        seal = Seal(run_key(key, identity.run_id, aws), identity)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadRecord(f"{context_file} is not the context of a run", UNUSABLE) from error
+    context = seal.unwrap(data, "run", str(context_file))
+    if identity.region != aws.region:
+        told = f"The run {identity.run_id} is of the region {identity.region}, not {aws.region}"
+        raise BadRecord(told, "give the task the region of its run; nothing was written")
+    store = Runs.of(place).store(aws, identity.environment, identity.run_id)
+    return Record(store, seal, context, seal.mac({"run": context}))

@@ -1,0 +1,299 @@
+#!/usr/bin/python
+# Copyright (c) 2026 Hokusai Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The module platform_restore: see DOCUMENTATION."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: platform_restore
+short_description: Take back what a run wrote, field by field
+version_added: 0.1.0
+description:
+  - Compares, for each field of each resource, what was there before a run, what the run wrote, and what is there now.
+    What still holds what the run wrote goes back; what holds anything else is somebody else's, is kept, and is listed.
+  - A resource that the run did not create is never removed. One that it created goes when nothing uses it and nobody
+    has changed it since. What the run removed is made again, with another ARN or id.
+  - It writes in the reverse order of the run's own writes, by the same plans as the modules that made them, so listener
+    rules keep their ARNs and are never wrongly ordered on the way, and security group rules keep their ids.
+    ECS services go back to the revision that they ran, and the module waits for the deployment.
+  - Every write is checked against the lock and journaled when O(run) is given, as a write of any other module is.
+  - C(docs/rollback.md) in the collection says what comes back and what does not.
+author:
+  - Hokusai Platform contributors (@hokusai-platform)
+extends_documentation_fragment:
+  - hokusai.platform.aws
+  - hokusai.platform.aws.group
+  - hokusai.platform.aws.writes
+  - hokusai.platform.archive
+options:
+  run_id:
+    description:
+      - The run to take back.
+      - Omitted, the newest that wrote something, is no rollback itself, and has not been taken back yet.
+    type: str
+  mlflow_target_groups:
+    description:
+      - Names of the target groups whose targets are MLflow. The other groups of an ECS service that registers in one of
+        them count too.
+      - A state in which a request to C(/api/mlflow) or below it is forwarded to one of them lets everybody in, for the
+        platform's API, which authenticates, is passed by.
+    type: list
+    elements: str
+    required: true
+  allow_bypass:
+    description:
+      - Whether to go back to such a state. Without it the module refuses, before it writes anything.
+    type: bool
+    default: false
+  wait:
+    description: Whether to wait until the deployments of the ECS services are completed, with healthy targets.
+    type: bool
+    default: true
+  wait_timeout:
+    description: Seconds to wait for each deployment.
+    type: int
+    default: 600
+  wait_delay:
+    description: Seconds between two looks at a deployment.
+    type: float
+    default: 5
+seealso:
+  - module: hokusai.platform.alb_rules
+  - module: hokusai.platform.ecs_service
+"""
+
+EXAMPLES = r"""
+- name: Show what taking the newest run back would do
+  hokusai.platform.platform_restore:
+    environment: development
+    runs:
+      directory: .hokusai/runs
+    mlflow_target_groups: [hokusai-reg-mlflow-development]
+  check_mode: true
+  diff: true
+
+- name: Take a run back, though MLflow was open to everybody before it
+  hokusai.platform.platform_restore:
+    environment: development
+    runs:
+      directory: .hokusai/runs
+    run_id: 20261121T150000Z-1a2b3c
+    mlflow_target_groups: [hokusai-reg-mlflow-development]
+    allow_bypass: true
+    run: "{{ hokusai_run.context }}"
+"""
+
+RETURN = r"""
+run_id:
+  description: The run that was taken back, or in check mode would be.
+  returned: success
+  type: str
+  sample: 20261121T150000Z-1a2b3c
+steps:
+  description: The writes, in their order. In check mode those that would be made.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - verb: modify_rule
+      why: >-
+        rule mlflow-through-api of hokusai-registry-development:443: forward to hokusai-reg-api-development becomes
+        forward to hokusai-reg-mlflow-development
+restored:
+  description: What goes back, field by field, and the resources that are removed or made again.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - act: changed
+      kind: target_group
+      id: arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/hokusai-reg-api-development/73e2d6bc24d8a067
+      name: hokusai-reg-api-development
+      field: HealthCheckPath
+      from: /health
+      to: /health/alb
+    - {act: removed, kind: security_group_rule, id: sgr-0a1b2c3d4e5f67890, name: hokusai-mlflow-development}
+kept:
+  description:
+    - What is not taken back, with the reason, and where it is about a field with its value before the run, the one that
+      the run wrote (null if it wrote none), and the one it has now.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - kind: target_group
+      id: arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/hokusai-reg-api-development/73e2d6bc24d8a067
+      name: hokusai-reg-api-development
+      field: HealthCheckIntervalSeconds
+      before: 30
+      written: 10
+      now: 15
+      reason: changed since the run wrote it
+messages:
+  description: RV(kept) and RV(other) in words, one line each.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - "target group hokusai-reg-api-development HealthCheckIntervalSeconds: changed since the run wrote it
+      (before 30, written 10, now 15)"
+other:
+  description: Writes of the run that this module does not know how to take back, such as those of keys and secrets.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - {verb: "ssm:put_parameter", why: "store the key in /hokusai/development/api/key"}
+bypass:
+  description: The rules and default actions by which MLflow is open to everybody in the state that is gone back to.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - "rule hokusai-registry-development:443 priority 105: forward to hokusai-reg-mlflow-development"
+steps_done:
+  description: The writes that were made before the failure. They stay made; running again goes on from there.
+  returned: failure after the first write was begun
+  type: list
+  elements: dict
+  sample:
+    - verb: update_service
+      why: "service hokusai-api-development: revision hokusai-api-development:1 as before the run"
+step_failed:
+  description: The write that failed.
+  returned: failure of a write
+  type: dict
+  sample:
+    verb: modify_target_group
+    why: "health check of target group hokusai-reg-api-development: path /health becomes /health/alb"
+remedy:
+  description: What can be done about the failure.
+  returned: failure
+  type: str
+  sample: "to go back to that all the same set allow_bypass (rollback.yml: -e hokusai_allow_bypass=yes)"
+error:
+  description: Kind of the failure, such as V(BadRecord), V(LockLost), V(BadInput) or V(AwsError).
+  returned: failure
+  type: str
+  sample: BadRecord
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.hokusai.platform.plugins.module_utils import restore, three_way
+from ansible_collections.hokusai.platform.plugins.module_utils.archive import ARCHIVE_OPTIONS, Archive
+from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
+from ansible_collections.hokusai.platform.plugins.module_utils.bypass import bypasses
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, NotFound
+from ansible_collections.hokusai.platform.plugins.module_utils.lock import Lock
+from ansible_collections.hokusai.platform.plugins.module_utils.module import Params, failing, make_module
+from ansible_collections.hokusai.platform.plugins.module_utils.restore import Restored
+from ansible_collections.hokusai.platform.plugins.module_utils.run_record import Contents
+from ansible_collections.hokusai.platform.plugins.module_utils.three_way import Judgement
+from ansible_collections.hokusai.platform.plugins.module_utils.transaction import RUN_OPTION, in_run
+
+SPEC: dict[str, Any] = {
+    **RUN_OPTION,
+    **ARCHIVE_OPTIONS,
+    "environment": {"type": "str", "required": True},
+    "runs": {**ARCHIVE_OPTIONS["runs"], "required": True},
+    "run_id": {"type": "str"},
+    "mlflow_target_groups": {"type": "list", "elements": "str", "required": True},
+    "allow_bypass": {"type": "bool", "default": False},
+    "wait": {"type": "bool", "default": True},
+    "wait_timeout": {"type": "int", "default": 600},
+    "wait_delay": {"type": "float", "default": 5},
+}
+
+
+def chosen(archive: Archive, params: Params) -> Contents:
+    """The verified record of the run to take back. Raises `BadRecord`, or `NotFound` when there is nothing left."""
+    if params["run_id"]:
+        return archive.open(params["run_id"]).verify()
+    own = Path(params["run"]).parent.name if params["run"] else ""
+    for contents in untaken(archive, own):
+        return contents
+    raise NotFound(
+        f"No run of {archive.environment} is left: each wrote nothing, was taken back, or is a rollback itself",
+        "name the run with run_id; playbooks/history.yml lists them",
+    )
+
+
+def untaken(archive: Archive, own: str) -> Iterator[Contents]:
+    """The runs that wrote something and were not taken back, newest first; a rollback itself is none of them."""
+    taken: set[str] = set()
+    for run_id in archive.ids():
+        if run_id == own:
+            continue
+        record = archive.open(run_id)
+        taken_by_it = record.context.get("rollback_of")
+        if taken_by_it:
+            contents = record.verify()
+            if contents.result and contents.result["verdict"] == "succeeded":
+                taken.add(str(taken_by_it))
+        elif run_id not in taken:
+            contents = record.verify()
+            if any(entry["kind"] == "intent" for entry in contents.entries):
+                yield contents
+
+
+def refuse_running(aws: Aws, contents: Contents) -> None:
+    """A run that holds the lock may write at any moment."""
+    run_id, environment = contents.identity.run_id, contents.identity.environment
+    seen = Lock(aws, environment).look()
+    if seen.holder and not seen.expired and seen.holder.run_id == run_id:
+        raise BadInput(
+            f"The run {run_id} is still going on: {seen.holder.owner} on {seen.holder.host} holds the lock for it",
+            "wait until it has ended; if it is dead, its lock runs out by itself",
+        )
+
+
+def refuse_bypass(opened: list[str], params: Params) -> None:
+    if opened and not params["allow_bypass"]:
+        raise BadInput(
+            "Before this run, requests to /api/mlflow reached MLflow past the API, with no authentication: "
+            f"{'; '.join(opened)}. Nothing was taken back",
+            "to go back to that all the same set allow_bypass (rollback.yml: -e hokusai_allow_bypass=yes)",
+        )
+
+
+def result(contents: Contents, judgement: Judgement, done: Restored, before: Mapping[Any, Any]) -> dict[str, Any]:
+    told = three_way.names(done.kept) + [f"{each['verb']} is not taken back: {each['why']}" for each in judgement.other]
+    return {
+        "changed": bool(done.steps),
+        "run_id": contents.identity.run_id,
+        "steps": [step.shown() for step in done.steps],
+        "restored": restore.fields(judgement, before, done.kept),
+        "kept": [each.as_data() for each in done.kept],
+        "messages": told,
+        "other": [dict(each) for each in judgement.other],
+        "diff": done.diff,
+    }
+
+
+def main() -> None:
+    module = make_module(SPEC)
+    params, dry = module.params, module.check_mode
+    with failing(module):
+        aws = Aws(params)
+        contents = chosen(Archive(aws, params), params)
+        if not dry:
+            refuse_running(aws, contents)
+        judgement = restore.judge(aws, contents.before, contents.entries, contents.after)
+        todo = restore.units(judgement, contents.before, params)
+        done = restore.apply(aws, judgement, todo, params, dry=True)
+        opened = bypasses(judgement.after, params["mlflow_target_groups"]) if done.steps else []
+        if not dry:
+            refuse_bypass(opened, params)
+            with in_run(aws, params, module._name, dry=False) as transaction:
+                done = restore.apply(aws, judgement, todo, params, dry=False, within=transaction)
+        elif opened and not params["allow_bypass"]:
+            module.warn(f"This would be refused without allow_bypass: {'; '.join(opened)}")
+        module.exit_json(**result(contents, judgement, done, judgement.now), bypass=opened)
+
+
+if __name__ == "__main__":
+    main()

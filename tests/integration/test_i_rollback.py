@@ -1,0 +1,84 @@
+"""A run that fails takes itself back; taking back the repair, into the incident, demands an explicit yes.
+
+That the incident then comes back to the byte is for `molecule test -s rollback`.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.harness import Sandbox
+from tests.integration.conftest import Counted, counted
+from tests.integration.test_h_runs import runs_of
+
+MISSING = "123456789012.dkr.ecr.us-east-1.amazonaws.com/hokusai-api:missing"
+
+
+def said(ended: Counted) -> str:
+    return " ".join(ended.run.output.split())
+
+
+def running(sandbox: Sandbox) -> str:
+    asked = {"cluster": "hokusai-development", "services": ["hokusai-api-development"]}
+    (service,) = sandbox.client("ecs").describe_services(**asked)["services"]
+    return str(service["taskDefinition"])
+
+
+def active(sandbox: Sandbox) -> list[str]:
+    listed = sandbox.client("ecs").list_task_definitions(familyPrefix="hokusai-api-development", status="ACTIVE")
+    return sorted(listed["taskDefinitionArns"])
+
+
+@pytest.fixture(scope="module")
+def failed(repaired: Sandbox, at: dict[str, str]) -> tuple[Counted, str, list[str]]:
+    """`site.yml` with an image that nobody built; what ran and was registered before it."""
+    before = running(repaired), active(repaired)
+    return counted(repaired, "playbooks/site.yml", "-e", f"hokusai_api_image={MISSING}", extra=at), *before
+
+
+def test_a_run_that_fails_ends_failed_with_the_reason_first_and_then_what_was_taken_back(
+    failed: tuple[Counted, str, list[str]],
+) -> None:
+    ended, _running, _active = failed
+    assert ended.run.code != 0
+    text = said(ended).partition("Say why the run failed, and what was taken back")[2]
+    order = ["The run failed:", "CannotPullContainerError", "taken back:", "health score"]
+    assert [text.find(each) for each in order] == sorted(text.find(each) for each in order)
+    assert text.find(order[0]) >= 0
+
+
+def test_the_platform_is_then_as_it_was_and_the_revision_is_gone(
+    repaired: Sandbox, failed: tuple[Counted, str, list[str]]
+) -> None:
+    _ended, was_running, were_active = failed
+    assert (running(repaired), active(repaired)) == (was_running, were_active)
+    assert repaired.score("connectivity")["score"] == 100
+
+
+def test_the_history_has_the_failed_run_and_its_rollback(
+    repaired: Sandbox, failed: tuple[Counted, str, list[str]]
+) -> None:
+    rollback, run = runs_of(repaired)[:2]
+    assert (rollback["verdict"], run["verdict"]) == ("succeeded", "failed")
+    assert (rollback["rollback_of"], rollback["took_over"]) == (run["run_id"], run["run_id"])
+
+
+def test_taking_back_the_repair_is_refused_with_what_to_type_and_writes_nothing(
+    repaired: Sandbox, at: dict[str, str], failed: tuple[Counted, str, list[str]]
+) -> None:
+    ended = counted(repaired, "playbooks/rollback.yml", extra=at)
+    assert ended.run.code != 0
+    assert ended.calls["writes"] == 0
+    assert "-e hokusai_allow_bypass=yes" in said(ended)
+    assert f"run_id={runs_of(repaired)[-1]['run_id']}" in said(ended)
+
+
+def test_check_mode_shows_what_it_would_do_and_writes_nothing(repaired: Sandbox, at: dict[str, str]) -> None:
+    run_id = runs_of(repaired)[-1]["run_id"]
+    ended = counted(repaired, "playbooks/rollback.yml", "--check", "--diff", "-e", f"run_id={run_id}", extra=at)
+    ended.run.wanted()
+    assert ended.calls["writes"] == 0
+    assert {"update_service", "modify_rule", "delete_rule", "revoke_security_group_ingress"} <= {
+        verb for _role, verb, _why in ended.run.steps
+    }
+    assert "would be taken back" in said(ended)

@@ -1,0 +1,198 @@
+"""One run at a time writes: whoever comes second is told by whom, and whoever was away too long writes no more."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+
+import pytest
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import AwsError, LockHeld, LockLost
+from ansible_collections.hokusai.platform.plugins.module_utils.lock import Lock
+from moto.core.base_backend import BackendDict
+
+from sandbox.controlplane import ControlPlane, Fault
+from tests.unit.conftest import CountingAws
+from tests.unit.lock_stage import TTL, Clock, claim, schedule
+
+SCHEDULES = int(os.environ.get("HOKUSAI_LOCK_SCHEDULES", "25"))
+"""How many orders of calls by chance; `make reliability` asks for 100 and more."""
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock().install(monkeypatch)
+
+
+@pytest.fixture
+def lock(aws: CountingAws, clock: Clock) -> Lock:
+    return Lock(aws, "development")
+
+
+def test_a_lock_says_who_holds_it_since_when_and_until_when(lock: Lock) -> None:
+    mine, before = lock.acquire(claim("first"))
+    assert before.holder is None
+    assert lock.look().as_data() == {
+        "run_id": "first",
+        "owner": "ada",
+        "host": "desk",
+        "ttl": TTL,
+        "acquired": "2027-01-15T08:00:00Z",
+        "counter": mine.counter,
+        "until": "2027-01-15T08:01:00Z",
+        "expired": False,
+    }
+
+
+def test_a_second_run_is_refused_and_writes_nothing(lock: Lock, aws: CountingAws) -> None:
+    lock.acquire(claim("first"))
+    aws.calls.clear()
+    with pytest.raises(LockHeld) as refused:
+        lock.acquire(claim("second"))
+    assert not aws.writes
+    assert "first of ada on desk since 2027-01-15T08:00:00Z, until 2027-01-15T08:01:00Z" in refused.value.message
+    assert "hokusai_break_lock=first" in refused.value.remedy
+    assert refused.value.details["holder"]["run_id"] == "first"
+
+
+def test_a_released_lock_is_free_for_the_next_whose_token_is_newer(lock: Lock) -> None:
+    first, _ = lock.acquire(claim("first"))
+    assert lock.release(first)
+    second, _ = lock.acquire(claim("second"))
+    assert second.counter > first.counter
+    with pytest.raises(LockLost, match="held by the run second of ada on desk"):
+        lock.check(first)
+    lock.check(second)
+
+
+def test_a_lock_that_was_released_lets_nobody_write(lock: Lock) -> None:
+    mine, _ = lock.acquire(claim("first"))
+    lock.release(mine)
+    with pytest.raises(LockLost, match="released or deleted"):
+        lock.check(mine)
+
+
+def test_a_lock_of_another_environment_does_not_matter(lock: Lock, aws: CountingAws) -> None:
+    lock.acquire(claim("first"))
+    Lock(aws, "production").acquire(claim("second"))
+
+
+def test_the_lock_holds_to_its_last_second_and_is_then_taken_over_with_the_counter_raised(
+    lock: Lock, clock: Clock
+) -> None:
+    first, _ = lock.acquire(claim("first"))
+    clock.pass_(TTL)
+    with pytest.raises(LockHeld):
+        lock.acquire(claim("second"))
+    clock.pass_(1)
+    second, before = lock.acquire(claim("second"))
+    assert before.holder == first
+    assert second.counter > first.counter
+    with pytest.raises(LockLost):
+        lock.check(first)
+
+
+def test_a_holder_stops_before_others_may_come(lock: Lock, clock: Clock) -> None:
+    mine, _ = lock.acquire(claim("first"))
+    clock.pass_(TTL - 1)
+    with pytest.raises(LockLost, match="ran out at 2027-01-15T08:01:00Z"):
+        lock.check(mine)
+    with pytest.raises(LockLost):
+        lock.renew(mine)
+
+
+def test_a_renewed_lock_holds_on(lock: Lock, clock: Clock) -> None:
+    mine, _ = lock.acquire(claim("first"))
+    for _renewal in range(5):
+        clock.pass_(TTL / 3)
+        lock.renew(mine)
+    lock.check(mine)
+    with pytest.raises(LockHeld):
+        lock.acquire(claim("second"))
+
+
+def test_breaking_takes_the_lock_of_the_run_that_is_named_and_of_no_other(lock: Lock) -> None:
+    first, _ = lock.acquire(claim("first"))
+    with pytest.raises(LockHeld):
+        lock.acquire(claim("second"), takes_over="zeroth")
+    second, before = lock.acquire(claim("second"), takes_over="first")
+    assert before.holder == first
+    with pytest.raises(LockLost):
+        lock.check(first)
+    lock.check(second)
+
+
+def test_releasing_a_lock_that_is_held_by_another_leaves_it(lock: Lock) -> None:
+    first, _ = lock.acquire(claim("first"))
+    second, _ = lock.acquire(claim("second"), takes_over="first")
+    assert not lock.release(first)
+    lock.check(second)
+
+
+def test_a_late_renewal_of_an_earlier_holder_neither_helps_it_nor_harms_the_present_one(
+    lock: Lock, clock: Clock
+) -> None:
+    first, _ = lock.acquire(claim("first"))
+    clock.pass_(TTL + 1)
+    second, _ = lock.acquire(claim("second"))
+    lock.put(first)  # the call that it was about to make when it was stopped
+    with pytest.raises(LockLost):
+        lock.check(first)
+    lock.check(second)
+    assert lock.look().holder == second
+
+
+def test_of_two_that_take_over_the_same_expired_lock_the_later_token_is_the_one(lock: Lock, clock: Clock) -> None:
+    lock.acquire(claim("first"))
+    clock.pass_(TTL + 1)
+    earlier = lock.count(claim("second"))
+    third, _ = lock.acquire(claim("third"))
+    with pytest.raises(LockHeld, match="run third"):
+        lock.confirmed(claim("second").__class__(**{**vars(claim("second")), "counter": earlier}))
+    lock.check(third)
+
+
+def test_a_lost_answer_to_the_creation_is_still_our_lock(lock: Lock, control_plane: ControlPlane) -> None:
+    control_plane.faults.replace([Fault("ssm:PutParameter", code="InternalServerError", status=500, after=True)])
+    mine, _ = lock.acquire(claim("first"))
+    lock.check(mine)
+
+
+def test_a_lock_whose_token_cannot_be_had_is_not_left_behind(lock: Lock, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_claim: object) -> int:
+        raise AwsError("no", "AccessDenied")
+
+    monkeypatch.setattr(lock, "count", refuse)
+    with pytest.raises(AwsError):
+        lock.acquire(claim("first"))
+    assert lock.look().holder is None
+
+
+def test_a_parameter_of_somebody_else_under_that_name_is_left_alone(lock: Lock, aws: CountingAws) -> None:
+    aws.ssm.put_parameter(Name="/hokusai/development/lock", Value="do not touch", Type="String")
+    with pytest.raises(LockHeld, match="no lock of this collection"):
+        lock.acquire(claim("first"))
+    assert aws.ssm.get_parameter(Name="/hokusai/development/lock")["Parameter"]["Value"] == "do not touch"
+
+
+def test_nothing_but_names_is_in_the_lock(lock: Lock, aws: CountingAws) -> None:
+    lock.acquire(claim("first"))
+    value = json.loads(aws.ssm.get_parameter(Name="/hokusai/development/lock")["Parameter"]["Value"])
+    assert value.keys() == {"run_id", "owner", "host", "ttl", "acquired", "counter"}
+
+
+def test_whatever_the_order_of_calls_a_stale_token_never_writes(
+    aws: CountingAws, clock: Clock, control_plane: ControlPlane
+) -> None:
+    seed = int(os.environ.get("HOKUSAI_SEED", "4"))
+    ends: dict[str, int] = {}
+    for number in range(SCHEDULES):
+        with control_plane.lock:
+            BackendDict.reset()
+        holders, written = schedule(aws, clock, random.Random(seed + number))
+        tokens = [token for _name, token in written]
+        assert tokens == sorted(tokens), f"schedule {seed + number}: {written}"
+        assert len({(name, token) for name, token in written}) == len({name for name, _token in written})
+        for holder in holders:
+            ends[holder.ended] = ends.get(holder.ended, 0) + 1
+    assert ends.keys() == {"done", "LockHeld", "LockLost"}

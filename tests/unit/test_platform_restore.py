@@ -1,0 +1,176 @@
+"""platform_restore as a task runs it: which run it takes, what it refuses, and that it is itself in a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.hokusai.platform.plugins.module_utils import lock as locking
+from ansible_collections.hokusai.platform.plugins.modules import alb_rules, alb_target_group, platform_restore
+
+from sandbox.controlplane import ControlPlane
+from tests.unit.alb_edge import BALANCER, PORT, Edge
+from tests.unit.alb_model import theirs
+from tests.unit.conftest import CountingAws, RunModule
+from tests.unit.run_opened import Opened
+
+SCOPE = {"load_balancers": [BALANCER], "target_groups": ["one", "two"]}
+
+
+@pytest.fixture
+def run(aws: CountingAws, run_module: RunModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opened:
+    monkeypatch.setattr(locking, "SETTLE", 0.0)
+    return Opened(aws, run_module, tmp_path / "runs")
+
+
+def site(run: Opened, path: str = "/health") -> str:
+    """A run that sets a health check; its id."""
+    run.open(scope=SCOPE)
+    run.run_module(alb_target_group.main, name="one", health_check={"path": path}, run=run.context)
+    run.close()
+    release(run)
+    return run.run_id
+
+
+def release(run: Opened) -> None:
+    seen = run.lock.look()
+    if seen.holder:
+        run.lock.release(seen.holder)
+
+
+def restore(run: Opened, /, **options: Any) -> dict[str, Any]:
+    given = {
+        "environment": "development",
+        "runs": {"directory": str(run.directory)},
+        "mlflow_target_groups": ["two"],
+        **options,
+    }
+    return run.run_module(platform_restore.main, **given)
+
+
+def path_of(edge: Edge) -> str:
+    found = edge.aws.elbv2.describe_target_groups(Names=["one"])["TargetGroups"][0]
+    return str(found["HealthCheckPath"])
+
+
+def test_the_newest_run_that_wrote_something_is_taken_back_and_told(run: Opened, edge: Edge) -> None:
+    run_id = site(run)
+    site(run)  # which finds nothing to write
+    result = restore(run)
+    assert (result["run_id"], result["changed"], path_of(edge)) == (run_id, True, "/")
+    assert [(each["field"], each["from"], each["to"]) for each in result["restored"]] == [
+        ("HealthCheckPath", "/health", "/")
+    ]
+    assert (result["kept"], result["messages"], result["bypass"]) == ([], [], [])
+    assert [json.dumps(result["diff"][end]).count('"/health"') for end in ("before", "after")] == [1, 0]
+
+
+def test_check_mode_says_the_same_and_writes_nothing(run: Opened, edge: Edge, control_plane: ControlPlane) -> None:
+    site(run)
+    control_plane.calls.reset()
+    predicted = restore(run, _check=True)
+    assert control_plane.calls.writes == 0
+    assert path_of(edge) == "/health"
+    done = restore(run)
+    assert {**predicted, "warned": []} == {**done, "warned": []}
+
+
+def test_a_rollback_is_a_run_with_a_record_and_is_not_taken_back_again_by_itself(run: Opened, edge: Edge) -> None:
+    first, second = site(run, "/a"), site(run, "/b")
+    taken = []
+    for _each in (first, second):
+        next_one = restore(run, _check=True)["run_id"]
+        run.open(scope=SCOPE, rollback_of=next_one)
+        taken.append(restore(run, run=run.context)["run_id"])
+        assert (taken[-1], run.outcomes()) == (next_one, ["done"])
+        run.close()
+        release(run)
+    assert taken == [second, first]
+    assert path_of(edge) == "/"
+    assert "No run of development is left" in restore(run)["msg"]
+
+
+def test_a_rollback_can_be_taken_back_by_its_name(run: Opened, edge: Edge) -> None:
+    run_id = site(run)
+    run.open(scope=SCOPE, rollback_of=run_id)
+    restore(run, run_id=run_id, run=run.context)
+    run.close()
+    release(run)
+    assert path_of(edge) == "/"
+    restore(run, run_id=run.run_id)
+    assert path_of(edge) == "/health"
+
+
+def test_an_interrupted_run_is_taken_back(run: Opened, edge: Edge) -> None:
+    run.open(scope=SCOPE)
+    run.run_module(alb_target_group.main, name="one", health_check={"path": "/health"}, run=run.context)
+    release(run)
+    assert restore(run)["changed"]
+    assert path_of(edge) == "/"
+
+
+def test_a_run_that_holds_the_lock_is_refused(run: Opened, edge: Edge, control_plane: ControlPlane) -> None:
+    run.open(scope=SCOPE)
+    run.run_module(alb_target_group.main, name="one", health_check={"path": "/health"}, run=run.context)
+    control_plane.calls.reset()
+    assert "is still going on" in restore(run, run_id=run.run_id)["msg"]
+    assert (control_plane.calls.writes, path_of(edge)) == (0, "/health")
+
+
+@pytest.mark.parametrize("file", ["run.json", "before.json", "journal.jsonl", "journal.head", "result.json"])
+def test_a_record_that_was_altered_is_refused(run: Opened, edge: Edge, control_plane: ControlPlane, file: str) -> None:
+    run_id = site(run)
+    path = run.directory / "development" / run_id / file
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    control_plane.calls.reset()
+    assert restore(run, run_id=run_id)["error"] == "BadRecord"
+    assert (control_plane.calls.writes, path_of(edge)) == (0, "/health")
+
+
+@pytest.mark.parametrize("other", [{"environment": "production"}, {"region": "eu-west-1"}])
+def test_the_record_of_another_environment_or_region_is_refused(
+    run: Opened, edge: Edge, control_plane: ControlPlane, other: dict[str, str]
+) -> None:
+    run_id = site(run)
+    if "environment" in other:
+        (run.directory / "development").rename(run.directory / "production")
+    control_plane.calls.reset()
+    assert restore(run, run_id=run_id, **other)["error"] == "BadRecord"
+    assert (control_plane.calls.writes, path_of(edge)) == (0, "/health")
+
+
+@pytest.fixture
+def bypassed(run: Opened, edge: Edge) -> str:
+    """A run that closed a bypass; its id."""
+    edge.make_rule(theirs(105, "two", paths=["/api/mlflow/*"]))
+    run.open(scope=SCOPE)
+    listed = [{"name": "mlflow", "priority": 105, "paths": ["/api/mlflow/*"], "action": {"target_group": "one"}}]
+    assert run.run_module(alb_rules.main, load_balancer=BALANCER, port=PORT, rules=listed, run=run.context)["changed"]
+    run.close()
+    release(run)
+    return run.run_id
+
+
+def test_going_back_to_a_bypass_is_refused_and_the_message_says_what_to_type(
+    run: Opened, edge: Edge, bypassed: str, control_plane: ControlPlane
+) -> None:
+    control_plane.calls.reset()
+    result = restore(run)
+    assert "rule edge:443 priority 105: forward to two" in result["msg"]
+    assert "-e hokusai_allow_bypass=yes" in result["remedy"]
+    assert (control_plane.calls.writes, edge.forwards()) == (0, {105: "one"})
+
+
+def test_check_mode_shows_it_and_warns(run: Opened, edge: Edge, bypassed: str) -> None:
+    result = restore(run, _check=True)
+    assert result["bypass"] == ["rule edge:443 priority 105: forward to two"]
+    assert "would be refused without allow_bypass" in result["warned"][0]
+
+
+def test_with_an_explicit_yes_it_goes_back(run: Opened, edge: Edge, bypassed: str) -> None:
+    assert restore(run, allow_bypass=True)["changed"]
+    assert edge.forwards() == {105: "two"}

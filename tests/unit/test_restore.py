@@ -1,0 +1,62 @@
+"""Each kind of write of a run is taken back to the byte, with the ids that were there; planning again finds nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.unit.alb_edge import Edge
+from tests.unit.restore_platform import Platform
+from tests.unit.restore_runs import API, RUNS, furnished, group_rules, permitted, route, rules, text
+
+
+@pytest.fixture
+def whole(aws: Any, edge: Edge, platform: dict[str, str]) -> Platform:
+    return furnished(aws, edge, platform)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_what_a_run_wrote_goes_back_to_the_byte_as_check_mode_said(whole: Platform, name: str) -> None:
+    before = whole.read()
+    notes = whole.run(*RUNS[name])
+    assert text(whole.read()) != text(before)
+    whole.aws.calls.clear()
+    predicted = whole.take_back(before, notes, dry=True)
+    assert not whole.aws.writes
+    restored = whole.take_back(before, notes)
+    assert text(whole.read()) == text(before)
+    assert [step.key for step in restored.steps] == [step.key for step in predicted.steps]
+    assert restored.kept == []
+    assert whole.take_back(before, notes).steps == []
+
+
+def test_a_rule_that_the_run_deleted_is_made_again_with_its_tags(whole: Platform) -> None:
+    before = whole.read()
+    notes = whole.run(rules(route("api", 10, "one", "/api", "/api/*", **API)))
+    whole.take_back(before, notes)
+    assert without_ids(whole.read()) == without_ids(before)
+    assert whole.take_back(before, notes).steps == []
+
+
+def test_a_group_rule_that_the_run_revoked_is_made_again_with_its_tags(whole: Platform) -> None:
+    before = whole.read()
+    notes = whole.run(group_rules(permitted("b", port=9000)))
+    whole.take_back(before, notes)
+    assert without_ids(whole.read()) == without_ids(before)
+    assert whole.take_back(before, notes).steps == []
+
+
+def without_ids(document: Any) -> list[str]:
+    return sorted(json.dumps({**each, "id": ""}, sort_keys=True) for each in document["resources"])
+
+
+def test_rules_deleted_moved_and_changed_at_once_all_go_back(whole: Platform) -> None:
+    before = whole.read()
+    notes = whole.run(
+        rules(route("health", 5, "one", "/h"), route("x", 6, "two", "/x"), route("old", 7, "two", "/old/*"))
+    )
+    whole.take_back(before, notes)
+    assert without_ids(whole.read()) == without_ids(before)
+    assert whole.take_back(before, notes).steps == []

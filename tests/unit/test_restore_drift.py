@@ -1,0 +1,382 @@
+"""What others wrote between a run and its rollback stays as they wrote it, and is told with all three values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_field import flat
+from ansible_collections.hokusai.platform.plugins.module_utils.three_way import Kept
+from ansible_collections.hokusai.platform.plugins.modules import (
+    alb_target_group,
+    cloudmap_namespace,
+    cloudmap_service,
+)
+
+from tests.unit.alb_edge import Edge
+from tests.unit.alb_model import rule, theirs
+from tests.unit.ecs_model import CLUSTER, DEFINITION, NAME, NAMESPACE
+from tests.unit.restore_platform import Platform, Task
+from tests.unit.restore_runs import (
+    API,
+    HEALTH,
+    container,
+    ecs,
+    furnished,
+    group_rules,
+    listener,
+    permitted,
+    route,
+    rules,
+    text,
+)
+
+TAG = [{"Key": "team", "Value": "theirs"}]
+TEAPOT = [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "418"}}]
+
+
+@pytest.fixture
+def whole(aws: Any, edge: Edge, platform: dict[str, str]) -> Platform:
+    return furnished(aws, edge, platform)
+
+
+def found(whole: Platform, kind: str, **fields: Any) -> dict[str, Any]:
+    """The one resource of a kind that has these (flat) fields, or this name."""
+    name = fields.pop("name", None)
+    (one,) = [
+        each
+        for each in whole.read()["resources"]
+        if each["kind"] == kind
+        and name in (None, each["name"])
+        and all(flat(each["fields"]).get(key) == value for key, value in fields.items())
+    ]
+    return dict(one)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A run, a stranger's write after it, and the resource and field that must keep what the stranger wrote."""
+
+    run: list[Task]
+    stranger: Callable[[Platform], Any]
+    kind: str
+    of: dict[str, Any]
+    field: str
+    returns: str = ""
+    """Another field of the same resource, which the run wrote too and which goes back."""
+
+
+def arn(whole: Platform, **fields: Any) -> str:
+    return str(found(whole, "load_balancer_rule", **fields)["id"])
+
+
+def sgr(whole: Platform) -> str:
+    return str(found(whole, "security_group_rule", **{"Tags.hokusai:name": "alb-to-api"})["id"])
+
+
+MOVED = rules(route("api", 40, "two", "/api", "/api/*", **API), HEALTH)
+RULE = {"Tags.hokusai:name": "api"}
+CASES = {
+    "a rule's action": Case(
+        [MOVED],
+        lambda w: w.write("elbv2", "modify_rule", RuleArn=arn(w, **RULE), Actions=TEAPOT),
+        "load_balancer_rule",
+        RULE,
+        "Actions",
+        "Priority",
+    ),
+    "a rule's priority": Case(
+        [MOVED],
+        lambda w: w.write("elbv2", "set_rule_priorities", RulePriorities=[{"RuleArn": arn(w, **RULE), "Priority": 77}]),
+        "load_balancer_rule",
+        RULE,
+        "Priority",
+        "Actions",
+    ),
+    "a rule's tags": Case(
+        [MOVED],
+        lambda w: w.write("elbv2", "add_tags", ResourceArns=[arn(w, **RULE)], Tags=TAG),
+        "load_balancer_rule",
+        RULE,
+        "Tags.team",
+        "Priority",
+    ),
+    "a listener's default action": Case(
+        [listener(default_action={"type": "fixed_response", "fixed_response": {"status_code": 503}}, tags={"a": "b"})],
+        lambda w: w.write("elbv2", "modify_listener", ListenerArn=w.edge.listener, DefaultActions=TEAPOT),
+        "listener",
+        {"name": "edge:443"},
+        "DefaultActions",
+        "Tags.a",
+    ),
+    "a health check": Case(
+        [(alb_target_group, {"name": "one", "health_check": {"path": "/health", "interval": 10}})],
+        lambda w: w.write(
+            "elbv2", "modify_target_group", TargetGroupArn=w.edge.groups["one"], HealthCheckPath="/theirs"
+        ),
+        "target_group",
+        {"name": "one"},
+        "HealthCheckPath",
+        "HealthCheckIntervalSeconds",
+    ),
+    "a target group's attribute": Case(
+        [
+            (
+                alb_target_group,
+                {"name": "one", "attributes": {"deregistration_delay.timeout_seconds": 30}, "tags": {"a": "b"}},
+            )
+        ],
+        lambda w: w.write(
+            "elbv2",
+            "modify_target_group_attributes",
+            TargetGroupArn=w.edge.groups["one"],
+            Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": "60"}],
+        ),
+        "target_group",
+        {"name": "one"},
+        "Attributes.deregistration_delay.timeout_seconds",
+        "Tags.a",
+    ),
+    "a group rule's description": Case(
+        [group_rules(permitted("renamed", description="now"))],
+        lambda w: w.write(
+            "ec2",
+            "update_security_group_rule_descriptions_ingress",
+            GroupId=w.ids["api"],
+            SecurityGroupRuleDescriptions=[
+                {
+                    "SecurityGroupRuleId": found(w, "security_group_rule", **{"Tags.hokusai:name": "renamed"})["id"],
+                    "Description": "of others",
+                }
+            ],
+        ),
+        "security_group_rule",
+        {"Description": "of others"},
+        "Description",
+        "Tags.hokusai:name",
+    ),
+    "a namespace's description": Case(
+        [(cloudmap_namespace, {"name": NAMESPACE, "description": "now", "tags": {"a": "b"}})],
+        lambda w: w.write(
+            "servicediscovery",
+            "update_private_dns_namespace",
+            Id=w.ids["namespace"],
+            Namespace={"Description": "of others"},
+        ),
+        "namespace",
+        {},
+        "Description",
+        "Tags.a",
+    ),
+    "a discovery service's records": Case(
+        [
+            (
+                cloudmap_service,
+                {"name": "api", "namespace": NAMESPACE, "dns_records": [{"type": "A", "ttl": 60}], "tags": {"a": "b"}},
+            )
+        ],
+        lambda w: w.write(
+            "servicediscovery",
+            "update_service",
+            Id=w.ids["registry"].rpartition("/")[2],
+            Service={"DnsConfig": {"DnsRecords": [{"Type": "A", "TTL": 5}]}},
+        ),
+        "discovery_service",
+        {},
+        "DnsConfig.DnsRecords",
+        "Tags.a",
+    ),
+    "a service's revision": Case(
+        [ecs(containers=container(image="hokusai-api:2026.11.0"), health_check_grace_period=120)],
+        lambda w: w.write(
+            "ecs",
+            "update_service",
+            cluster=CLUSTER,
+            service=NAME,
+            taskDefinition=w.write("ecs", "register_task_definition", **DEFINITION)["taskDefinition"][
+                "taskDefinitionArn"
+            ],
+        ),
+        "ecs_service",
+        {},
+        "taskDefinition",
+        "healthCheckGracePeriodSeconds",
+    ),
+    "a service's count": Case(
+        [ecs(desired_count=2, health_check_grace_period=120)],
+        lambda w: w.write("ecs", "update_service", cluster=CLUSTER, service=NAME, desiredCount=0),
+        "ecs_service",
+        {},
+        "desiredCount",
+        "healthCheckGracePeriodSeconds",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_field_that_holds_something_else_is_kept_and_told_while_its_neighbour_goes_back(
+    whole: Platform, name: str
+) -> None:
+    case = CASES[name]
+    before = whole.read()
+    notes = whole.run(*case.run)
+    written = (
+        found(whole, case.kind, **({} if case.kind == "security_group_rule" else case.of))
+        if not case.of.get("Description")
+        else found(whole, case.kind, Description="now")
+    )
+    case.stranger(whole)
+    theirs_now = flat(found(whole, case.kind, **case.of)["fields"])[case.field]
+    restored = whole.take_back(before, notes)
+    after = whole.entry(case.kind, written["id"])
+    (was,) = [each for each in before["resources"] if (each["kind"], each["id"]) == (case.kind, written["id"])]
+    assert flat(after["fields"])[case.field] == theirs_now
+    assert flat(after["fields"]).get(case.returns) == flat(was["fields"]).get(case.returns)
+    told = [each for each in restored.kept if each.id == written["id"] and each.field == case.field]
+    assert [each.now for each in told] == [theirs_now]
+    assert [each.before for each in told] == [flat(was["fields"]).get(case.field)]
+    assert whole.take_back(before, notes).steps == []
+
+
+def kept(whole: Platform, before: Any, notes: Any) -> list[Kept]:
+    return whole.take_back(before, notes).kept
+
+
+def test_a_rule_of_others_that_came_since_stays_and_is_told(whole: Platform) -> None:
+    before = whole.read()
+    notes = whole.run(MOVED)
+    stranger = whole.edge.make_rule(theirs(60, "one", paths=["/new"]))
+    assert [each.id for each in kept(whole, before, notes)] == [stranger]
+    assert stranger in whole.edge.arns()
+
+
+def test_a_rule_does_not_go_back_to_a_priority_that_others_took(whole: Platform) -> None:
+    before = whole.read()
+    notes = whole.run(MOVED)
+    mine = arn(whole, **RULE)
+    stranger = whole.edge.make_rule(theirs(10, "one", paths=["/new"]))
+    restored = whole.take_back(before, notes)
+    assert {each.field for each in restored.kept if each.id == mine} == {"Priority"}
+    assert stranger in {each["RuleArn"] for each in whole.edge.rules() if each["Priority"] == "10"}
+    assert whole.edge.forwards()[40] == "one"
+
+
+def test_a_rule_that_others_deleted_is_not_made_again(whole: Platform) -> None:
+    before = whole.read()
+    notes = whole.run(MOVED)
+    gone = arn(whole, **RULE)
+    whole.write("elbv2", "delete_rule", RuleArn=gone)
+    told = kept(whole, before, notes)
+    assert [(each.id, each.reason) for each in told] == [(gone, "deleted, and not by the run")]
+    assert len(whole.edge.rules()) == 2
+
+
+def test_a_created_rule_that_others_changed_stays(whole: Platform) -> None:
+    before = whole.read()
+    notes = whole.run(rules(route("api", 10, "one", "/api", "/api/*", **API), HEALTH, route("new", 15, "two", "/new")))
+    made = arn(whole, **{"Tags.hokusai:name": "new"})
+    whole.write("elbv2", "modify_rule", RuleArn=made, Actions=TEAPOT)
+    assert [(each.id, each.field) for each in kept(whole, before, notes)] == [(made, "Actions")]
+    assert made in whole.edge.arns()
+
+
+def test_a_created_group_rule_that_others_tagged_stays(whole: Platform) -> None:
+    before = whole.read()
+    notes = whole.run(group_rules(permitted("alb-to-api", description="was"), permitted("b", port=9000)))
+    made = found(whole, "security_group_rule", **{"Tags.hokusai:name": "b"})["id"]
+    whole.write("ec2", "create_tags", Resources=[made], Tags=TAG)
+    assert [(each.id, each.field) for each in kept(whole, before, notes)] == [(made, "Tags.team")]
+    assert found(whole, "security_group_rule", **{"Tags.hokusai:name": "b"})["id"] == made
+
+
+def test_a_created_target_group_that_others_forward_to_stays(whole: Platform) -> None:
+    before = whole.read()
+    notes = whole.run((alb_target_group, {"name": "old2", "vpc": "the-vpc", "port": 8001, "protocol": "HTTP"}))
+    scope = {**whole.scope.as_data()}
+    group = whole.write("elbv2", "describe_target_groups", Names=["old2"])["TargetGroups"][0]["TargetGroupArn"]
+    before["scope"]["target_groups"] = [*scope["target_groups"], "old2"]
+    whole.write(
+        "elbv2",
+        "modify_listener",
+        ListenerArn=whole.edge.listener,
+        DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
+    )
+    told = kept(whole, before, notes)
+    assert "in use by the listener edge:443" in {each.reason.partition(", ")[2] for each in told if each.id == group}
+    whole.write("elbv2", "modify_listener", ListenerArn=whole.edge.listener, DefaultActions=TEAPOT)
+    assert [step.verb for step in whole.take_back(before, notes).steps] == ["delete_target_group"]
+
+
+def test_a_created_discovery_service_that_others_register_in_stays(
+    whole: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "ansible_collections.hokusai.platform.plugins.module_utils.restore_network.LEAVING_SECONDS", 0.0
+    )
+    before = whole.read()
+    notes = whole.run((cloudmap_service, {"name": "new", "namespace": NAMESPACE}))
+    made = found(whole, "discovery_service", name=f"new.{NAMESPACE}")["id"]
+    whole.write(
+        "servicediscovery",
+        "register_instance",
+        ServiceId=made,
+        InstanceId="theirs",
+        Attributes={"AWS_INSTANCE_IPV4": "10.0.9.9"},
+    )
+    told = kept(whole, before, notes)
+    assert [each.reason for each in told] == ["created by the run, and 10.0.9.9 are still registered there"]
+    assert found(whole, "discovery_service", name=f"new.{NAMESPACE}")["id"] == made
+
+
+def test_a_revision_that_another_service_runs_is_not_deregistered(whole: Platform) -> None:
+    before = whole.read()
+    notes = whole.run(ecs(containers=container(image="hokusai-api:2026.11.0")))
+    running = found(whole, "ecs_service")["fields"]["taskDefinition"]
+    network = found(whole, "ecs_service")["fields"]["networkConfiguration"]
+    whole.write(
+        "ecs",
+        "create_service",
+        cluster=CLUSTER,
+        serviceName="theirs",
+        taskDefinition=running,
+        desiredCount=0,
+        launchType="FARGATE",
+        networkConfiguration=network,
+    )
+    told = kept(whole, before, notes)
+    assert [each.id for each in told] == [running]
+    assert "service/hokusai-development/theirs" in told[0].reason
+    assert found(whole, "ecs_service")["fields"]["taskDefinition"].endswith(":1")
+
+
+def test_nothing_is_written_when_others_already_took_it_back(whole: Platform) -> None:
+    before = whole.read()
+    notes = whole.run((alb_target_group, {"name": "one", "health_check": {"path": "/health"}}))
+    whole.write("elbv2", "modify_target_group", TargetGroupArn=whole.edge.groups["one"], HealthCheckPath="/")
+    restored = whole.take_back(before, notes)
+    assert (restored.steps, restored.kept) == ([], [])
+    assert text(whole.read()) == text(before)
+
+
+def test_a_stranger_who_writes_while_it_is_taken_back_is_not_written_over(
+    whole: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = whole.read()
+    notes = whole.run((alb_target_group, {"name": "one", "health_check": {"path": "/health"}}))
+    judgement = whole.judge(before, notes)
+    whole.write("elbv2", "modify_target_group", TargetGroupArn=whole.edge.groups["one"], HealthCheckPath="/theirs")
+    monkeypatch.setattr(Platform, "judge", lambda *_: judgement)
+    assert whole.take_back(before, notes).steps == []
+    assert found(whole, "target_group", name="one")["fields"]["HealthCheckPath"] == "/theirs"
+
+
+def test_the_rules_that_a_run_wrote_are_not_confused_with_equal_ones(whole: Platform) -> None:
+    """The rule's content is equal to a stranger's, which came later."""
+    before = whole.read()
+    notes = whole.run(rules(route("api", 10, "one", "/api", "/api/*", **API), HEALTH, route("new", 15, "two", "/new")))
+    stranger = whole.edge.make_rule(rule("", 16, "two", paths=["/new"]))
+    assert [each.id for each in kept(whole, before, notes)] == [stranger]
+    assert stranger in whole.edge.arns()
+    assert len(whole.edge.rules()) == 4

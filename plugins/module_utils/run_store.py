@@ -245,6 +245,9 @@ class Runs:
         path = self.directory / checked(ENVIRONMENT, environment)
         trial = path / f".trial.{secrets.token_hex(8)}"
         try:
+            if not self.directory.exists():
+                make_private(self.directory)
+                write(self.directory / ".gitignore", b"*\n", os.O_TRUNC)
             make_private(path)
             write(trial, b"trial\n", os.O_EXCL)
             sync(path)

@@ -68,7 +68,7 @@ options:
   plan:
     description:
       - Path of a plan that M(hokusai.platform.platform_plan) began or approved.
-      - In check mode a draft takes down what the task would do. An approved plan allows exactly what is in it, and a task
+      - In check mode a draft takes down what the task would do. An approved plan allows exactly what is in it. A task
         that finds something else to do, or is asked for another state, fails before its first write.
     type: path
     version_added: 0.2.0

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import recordable
+from ansible_collections.hokusai.platform.plugins.module_utils.archive import Archive
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, BadRecord, PlanMoved
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params
@@ -33,7 +34,9 @@ PLAN_OPTION: dict[str, dict[str, Any]] = {"plan": {"type": "path"}}
 
 Body = dict[str, Any]
 KIND, DRAFT, FINAL = "plan", "draft", "final"
-ANEW = "make the plan anew with site.yml --check and hokusai_plan_out, and have that one approved; nothing was written"
+MOST = 5
+"""Resources that a message names; the result lists them all."""
+ANEW = "make the plan anew with site.yml --check -e hokusai_plan_out=FILE, and have that one approved"
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,16 @@ class PlanFile:
             raise BadRecord(f"The plan {path} is for the region {identity.region}, not {aws.region}", ANEW)
         return cls(path, seal, body)
 
+    @classmethod
+    def begin(cls, archive: Archive, path: Path, plan_id: str, scope: Mapping[str, Any]) -> PlanFile:
+        """A draft without parts, in the place of what the file held."""
+        archive.prove()
+        body = {"state": DRAFT, "key": archive.key, "scope": dict(scope), "world": {}, "parts": []}
+        begun = cls(path.absolute(), archive.seal(plan_id), body)
+        begun.parts.unlink(missing_ok=True)
+        begun.save()
+        return begun
+
     @property
     def parts(self) -> Path:
         """Where the tasks of a play, each a process of its own, leave the parts of a draft."""
@@ -79,10 +92,40 @@ class PlanFile:
             told = f"The plan {self.path} cannot be written: {error.strerror}"
             raise BadInput(told, "name a file in a directory that is there and writable") from error
 
+    def finish(self, world: Mapping[str, Any]) -> PlanFile:
+        """The plan with the parts that tasks have left, and with the world that they saw."""
+        if self.body["state"] != DRAFT:
+            raise BadInput(f"{self.path} is no draft", "begin one with moment=begin")
+        made = {"state": FINAL, "world": fingerprints(self.seal, world), "parts": self.drafted()}
+        finished = dataclasses.replace(self, body={**self.body, **made})
+        finished.save()
+        self.parts.unlink(missing_ok=True)
+        return finished
+
+    def check(self, archive: Archive, world: Mapping[str, Any]) -> None:
+        """Raises `BadRecord` where the plan is another environment's, `PlanMoved` where the world is another."""
+        if self.body["state"] != FINAL:
+            raise BadInput(f"The plan {self.path} is a draft: the run that made it did not come to its end", ANEW)
+        identity = self.seal.identity
+        for name, ours in (("environment", archive.environment), ("account", archive.caller["Account"])):
+            if getattr(identity, name) != ours:
+                raise BadRecord(f"The plan {self.path} is for the {name} {getattr(identity, name)}, not {ours}", ANEW)
+        if told := moved(self.body["world"], fingerprints(self.seal, world)):
+            what = "; ".join(told[:MOST]) + (f"; and {len(told) - MOST} more" if len(told) > MOST else "")
+            raise PlanMoved(f"The world is not as it was when the plan {self.path} was made: {what}", ANEW, moved=told)
+
     def append(self, part: Mapping[str, Any]) -> None:
         with self.parts.open("ab") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             handle.write(canonical(part) + b"\n")
+
+    def steps(self) -> list[dict[str, str]]:
+        """What is planned, in the order of the tasks."""
+        return [
+            {"module": part["module"], "resource": part["resource"], **step}
+            for part in self.body["parts"]
+            for step in part["steps"]
+        ]
 
     def drafted(self) -> list[Body]:
         """The parts so far, in the order of the tasks."""

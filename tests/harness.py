@@ -130,7 +130,10 @@ def inventory(host: str) -> dict[str, Any]:
 
 
 class Sandbox:
-    """A sandbox with its state under `home`, driven through `python -m sandbox`."""
+    """A sandbox with its state under `home`, driven through `python -m sandbox`.
+
+    What runs against it leaves its records there as well, whatever the inventory.
+    """
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -141,7 +144,8 @@ class Sandbox:
 
     def up(self, *arguments: str) -> Run:
         started = self.command("up", *arguments).wanted()
-        self.environment = json.loads((self.home / "env.json").read_text())
+        told = json.loads((self.home / "env.json").read_text())
+        self.environment = {**told, "HOKUSAI_RUNS": str(self.home / "runs")}
         return started
 
     def down(self) -> Run:

@@ -37,6 +37,8 @@ RUN_OPTION: dict[str, dict[str, Any]] = {"run": {"type": "path"}}
 RENEWALS = 3
 """How often a lock is renewed in the time that it holds."""
 
+RENEWING = "renewing the lock"
+
 
 @dataclass
 class Write:
@@ -133,7 +135,7 @@ class Run(Outside):
         """Hold the lock while a module works, by a thread that renews it."""
         self.check(RENEWALS - 1)
         over = threading.Event()
-        renewing = threading.Thread(target=self.renew_until, args=(over,), daemon=True)
+        renewing = threading.Thread(target=self.renew_until, args=(over,), name=RENEWING, daemon=True)
         renewing.start()
         try:
             yield

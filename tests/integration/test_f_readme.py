@@ -23,10 +23,18 @@ RUN_ELSEWHERE = {
     "ansible-playbook playbooks/site.yml -i inventories/development --check --diff": "test_b_repair.py",
     "ansible-playbook playbooks/site.yml -i inventories/development": "test_d_breakage.py",
     "ansible-playbook playbooks/verify.yml -i inventories/development": "test_d_breakage.py",
+    "ansible-playbook playbooks/history.yml -i inventories/development": "test_h_runs.py",
     "ansible-galaxy collection build": "test_e_installed.py",
     "ansible-galaxy collection install hokusai-platform-*.tar.gz": "test_e_installed.py",
     "ansible-playbook hokusai.platform.site -i inventories/development": "test_e_installed.py",
 }
+
+RUNS = {
+    "ansible-playbook playbooks/history.yml -i inventories/development": "test_h_runs.py",
+    "ansible-playbook playbooks/site.yml -i inventories/development "
+    "-e hokusai_break_lock=20261121T150000Z-1a2b3c": "test_h_runs.py, on the inventory sandbox",
+}
+"""The commands of docs/runs.md."""
 
 
 def commands(document: Path) -> list[str]:
@@ -39,6 +47,10 @@ def commands(document: Path) -> list[str]:
 def test_every_command_of_the_readme_is_run_somewhere() -> None:
     found = set(commands(ROOT / "README.md"))
     assert found == RUN_HERE | set(RUN_ELSEWHERE)
+
+
+def test_every_command_about_runs_is_run_somewhere() -> None:
+    assert set(commands(ROOT / "docs" / "runs.md")) == set(RUNS)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

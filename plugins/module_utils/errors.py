@@ -104,6 +104,10 @@ class LockLost(PlatformError):  # noqa: N818
     """The run's token is stale: its lock expired, was broken, or was taken over. The write was not made."""
 
 
+class PlanMoved(PlatformError):  # noqa: N818
+    """An approved plan is not what is to be done now: the world, the inventory or the collection is another."""
+
+
 class Unrecorded(PlatformError):  # noqa: N818
     """The run's record cannot be written, so nothing more may be."""
 

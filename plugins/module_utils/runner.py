@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import groupby, takewhile
 from typing import Any, Generic, TypeVar
 
+from ansible_collections.hokusai.platform.plugins.module_utils.approved_plan import PLAN_OPTION, NoPlan, plan_of
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import (
     AwsError,
@@ -106,26 +107,37 @@ def run(
     **module_arguments: Any,
 ) -> None:
     """Be the `main` of a resource module. `secrets` are the texts among its options that no output may show."""
-    module = make_module({**RUN_OPTION, **spec}, **module_arguments)
+    module = make_module({**RUN_OPTION, **PLAN_OPTION, **spec}, **module_arguments)
     module.no_log_values.update(secrets(module.params) if secrets else ())
     resource = Resource(service, desire, observe, plan, settle, prove)
     with failing(module):
         aws = Aws(module.params)
         with in_run(aws, module.params, module._name, dry=module.check_mode) as transaction:
-            outcome = converge(resource, aws, module.params, dry=module.check_mode, transaction=transaction)
+            approval = plan_of(aws, module.params, module._name)
+            outcome = converge(
+                resource, aws, module.params, dry=module.check_mode, transaction=transaction, approval=approval
+            )
         for warning in outcome.concerns():
             module.warn(warning)
         module.exit_json(**outcome.result())
 
 
 def converge(
-    resource: Resource[T], aws: Aws, params: Params, *, dry: bool, transaction: Outside | None = None
+    resource: Resource[T],
+    aws: Aws,
+    params: Params,
+    *,
+    dry: bool,
+    transaction: Outside | None = None,
+    approval: NoPlan | None = None,
 ) -> Outcome[T]:
     """Bring the resource to what is desired, or with `dry` only say how. Raises `PlatformError`."""
     desired = resource.desire(params)
     observed = look(resource, aws, params)
     steps = tuple(resource.plan(observed, desired))
     proof = resource.prove(observed, desired, steps) if resource.prove else None
+    approval = approval or NoPlan()
+    approval.accept(desired, steps, dry=dry)
     if dry:
         return Outcome(observed.resource, overlay(observed.resource, desired), steps, tuple(assumptions(steps)), proof)
     if not steps:
@@ -133,7 +145,7 @@ def converge(
             with calling(f"wait for what was started ({resource.service})"):
                 resource.settle(aws, params, ())
         return Outcome(observed.resource, overlay(observed.resource, desired), steps, proof=proof)
-    applied, last = Apply(resource, aws, params, desired, transaction or Outside()).all(steps)
+    applied, last = Apply(resource, aws, params, desired, transaction or Outside(), approval).all(steps)
     return Outcome(observed.resource, last.resource, applied, proof=proof)
 
 
@@ -157,14 +169,21 @@ def refuse_missing(steps: Iterable[Step]) -> None:
 class Apply(Generic[T]):
     """Apply steps in rounds until planning again finds nothing, and remember what is done for the error's sake.
 
-    Every write goes through the `transaction`: the run with its lock and its journal, or none.
+    Every write goes through the `transaction`, the run with its lock and its journal, or none; what comes up after the
+    first writes is for the `approval` to allow.
     """
 
     def __init__(
-        self, resource: Resource[T], aws: Aws, params: Params, desired: T | None, transaction: Outside
+        self,
+        resource: Resource[T],
+        aws: Aws,
+        params: Params,
+        desired: T | None,
+        transaction: Outside,
+        approval: NoPlan,
     ) -> None:
         self.resource, self.aws, self.params, self.desired = resource, aws, params, desired
-        self.transaction = transaction
+        self.transaction, self.approval = transaction, approval
         self.client = aws.client(resource.service)
         self.done: list[Response] = []
 
@@ -184,6 +203,7 @@ class Apply(Generic[T]):
             responses = [response for batch in batches(ready) for response in self.batch(batch)]
             self.settle(responses)
             observed, steps = self.reread(ready)
+            self.approval.allow(steps)
             if not steps:
                 return tuple(step for step, _response in self.done), observed
         raise self.stuck(steps)

@@ -19,6 +19,7 @@ OTHERS = {
     "http_probe",
     "platform_history",
     "platform_lock",
+    "platform_plan",
     "platform_snapshot",
 }
 """They do something else than bring a resource to a state in steps."""

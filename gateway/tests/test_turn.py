@@ -16,6 +16,8 @@ class FakeLink:
 
     date = b"date: now\r\n"
     choked = False
+    unsent = 0
+    least_rate = 1000
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()

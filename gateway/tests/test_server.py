@@ -230,3 +230,44 @@ def test_a_client_that_leaves_while_its_request_is_refused_leaves_nothing_behind
     while open_now() > before:
         assert time.monotonic() < until
         time.sleep(0.02)
+
+
+def test_a_long_pipeline_is_served_when_its_answers_come(hasty: GatewayProcess) -> None:
+    request = head("GET", "/health", "X-Long: " + "a" * 2000)
+    with hasty.connect() as client:
+        client.sendall(request * 100 + head("GET", "/health", "Connection: close"))
+
+        assert until_closed(client).count(b"HTTP/1.1 200 ") == 101
+
+
+def test_too_much_behind_a_request_that_is_not_answered_ends_it(
+    gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys
+) -> None:
+    """Who does not read what comes does not hear, either, that the client has left."""
+    ask = head("GET", RUN, f"Authorization: {keys()['Authorization']}", "X-Behave: hang")
+    ahead = head("POST", RUN, "Content-Length: 100000") + bytes(100_000)
+    with gateway.connect() as client:
+        client.sendall(ask + ahead)
+        refused = answer_on(client)
+        assert (refused.status, refused.getheader("connection")) == (400, "close")
+        assert b"65536 bytes" in refused.read()
+    assert upstream.last.closed.wait(1)
+
+    upstream.arrived.clear()
+    with gateway.connect() as client:
+        client.sendall(ask + ahead)
+        assert upstream.arrived.wait(5)
+    assert upstream.last.closed.wait(1.5)
+
+
+def test_a_client_that_closes_its_sending_side_has_left(
+    gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys
+) -> None:
+    with gateway.connect() as client:
+        ask = head("GET", RUN, f"Authorization: {keys()['Authorization']}", "X-Behave: hang")
+        client.sendall(ask)
+        client.shutdown(socket.SHUT_WR)
+        assert until_closed(client) == b""
+    until = time.monotonic() + 1
+    while upstream.requests and not upstream.last.closed.is_set():
+        assert time.monotonic() < until

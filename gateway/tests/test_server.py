@@ -201,17 +201,20 @@ def test_what_is_not_answered_in_the_drain_time_gets_a_503(
     auth: AuthStandIn, upstream: RecordingUpstream, keys: Keys
 ) -> None:
     with (
-        running_gateway(**settings(auth, upstream.url, GATEWAY_DRAIN_TIMEOUT="1")) as gateway,
+        running_gateway(**settings(auth, upstream.url, GATEWAY_DRAIN_TIMEOUT="0.6")) as gateway,
         gateway.connect() as busy,
     ):
         headers = ["X-Behave: hang", "X-Request-Id: too-late", f"Authorization: {keys()['Authorization']}"]
         busy.sendall(head("GET", RUN, *headers))
         assert upstream.arrived.wait(5)
         gateway.process.send_signal(signal.SIGTERM)
+        started = time.monotonic()
         answer = answer_on(busy)
+        said = json.loads(answer.read())
 
+        assert time.monotonic() - started > 0.5
         assert (answer.status, answer.getheader("retry-after")) == (503, "1")
-        assert "stopping" in json.loads(answer.read())["message"]
+        assert (said["hop"], "stopping" in said["message"]) == ("gateway", True)
         assert gateway.process.wait(5) == 0
         assert gateway.access("too-late")["reason"].startswith("This service is stopping")
 

@@ -183,6 +183,18 @@ def test_a_call_that_is_not_a_stream_has_a_time_in_all(
     assert upstream.last.closed.wait(1)
 
 
+def test_a_body_that_is_whole_just_before_the_time_is_over_leaves_mlflow_without_blame(
+    strict: GatewayProcess, upstream: RecordingUpstream, keys: Keys
+) -> None:
+    """It had no more than a moment; five of these must not open its breaker."""
+    with strict.connect() as client:
+        client.sendall(head("POST", BATCH, keys() | {"Content-Length": "16", "X-Behave": "hang"}))
+        drip(client, b" ", 0.11, 16)
+        status, said = answer_on(client)
+
+    assert (status, "not over after 2 s" in said) == (408, True)
+
+
 def test_an_answer_that_is_not_a_stream_is_cut_off_in_time(
     strict: GatewayProcess, upstream: RecordingUpstream, keys: Keys
 ) -> None:

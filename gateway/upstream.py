@@ -29,6 +29,7 @@ from gateway.upstream_connection import Answer, Connection
 
 RETRY_AFTER = 1.0
 _MAX_FETCHED = 64 * 1024
+_MOMENT = 1.0
 
 
 @dataclass(slots=True)
@@ -137,11 +138,12 @@ class Upstream:
         return lease
 
     async def fetch(self, path: bytes, *, probe: bool) -> tuple[int, bytes]:
-        """Status and body of a GET of this service's own, which must be answered as fast as a connection is made.
+        """Status and body of a GET of this service's own, which must be answered in a moment, after as long as a
+        connection may take: no connection is another fault than no answer.
 
         Raises UpstreamError or BusyError.
         """
-        guard = Guard(asyncio.get_running_loop(), Limits(self._connect_timeout), time.monotonic())
+        guard = Guard(asyncio.get_running_loop(), Limits(self._connect_timeout + _MOMENT), time.monotonic())
         request = UpstreamRequest("GET", path, b"", [(b"accept", b"text/plain")], guard=guard, repeatable=True)
         try:
             with guard, await self.ask(request, probe=probe) as answer:

@@ -184,7 +184,7 @@ def test_an_mlflow_that_is_silent_about_its_version_is_a_504_in_time(
     assert [answer.status for answer, _ in waited] == [504] * 4
     assert waited[0][0].json()["hop"] == "mlflow"
     assert waited[0][0].json()["tries"] == 1
-    assert max(seconds for _, seconds in waited) < 1.5
+    assert max(seconds for _, seconds in waited) < 2.5
     assert took < 0.4
     assert refused.status in {503, 504}
     assert len(upstream.requests) == 1

@@ -117,8 +117,9 @@ class StaticPrefix:
             self._ask_again = self._clock() + (MEMORY if version else FAILURE_MEMORY)
         except (UpstreamError, BusyError) as error:
             self._failure = error.with_traceback(None)
-            # a breaker that refuses costs nothing, and may let the next one through
-            self._ask_again = self._clock() + (0 if isinstance(error, BreakerOpenError) else FAILURE_MEMORY)
+            # a breaker that refuses costs nothing, and those who know no version may be its probe
+            free = isinstance(error, BreakerOpenError) and self._version is None
+            self._ask_again = self._clock() + (0 if free else FAILURE_MEMORY)
         finally:
             self._question = None
 

@@ -13,8 +13,8 @@ from gateway.client_connection import Clients, Settings
 from gateway.config import Config, load
 from gateway.errors import ConfigError
 from gateway.log import LINES, configure, event
-from gateway.server import Server, allow_files
-from gateway.trust import mlflow_context
+from gateway.server import Server, allow_files, check_address
+from gateway.trust import check_files
 
 _OTHER_FILES = 64
 
@@ -22,7 +22,9 @@ _OTHER_FILES = 64
 def main() -> int:
     try:
         config = load(os.environ)
-        mlflow_context(config)  # a file that is none is found now and not by the first request
+        # what is not there is found now and not by the first request
+        check_files(config, os.environ)
+        check_address(config.host)
     except ConfigError as error:
         sys.stderr.write(f"gateway: configuration: {error}\n")
         return 2
@@ -42,7 +44,7 @@ def _leave(_signal: int, _frame: FrameType | None) -> None:
 
 
 def serve(config: Config) -> None:
-    clients = Clients(config.keep_alive, config.head_timeout, config.max_clients)
+    clients = Clients(config.keep_alive, config.head_timeout, config.max_clients, config.min_rate)
     settings = Settings(
         Gateway(config, clients),
         clients,
@@ -55,7 +57,7 @@ def serve(config: Config) -> None:
         log_config=None,
         access_log=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=int(config.drain_timeout),
+        timeout_graceful_shutdown=config.drain_timeout,
     )
     try:
         Server(settings).run()

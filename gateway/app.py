@@ -35,7 +35,7 @@ from gateway.proxy import Proxy
 from gateway.rate_limit import RateLimiter
 from gateway.routes import READ
 from gateway.static_prefix import StaticPrefix
-from gateway.upstream import Upstream, UpstreamRequest
+from gateway.upstream import Upstream
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 CLIENT_GONE = 499
@@ -96,14 +96,9 @@ class Gateway:
         self._proxy = Proxy(self._upstream, config)
         self._authenticator = Authenticator(self._auth_service, config)
         self._limiter = RateLimiter()
-        self._static_prefix = StaticPrefix(config.static_prefix, self._ask_mlflow)
+        self._static_prefix = StaticPrefix(config.static_prefix, self._upstream.fetch)
         self._mlflow = mlflow_probe(self._upstream, self._static_prefix)
         self._auth = auth_probe(self._auth_service)
-
-    async def _ask_mlflow(self, path: bytes) -> tuple[int, bytes]:
-        question = UpstreamRequest("GET", path, b"", [(b"accept", b"text/plain")], repeatable=True)
-        with await self._upstream.ask(question, probe=True) as answer:
-            return answer.status, await answer.read()
 
     async def _handle(self, exchange: Exchange) -> None:
         """Turn every outcome into an answer, or into an aborted connection when an answer has begun."""

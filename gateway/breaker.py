@@ -18,7 +18,11 @@ HALF_OPEN = "half-open"
 FIRST_PAUSE = 1.0
 """Seconds from the opening to the first probe."""
 
+UPLOADS_LATER = 5.0
+"""Seconds that a probe is kept for requests that are here whole, before one whose body still streams may be it."""
+
 _DOUBLINGS = 12
+_NO_PROBE = 0
 
 
 class Breaker:
@@ -27,6 +31,9 @@ class Breaker:
 
     It probes for ever; after ``attempts`` failed probes in a row it only says so, because no later success would
     reach a breaker that has given up.
+
+    A client that drips its body decides how long its request takes, so it is a probe only if no other request came,
+    and any other takes its place.
     """
 
     def __init__(
@@ -47,7 +54,9 @@ class Breaker:
         self._failures = 0
         self._failed_probes = 0
         self._opened: float | None = None
-        self._probing = False
+        self._probes = 0
+        self._probe = 0
+        self._probe_streams = False
         self.transitions: Counter[str] = Counter()
         """How often the breaker went to each state."""
 
@@ -55,7 +64,7 @@ class Breaker:
     def state(self) -> str:
         if self._opened is None:
             return CLOSED
-        return HALF_OPEN if self._probing or self._wait() <= 0 else OPEN
+        return HALF_OPEN if self._probe or self._wait() <= 0 else OPEN
 
     @property
     def exhausted(self) -> bool:
@@ -68,34 +77,56 @@ class Breaker:
         pause = min(self._recovery, FIRST_PAUSE * 2.0 ** min(self._failed_probes, _DOUBLINGS))
         return self._opened + pause - self._clock()
 
-    def admit(self) -> None:
-        """Let a request through, or raise the ``refusal``. Follow with exactly one of the three below."""
+    def check(self) -> None:
+        """Raise the ``refusal`` if nothing could be let through now, whatever it is."""
+        if self._opened is not None and self._wait() > 0:
+            raise self._no()
+
+    def admit(self, *, streams: bool = False) -> int:
+        """Let a request through, or raise the ``refusal``. The ticket goes into exactly one of the three below.
+
+        ``streams`` is true of a request whose body is not here yet.
+        """
         if self._opened is None:
-            return
-        if self._probing or self._wait() > 0:
-            raise self._refusal(
-                f"{self._name} did not answer {self._failures} times in a row; it is not asked again yet.",
-                max(1.0, self._wait()),
-            )
-        self._probing = True
+            return _NO_PROBE
+        taken = self._probe and not (self._probe_streams and not streams)
+        if taken or self._wait() > (-UPLOADS_LATER if streams else 0):
+            raise self._no()
+        self._probes += 1
+        self._probe, self._probe_streams = self._probes, streams
         self.transitions[HALF_OPEN] += 1
+        return self._probe
+
+    def _no(self) -> GatewayError:
+        return self._refusal(
+            f"{self._name} did not answer {self._failures} times in a row; it is not asked again yet.",
+            max(1.0, self._wait()),
+        )
 
     def succeeded(self) -> None:
+        """Whichever request it was: an answer is an answer."""
         self._failures = self._failed_probes = 0
         if self._opened is not None:
             self.transitions[CLOSED] += 1
         self._opened = None
-        self._probing = False
+        self._probe = _NO_PROBE
 
-    def failed(self) -> None:
+    def failed(self, ticket: int = 0) -> None:
         self._failures += 1
-        if self._probing:
+        probed = self._ends_probe(ticket)
+        if probed:
             self._failed_probes += 1
-        if self._probing or (self._opened is None and self._failures >= self._threshold):
+        if probed or (self._opened is None and self._failures >= self._threshold):
             self._opened = self._clock()
             self.transitions[OPEN] += 1
-        self._probing = False
 
-    def released(self) -> None:
+    def released(self, ticket: int = 0) -> None:
         """The request ended without telling anything about the upstream (its client left)."""
-        self._probing = False
+        self._ends_probe(ticket)
+
+    def _ends_probe(self, ticket: int) -> bool:
+        """Only the probe itself does, and not what was let through before the breaker opened."""
+        if ticket == _NO_PROBE or ticket != self._probe:
+            return False
+        self._probe = _NO_PROBE
+        return True

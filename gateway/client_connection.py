@@ -8,7 +8,10 @@ that was refused.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import math
+import sys
+import termios
 from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import unquote
@@ -28,6 +31,7 @@ ALWAYS_SERVED = frozenset({b"/health", b"/live", b"/metrics"})
 
 _LINGER, _LINGER_IN_ALL = 5.0, 30.0
 _MAX_AHEAD = 64 * 1024
+_AHEAD_FOR = 0.5
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 _RETRY_AFTER = 5.0
 
@@ -42,6 +46,7 @@ class Clients:
     keep_alive: float = 75.0
     head_timeout: float = 10.0
     most: int = 4000
+    least_rate: int = 1000
     opened: int = 0
     turned_away: int = 0
     date: bytes = b""
@@ -146,7 +151,10 @@ class ClientConnection(asyncio.Protocol):
         """End what has waited long enough."""
         if now < self._deadline:
             return
-        if self._turn is not None or self._deaf:
+        if self._reading_paused and self._is_ahead():
+            self._refuse(BadRequestError(f"More than {_MAX_AHEAD} bytes came before the answer to this request."))
+            self._wait_at_most(_LINGER_IN_ALL)
+        elif self._turn is not None or self._deaf:
             self.abort()
         elif self._rest:
             self._refuse(ClientStalledError(f"The request's head did not arrive in {self._clients.head_timeout:g} s."))
@@ -163,6 +171,18 @@ class ClientConnection(asyncio.Protocol):
     def choked(self) -> bool:
         return self._writable is not None
 
+    @property
+    def unsent(self) -> int:
+        """Bytes in this process and in the kernel (tcp(7), SIOCOUTQ) that the client's system has not acknowledged."""
+        if self._transport.is_closing():
+            return 0
+        queued = fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+        return self._transport.get_write_buffer_size() + int.from_bytes(queued, sys.byteorder)
+
+    @property
+    def least_rate(self) -> int:
+        return self._clients.least_rate
+
     def write(self, *data: bytes) -> None:
         if not self._transport.is_closing():
             self._transport.writelines(data)
@@ -177,8 +197,7 @@ class ClientConnection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        crowded = self._turn is not None and len(self._rest) > _MAX_AHEAD
-        if self._reading_paused and not crowded and not self._transport.is_closing():
+        if self._reading_paused and not self._is_ahead() and not self._transport.is_closing():
             self._reading_paused = False
             self._transport.resume_reading()
 
@@ -208,8 +227,14 @@ class ClientConnection(asyncio.Protocol):
                 pass
         except BadRequestError as error:
             self._refuse(error)
-        if len(self._rest) > _MAX_AHEAD and self._turn is not None and not self._turn.more_body:
+        if self._is_ahead():
             self.pause_reading()
+            self._wait_at_most(_AHEAD_FOR)
+
+    def _is_ahead(self) -> bool:
+        """True when too much has come before the answer that is due. It is waited for a moment, and then given up:
+        nobody who does not read hears that the client has left."""
+        return len(self._rest) > _MAX_AHEAD and self._turn is not None and not self._turn.more_body
 
     def _take(self) -> bool:
         """False when more bytes, or an answer, must come first."""

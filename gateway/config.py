@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +20,14 @@ Value = TypeVar("Value")
 
 MAX_AUTH_CACHE_TTL = 60.0
 """Seconds within which a revoked key must be refused."""
+
+OURS = "GATEWAY_"
+"""Variables of this prefix are read here and nowhere else, so that one that nobody reads is a mistake."""
+
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?\.?|[0-9A-Fa-f:.]+")
+"""A name, an IPv4 address, or (without its brackets) an IPv6 address."""
+
+_PATH = re.compile(r"(/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*")
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,9 @@ class Config:
     enabled_families: frozenset[str] = frozenset()
     extra_routes: tuple[Rule, ...] = ()
     static_prefix: str = ""
+    total_timeout: float = 300.0
+    min_rate: int = 1000
+    key_connections: int = 512
 
     def describe(self) -> dict[str, object]:
         """Every setting, fit to be printed: the proxy hides its password, and of MLflow's credential only the scheme
@@ -87,9 +100,18 @@ class Environment:
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._variables = variables
+        self._read: set[str] = set()
+
+    def refuse_unread(self) -> None:
+        """Raises ConfigError for a variable of ours that nothing has asked for by now."""
+        for name in sorted(self._variables):
+            if name.startswith(OURS) and name not in self._read:
+                near = difflib.get_close_matches(name, self._read, 1, 0)
+                raise ConfigError(f"{name} is not known here; the nearest name that is: {near[0]}")
 
     def text(self, *names: str) -> tuple[str, str]:
         """The first of ``names`` that is set and not empty, with its value; else the first name and ``""``."""
+        self._read.update(names)
         for name in names:
             if value := self._variables.get(name, "").strip():
                 return name, value
@@ -139,6 +161,10 @@ class Environment:
         _port(name, parts.netloc)
         if parts.username is not None or parts.query or parts.fragment:
             raise ConfigError(f"{name} must not carry credentials, a query or a fragment")
+        if not _HOST.fullmatch(parts.hostname):
+            raise ConfigError(f"{name} has a host that is neither a name nor an address")
+        if not _PATH.fullmatch(parts.path):
+            raise ConfigError(f"{name} has a path with characters that must be encoded")
         if parts.path.strip("/") and not path:
             raise ConfigError(f"{name} must not carry a path: MLflow's routes are appended to its root")
         return value.rstrip("/")
@@ -181,6 +207,7 @@ def _port(name: str, netloc: str) -> int | None:
 def load(variables: Mapping[str, str]) -> Config:
     """Read the configuration. Raises ConfigError."""
     env = Environment(variables)
+    most = env.integer("GATEWAY_MAX_CONNECTIONS", Config.max_connections, 1, 10_000)
     config = Config(
         mlflow_url=env.url("MLFLOW_SERVER_URL", "MLFLOW_TRACKING_URI", path=False),
         auth_url=env.url("HOKUSAI_AUTH_SERVICE_URL", "AUTH_SERVICE_URL", path=True),
@@ -189,7 +216,8 @@ def load(variables: Mapping[str, str]) -> Config:
         port=env.integer("GATEWAY_PORT", Config.port, 0, 65535),
         proxy_timeout=env.number("MLFLOW_PROXY_TIMEOUT", Config.proxy_timeout, 0.1, 3600),
         connect_timeout=env.number("GATEWAY_CONNECT_TIMEOUT", Config.connect_timeout, 0.1, 60),
-        max_connections=env.integer("GATEWAY_MAX_CONNECTIONS", Config.max_connections, 1, 10_000),
+        max_connections=most,
+        key_connections=env.integer("GATEWAY_KEY_CONNECTIONS", max(1, most // 2), 1, most),
         auth_timeout=env.number("GATEWAY_AUTH_TIMEOUT", Config.auth_timeout, 0.1, 60),
         auth_cache_ttl=env.number("GATEWAY_AUTH_CACHE_TTL", Config.auth_cache_ttl, 0, MAX_AUTH_CACHE_TTL),
         auth_refusal_ttl=env.number("GATEWAY_AUTH_REFUSAL_TTL", Config.auth_refusal_ttl, 0, MAX_AUTH_CACHE_TTL),
@@ -214,6 +242,9 @@ def load(variables: Mapping[str, str]) -> Config:
         enabled_families=env.parsed("GATEWAY_ENABLED_FAMILIES", parse_families),
         extra_routes=env.parsed("GATEWAY_EXTRA_ROUTES", parse_extra),
         static_prefix=env.parsed("MLFLOW_STATIC_PREFIX", parse_prefix),
+        total_timeout=env.number("GATEWAY_TOTAL_TIMEOUT", Config.total_timeout, 0.1, 86_400),
+        min_rate=env.integer("GATEWAY_MIN_RATE", Config.min_rate, 0, 1_000_000),
     )
+    env.refuse_unread()
     check_order(config)
     return config

@@ -25,7 +25,8 @@ class BrokenResponseError(Exception):
 class GatewayError(Exception):
     """A request that ends in an answer of the gateway's own.
 
-    ``hop`` names the service at fault (``auth``, ``mlflow``) or is empty, ``tries`` how often it was asked, and
+    ``hop`` names the service at fault (``auth``, ``mlflow``, or ``gateway`` for a 503 of this one's own) or is empty,
+    ``tries`` how often it was asked, and
     ``emitter`` who decided the status.
     """
 
@@ -128,10 +129,11 @@ class CodedBodyError(UnreadBody, GatewayError):
 
 
 class BusyError(GatewayError):
-    """Every connection this service may have to MLflow is taken: says nothing about MLflow."""
+    """This service has no room for the request, or no time left: says nothing about MLflow."""
 
     status = 503
     error_code = "TEMPORARILY_UNAVAILABLE"
+    hop = "gateway"
 
 
 class ScopeError(GatewayError):

@@ -52,6 +52,20 @@ class Exchange:
         return time.monotonic() - self.began
 
     @property
+    def received(self) -> int:
+        """Bytes of the request's body."""
+        return self._turn.received if self._turn is not None else 0
+
+    @property
+    def choked(self) -> bool:
+        return self._turn is not None and self._turn.choked
+
+    @property
+    def taken(self) -> int:
+        """Bytes of the answer that are the client's system's by now. Takes a system call."""
+        return self.sent - (self._turn.unsent if self._turn is not None else 0)
+
+    @property
     def refusal(self) -> GatewayError | None:
         """Why the bytes that came are not a request, or its body not a body."""
         return self._turn.refusal if self._turn is not None else None
@@ -82,6 +96,7 @@ class Exchange:
     async def fail(self, error: GatewayError) -> None:
         self.emitter = error.emitter
         self.hop = error.hop
+        self.tries = error.tries or self.tries
         self.reason = error.message
         await self.answer(error.status, error.body(self.request_id), error.headers())
 
@@ -91,11 +106,10 @@ class Exchange:
         Neither path nor query: both are the client's, and may hold anything.
         """
         upstream = "null" if self.upstream_ms is None else f"{self.upstream_ms:.1f}"
-        received = self._turn.received if self._turn is not None else 0
         line = (
             f'"request_id": "{self.request_id}", "method": "{self.method}", "family": "{self.family}", '
             f'"status": {self.status}, "emitter": "{self.emitter}", "key_id": {_quoted(self.key_id)}, '
-            f'"bytes_in": {received}, "bytes_out": {self.sent}, "ms": {self.seconds * 1000:.1f}, '
+            f'"bytes_in": {self.received}, "bytes_out": {self.sent}, "ms": {self.seconds * 1000:.1f}, '
             f'"upstream_ms": {upstream}, "tries": {self.tries}'
         )
         if self.trace_id:

@@ -22,7 +22,6 @@ class HopError(Exception):
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.reason)
         self.failure = failure
-        self.tries = 1
 
 
 CLOSED = Failure("the connection was closed before an answer came", sent=True, passing=True)

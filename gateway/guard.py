@@ -1,22 +1,84 @@
-"""Ends an exchange when its client leaves or when nothing has moved for too long.
+"""Ends an exchange when its client leaves, when nothing has moved for too long, and when it takes too long in all.
 
-Inactivity and not a total time: a healthy transfer of 1 GB takes as long as it takes, while a call that gets no byte
-ends before the load balancer's idle timeout. ``touch`` is called for every chunk either way.
+What a stream may take is no time in all, because a healthy transfer of 1 GB takes as long as it takes, but what its
+client makes others wait is limited by what it moves (``Pace``). All of it is looked at now and then: a request that is
+over by the first look costs one timer.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from gateway.errors import ClientGoneError, GatewayError
 
 UNWATCHED = 0.2
 """Seconds before somebody looks whether the client is still there: most requests are over by then, and whoever leaves
 a longer one is noticed within a second."""
+
+_LOOKS = 8
+"""In the patience of an exchange, after the first."""
+
+
+class Sender(Protocol):
+    """A request's body. ``waiting`` is true while the next bytes are the client's to send."""
+
+    waiting: bool
+
+    async def gone(self) -> None: ...
+
+
+class Receiver(Protocol):
+    """What is known of the bytes on the client's connection. ``choked`` is true while they are the client's to take."""
+
+    @property
+    def choked(self) -> bool: ...
+    @property
+    def received(self) -> int: ...
+    @property
+    def taken(self) -> int: ...
+
+
+class TooLongError(TimeoutError):
+    """The exchange went on, but too slowly: not for want of an answer of MLflow's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds without a byte; seconds in all; and bytes a second that a client must move while it is waited for
+    (0 for any)."""
+
+    patience: float
+    total: float = math.inf
+    rate: int = 0
+
+
+class Pace:
+    """How long a client has been waited for beyond what its bytes excuse: each of them excuses 1/``rate`` seconds.
+
+    Nothing can be saved up, so that a fast beginning does not pay for a slow end; and a stall of less than ``grace``
+    seconds is forgiven by what follows it. A client that moves ``rate`` bytes a second goes on for ever.
+    """
+
+    def __init__(self, rate: int, grace: float, now: float) -> None:
+        self._rate = rate
+        self._grace = grace
+        self._debt = 0.0
+        self._at = now
+        self._moved = 0
+        self._waited = False
+
+    def too_slow(self, now: float, moved: int, *, waiting: bool) -> bool:
+        """``moved`` counts from the beginning; time counts when the client was waited for at both of its ends."""
+        if waiting and self._waited:
+            self._debt += now - self._at
+        self._debt = max(0.0, self._debt - (moved - self._moved) / self._rate)
+        self._at, self._moved, self._waited = now, moved, waiting
+        return self._debt > self._grace
 
 
 class Guard:
@@ -26,41 +88,68 @@ class Guard:
     What is cancelled may look at ``cause`` and raise a GatewayError of its own instead: it knows what it waited for.
 
     :param loop: the running one; asking for it costs a system call in Python 3.11.
-    :param patience: seconds without a byte, counted first from ``since`` (``time.monotonic``, the loop's clock too).
+    :param since: when the exchange began (``time.monotonic``, the loop's clock too).
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, patience: float, since: float) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits, since: float) -> None:
         self._loop = loop
-        self.patience = patience
+        self._limits = limits
         self.cause: Exception | None = None
-        self._last = since
-        self._gone: Callable[[], Coroutine[None, None, None]] | None = None
+        self._began = self._last = since
+        self._sender: Sender | None = None
         self._watcher: asyncio.Task[None] | None = None
+        self._pace: Pace | None = None
+        self._taken = 0
+        self._choked = False
         self._ended = False
 
-    def watch(self, gone: Callable[[], Coroutine[None, None, None]]) -> None:
-        """End the exchange when ``gone()`` returns."""
-        self._gone = gone
+    @property
+    def patience(self) -> float:
+        return self._limits.patience
+
+    def watch(self, sender: Sender, receiver: Receiver) -> None:
+        """End the exchange when its client leaves, or is too slow."""
+        self._sender = sender
+        self._receiver = receiver
 
     def __enter__(self) -> Self:
         task = asyncio.current_task(self._loop)
         assert task is not None, "an ASGI application runs in a task"  # noqa: S101 - for the type checker
         self._task = task
-        self._timer = self._loop.call_later(min(UNWATCHED, self.patience), self._look)
+        self._timer = self._loop.call_later(min(UNWATCHED, self._limits.patience), self._look)
         return self
 
     def touch(self) -> None:
         self._last = time.monotonic()
 
     def _look(self) -> None:
-        if self._gone is not None and self._watcher is None:
-            self._watcher = self._loop.create_task(self._gone())
-            self._watcher.add_done_callback(self._left)
-        left = self._last + self.patience - time.monotonic()
+        now = time.monotonic()
+        limits = self._limits
+        if self._sender is not None:
+            self._follow(now, self._sender, self._receiver)
+        left = self._last + limits.patience - now
+        left_in_all = self._began + limits.total - now
         if left <= 0:
-            self._interrupt(TimeoutError())
+            self._interrupt(TimeoutError(f"nothing moved for {limits.patience:g} s"))
+        elif left_in_all <= 0:
+            self._interrupt(TooLongError(f"it was not over after {limits.total:g} s"))
         else:
-            self._timer = self._loop.call_later(left, self._look)
+            self._timer = self._loop.call_later(min(left, left_in_all, limits.patience / _LOOKS), self._look)
+
+    def _follow(self, now: float, sender: Sender, receiver: Receiver) -> None:
+        """See whether the client is there, and what it takes of a backlog: that moves, though nothing is written."""
+        if self._watcher is None:
+            self._watcher = self._loop.create_task(sender.gone())
+            self._watcher.add_done_callback(self._left)
+            self._pace = Pace(self._limits.rate, self._limits.patience, now) if self._limits.rate else None
+        choked, taken = receiver.choked, receiver.taken
+        if choked and self._choked and taken > self._taken:
+            self._last = now
+        self._choked, self._taken = choked, taken
+        if self._pace is None:
+            return
+        if self._pace.too_slow(now, receiver.received + taken, waiting=choked or sender.waiting):
+            self._interrupt(TooLongError(f"it moved less than {self._limits.rate} bytes a second"))
 
     def _left(self, watcher: asyncio.Task[None]) -> None:
         if not watcher.cancelled():

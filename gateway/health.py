@@ -87,7 +87,7 @@ def mlflow_probe(upstream: Upstream, static_prefix: StaticPrefix) -> Probe:
 
     async def check() -> str:
         try:
-            target = await static_prefix.locate(Target(b"/api/2.0/mlflow/experiments/search"))
+            target = await static_prefix.locate(Target(b"/api/2.0/mlflow/experiments/search"), probe=True)
             with await upstream.ask(_search(target.path), probe=True) as answer:
                 text = (await answer.read_all(_MAX_BODY)).decode("utf-8", "replace")
                 return "" if answer.status == 200 else _refusal(upstream, answer.status, text)

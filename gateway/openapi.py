@@ -166,7 +166,7 @@ def _error_schema() -> Document:
             "error_code": {"type": "string", "description": "One of MLflow's."},
             "message": {"type": "string", "description": "What the MLflow client prints."},
             "request_id": {"type": "string"},
-            "hop": {"enum": ["auth", "mlflow"], "description": "The service that did not answer."},
+            "hop": {"enum": ["auth", "gateway", "mlflow"], "description": "The service that did not answer."},
             "tries": {"type": "integer", "description": "How often it was asked."},
         },
     }

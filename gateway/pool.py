@@ -21,15 +21,22 @@ class NoPlaceError(Exception):
     """Every connection that there may be is in use."""
 
 
-class Pool:
-    """At most ``size`` connections. The one used last is used next, so that those nobody needs grow old and go."""
+class NoShareError(Exception):
+    """One holder has all the connections that one may have."""
 
-    def __init__(self, dialer: Dialer, size: int) -> None:
+
+class Pool:
+    """At most ``size`` connections, of which one holder may have ``share``. The one used last is used next, so that
+    those nobody needs grow old and go."""
+
+    def __init__(self, dialer: Dialer, size: int, share: int | None = None) -> None:
         self.dialer = dialer
         self.opened = 0
         self.in_use = 0
         self.waiting = 0
         self._places = asyncio.Semaphore(size)
+        self._share = size if share is None else share
+        self._held: dict[str, int] = {}
         self._idle: deque[Connection] = deque()
         self._sweeper: asyncio.TimerHandle | None = None
 
@@ -37,17 +44,40 @@ class Pool:
     def idle(self) -> int:
         return len(self._idle)
 
-    async def enter(self, patience: float) -> None:
-        """Take the right to one connection. Raises NoPlaceError when none is free within ``patience`` seconds."""
+    async def enter(self, patience: float, holder: str = "") -> None:
+        """Take the right to one connection; "" is a holder without a share.
+
+        Raises NoPlaceError when none is free within ``patience`` seconds, and NoShareError, at once, when the holder
+        has or waits for as many as it may have: a queue that one of them fills is as full as the pool itself.
+        """
+        held = self._held
+        if holder:
+            had = held.get(holder, 0)
+            if had >= self._share:
+                raise NoShareError
+            held[holder] = had + 1
         if self._places.locked():
-            await self._wait_for_place(patience)
+            try:
+                await self._wait_for_place(patience)
+            except BaseException:
+                self._put_down(holder)
+                raise
         else:
             await self._places.acquire()
         self.in_use += 1
 
-    def leave(self) -> None:
+    def leave(self, holder: str = "") -> None:
         self.in_use -= 1
         self._places.release()
+        self._put_down(holder)
+
+    def _put_down(self, holder: str) -> None:
+        if holder:
+            left = self._held[holder] - 1
+            if left:
+                self._held[holder] = left
+            else:
+                del self._held[holder]
 
     async def _wait_for_place(self, patience: float) -> None:
         """Waited for here: a wait for ourselves must never pass for a wait for the server."""

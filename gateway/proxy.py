@@ -9,18 +9,22 @@ from gateway.config import Config
 from gateway.errors import BrokenResponseError
 from gateway.exchange import Exchange
 from gateway.failure import HopError
-from gateway.guard import Guard
+from gateway.guard import Guard, Limits
 from gateway.headers import Headers, Origin, to_client, to_upstream
 from gateway.identity import Identity
 from gateway.mounts import Target, rewrite_location
 from gateway.upstream import Upstream, UpstreamRequest
 from gateway.upstream_connection import Answer
 
+STREAMED = "artifacts"
+"""The family whose bodies may be of any size, so that no time in all would be right for them."""
+
 
 class Proxy:
     def __init__(self, upstream: Upstream, config: Config) -> None:
         self._upstream = upstream
-        self._patience = config.proxy_timeout
+        self._calls = Limits(config.proxy_timeout, total=config.total_timeout)
+        self._streams = Limits(config.proxy_timeout, rate=config.min_rate)
         self._loop = asyncio.get_running_loop()
         self._origin = upstream.origin.encode()
 
@@ -28,9 +32,10 @@ class Proxy:
         self, exchange: Exchange, target: Target, identity: Identity, origin: Origin, *, repeatable: bool
     ) -> None:
         """Raises what Upstream.open does before the answer has begun, BrokenResponseError after."""
-        guard = Guard(self._loop, self._patience, exchange.began)
+        limits = self._streams if exchange.family == STREAMED else self._calls
+        guard = Guard(self._loop, limits, exchange.began)
         body = RequestBody(exchange.headers, exchange.receive, guard.touch)
-        guard.watch(body.gone)
+        guard.watch(body, exchange)
         request = UpstreamRequest(
             exchange.method,
             target.path,
@@ -39,13 +44,13 @@ class Proxy:
             body if body.expected else None,
             guard,
             repeatable,
+            identity.key_id,
         )
         try:
             with guard, await self._upstream.ask(request) as answer:
                 await self._relay(exchange, answer, guard, target)
-        except TimeoutError:
-            words = f"nothing moved for {self._patience:g} s after {exchange.sent} bytes"
-            raise BrokenResponseError(words) from None
+        except TimeoutError as error:
+            raise BrokenResponseError(f"MLflow's answer was cut off after {exchange.sent} bytes: {error}") from None
         finally:
             exchange.upstream_ms = request.ms
             exchange.tries = request.tries

@@ -29,8 +29,8 @@ class Retries:
         self.made = 0
         self._budget = _RESERVE
 
-    async def run(self, once: Callable[[], Awaitable[Outcome]], may_repeat: Callable[[], bool]) -> tuple[Outcome, int]:
-        """The outcome and the number of tries. Raises the last HopError, with ``tries`` in it.
+    async def run(self, once: Callable[[int], Awaitable[Outcome]], may_repeat: Callable[[], bool]) -> Outcome:
+        """The outcome of ``once``, which gets the number of the try, from 1 on. Raises the last HopError.
 
         A failure that will not pass is final; one before which nothing was sent may be repeated by all; for the rest
         ``may_repeat`` is asked.
@@ -39,9 +39,8 @@ class Retries:
         tries = 1
         while True:
             try:
-                return await once(), tries
+                return await once(tries)
             except HopError as error:
-                error.tries = tries
                 failure = error.failure
                 repeatable = failure.passing and (not failure.sent or may_repeat())
                 if not repeatable or tries == TRIES or self._budget < 1:

@@ -11,6 +11,7 @@ from email.utils import formatdate
 import uvicorn
 
 from gateway.client_connection import Settings
+from gateway.errors import ConfigError
 from gateway.log import event
 
 SWEEP_EVERY = 5
@@ -36,6 +37,16 @@ class Server(uvicorn.Server):
             for connection in list(clients.open):
                 connection.sweep(now)
         return await super().on_tick(counter)
+
+
+def check_address(host: str) -> None:
+    """Raises ConfigError when this machine cannot listen there, whatever the port."""
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM):
+            with socket.socket(family, kind, protocol) as trial:
+                trial.bind(address)
+    except (OSError, UnicodeError):
+        raise ConfigError("GATEWAY_HOST is not an address of this machine's") from None
 
 
 def allow_files(wanted: int) -> str:

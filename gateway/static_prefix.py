@@ -10,17 +10,29 @@ import asyncio
 import dataclasses
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from typing import Protocol
 
-from gateway.errors import UpstreamError
+from gateway.errors import BreakerOpenError, BusyError, UpstreamError
 from gateway.mounts import Target
 
 Version = tuple[int, int]
-Ask = Callable[[bytes], Awaitable[tuple[int, bytes]]]
-"""GET of a path on MLflow: its status, and the first bytes of its answer."""
+
+
+class Ask(Protocol):
+    """GET of a path on MLflow, soon answered: status and body. A ``probe`` is sent while the breaker is open too.
+
+    Raises UpstreamError or BusyError.
+    """
+
+    async def __call__(self, path: bytes, *, probe: bool) -> tuple[int, bytes]: ...
+
 
 MEMORY = 60.0
 """Seconds the version is believed: an upgrade moves routes."""
+
+FAILURE_MEMORY = 1.0
+"""Seconds until MLflow is asked again after it could not be: not each of the requests that wait is to wait in turn."""
 
 _MOVED: tuple[tuple[bytes, Version], ...] = (
     (b"/health", (3, 7)),
@@ -51,43 +63,69 @@ def upstream_path(path: bytes, prefix: bytes, version: Version) -> bytes:
 
 
 class StaticPrefix:
-    """The paths of an MLflow below ``prefix``; its version is asked when it is first needed and then now and again."""
+    """The paths of an MLflow below ``prefix``.
+
+    Its version is asked when it is first needed, by one question that all wait for, and then now and again beside the
+    requests, which go on with what is known: an MLflow that cannot be asked now is the one it was.
+    """
 
     def __init__(self, prefix: str, ask: Ask, clock: Callable[[], float] = time.monotonic) -> None:
         self._prefix = prefix.encode()
         self._ask = ask
         self._clock = clock
         self._version: Version | None = None
-        self._asked = 0.0
-        self._lock = asyncio.Lock()
+        self._failure: UpstreamError | BusyError | None = None
+        self._ask_again = 0.0
+        self._question: asyncio.Task[None] | None = None
 
-    async def locate(self, target: Target) -> Target:
-        """Raises UpstreamError when the version has never been learnt and cannot be."""
+    async def locate(self, target: Target, *, probe: bool = False) -> Target:
+        """Raises UpstreamError or BusyError when the version has never been learnt and cannot be."""
         if not self._prefix:
             return target
-        path = upstream_path(target.path, self._prefix, await self._current())
+        path = upstream_path(target.path, self._prefix, self._version or await self._first(probe))
+        if self._clock() >= self._ask_again:
+            self._start(probe)
         return dataclasses.replace(target, path=path, below=self._prefix)
 
-    async def _current(self) -> Version:
-        async with self._lock:
-            if self._version is None or self._clock() - self._asked > MEMORY:
-                self._version = await self._learn()
-                self._asked = self._clock()
+    async def _first(self, probe: bool) -> Version:
+        if self._clock() >= self._ask_again:
+            await asyncio.shield(self._start(probe))
         if self._version is None:
-            raise UpstreamError(
-                f"MLflow does not tell its version at {self._prefix.decode()}/version or /version: "
-                "MLFLOW_STATIC_PREFIX is not the prefix it runs with."
-            )
+            raise self._again()
         return self._version
 
-    async def _learn(self) -> Version | None:
-        """An MLflow that cannot be asked now is the one it was, if it ever was one."""
+    def _again(self) -> Exception:
+        """The last failure, as an error of its own: one that is raised twice collects the traces of both."""
+        failure = self._failure
+        if failure is not None:
+            return type(failure)(failure.message, failure.retry_after, failure.tries)
+        return UpstreamError(
+            f"MLflow does not tell its version at {self._prefix.decode()}/version or /version: "
+            "MLFLOW_STATIC_PREFIX is not the prefix it runs with."
+        )
+
+    def _start(self, probe: bool) -> asyncio.Task[None]:
+        if self._question is None:
+            self._question = asyncio.get_running_loop().create_task(self._learn(probe))
+        return self._question
+
+    async def _learn(self, probe: bool) -> None:
         try:
-            for path in (self._prefix + b"/version", b"/version"):
-                status, answer = await self._ask(path)
-                if status == 200 and (found := _VERSION.match(answer)):
-                    return int(found[1]), int(found[2])
-        except UpstreamError:
-            if self._version is None:
-                raise
-        return self._version
+            version = await self._asked(probe)
+            self._failure = None
+            self._version = version or self._version
+            self._ask_again = self._clock() + (MEMORY if version else FAILURE_MEMORY)
+        except (UpstreamError, BusyError) as error:
+            self._failure = error.with_traceback(None)
+            # a breaker that refuses costs nothing, and those who know no version may be its probe
+            free = isinstance(error, BreakerOpenError) and self._version is None
+            self._ask_again = self._clock() + (0 if free else FAILURE_MEMORY)
+        finally:
+            self._question = None
+
+    async def _asked(self, probe: bool) -> Version | None:
+        for path in (self._prefix + b"/version", b"/version"):
+            status, answer = await self._ask(path, probe=probe)
+            if status == 200 and (found := _VERSION.match(answer)):
+                return int(found[1]), int(found[2])
+        return None

@@ -22,6 +22,8 @@ class Timeouts(Protocol):
     @property
     def proxy_timeout(self) -> float: ...
     @property
+    def total_timeout(self) -> float: ...
+    @property
     def alb_idle_timeout(self) -> float: ...
     @property
     def keep_alive(self) -> float: ...
@@ -37,6 +39,7 @@ ORDER = (
     ("connect_timeout", "proxy_timeout", "a connection that cannot be made would not be told from a slow answer"),
     ("auth_timeout", "proxy_timeout", "MLflow would be blamed for a slow auth service"),
     ("proxy_timeout", "alb_idle_timeout", "clients would see the load balancer's 504 and not this service's"),
+    ("proxy_timeout", "total_timeout", "a call that MLflow does not answer would be taken for a slow client's"),
     ("head_timeout", "alb_idle_timeout", "the load balancer would give up on a slow head first"),
     ("alb_idle_timeout", "keep_alive", "the load balancer would reuse connections that are just being closed"),
     ("drain_timeout", "stop_timeout", "ECS would kill the task before its requests are finished"),
@@ -47,6 +50,7 @@ VARIABLES = {
     "connect_timeout": "GATEWAY_CONNECT_TIMEOUT",
     "auth_timeout": "GATEWAY_AUTH_TIMEOUT",
     "proxy_timeout": "MLFLOW_PROXY_TIMEOUT",
+    "total_timeout": "GATEWAY_TOTAL_TIMEOUT",
     "alb_idle_timeout": "GATEWAY_ALB_IDLE_TIMEOUT",
     "keep_alive": "GATEWAY_KEEP_ALIVE",
     "head_timeout": "GATEWAY_HEAD_TIMEOUT",

@@ -27,7 +27,7 @@ _HIGH_WATER = 128 * 1024
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in http.HTTPStatus}
 _OURS = frozenset({b"connection", b"date", b"transfer-encoding"})
 _STALL = 60.0
-"""Seconds in which a client must take something of an answer; a proxied one has the shorter limit of its own."""
+"""Seconds after which a client that takes an answer too slowly is cut off; a proxied one has limits of its own."""
 
 
 class Link(Protocol):
@@ -39,6 +39,10 @@ class Link(Protocol):
     def loop(self) -> asyncio.AbstractEventLoop: ...
     @property
     def choked(self) -> bool: ...
+    @property
+    def unsent(self) -> int: ...
+    @property
+    def least_rate(self) -> int: ...
     def write(self, *data: bytes) -> None: ...
     def resume_reading(self) -> None: ...
     def pause_reading(self) -> None: ...
@@ -101,6 +105,16 @@ class Turn:
 
     # the application's side
 
+    @property
+    def choked(self) -> bool:
+        """True while nothing is to be written."""
+        return self._link.choked
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that were written and are not the client's yet."""
+        return self._link.unsent
+
     async def run(self, application: Application, scope: Message) -> None:
         try:
             await application(scope, self.receive, self.send)
@@ -142,11 +156,15 @@ class Turn:
                 self._finish()
 
     async def _room(self) -> None:
-        try:
-            async with asyncio.timeout(_STALL):
-                await self._link.room_to_write()
-        except TimeoutError:
-            self._link.abort()
+        least = max(1.0, self._link.least_rate * _STALL)
+        while True:
+            before = self._link.unsent
+            try:
+                async with asyncio.timeout(_STALL):
+                    return await self._link.room_to_write()
+            except TimeoutError:
+                if before - self._link.unsent < least:
+                    return self._link.abort()
 
     def _start(self, status: int, headers: Headers) -> None:
         """Raises UpstreamError: what we answer by ourselves is well-formed."""

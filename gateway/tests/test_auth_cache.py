@@ -7,11 +7,12 @@ import gc
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from types import FunctionType, ModuleType
 
 import pytest
 
-from gateway.auth_service import AuthService
+from gateway.auth_service import MOST_QUESTIONS, AuthService
 from gateway.authenticator import Authenticator, ExpiringCache
 from gateway.config import Config
 from gateway.errors import KeyRefusedError
@@ -251,8 +252,54 @@ def test_an_auth_service_that_does_not_answer_is_left_alone_for_a_while(
         refused = gateway.ask("GET", SEARCH, keys())
 
         assert (refused.status, refused.json()["hop"], len(auth.questions)) == (503, "auth", asked)
+        assert refused.json()["tries"] == 0
         assert "not asked again yet" in refused.json()["message"]
         assert gateway.ask("GET", SEARCH, known).status == 200
         auth.delay = 0
         assert gateway.ask("GET", "/ready").status == 200
         assert gateway.ask("GET", SEARCH, keys()).status == 200
+
+
+def test_an_outage_says_how_often_the_auth_service_was_asked(
+    gateway: GatewayProcess, auth: AuthStandIn, keys: Keys
+) -> None:
+    auth.outage = 500
+    broken = gateway.ask("GET", SEARCH, keys())
+    auth.outage = 0
+    key = keys()
+    auth.answers[key["Authorization"].removeprefix("Bearer ")] = b"no JSON"
+    strange = gateway.ask("GET", SEARCH, key)
+
+    for answer in (broken, strange):
+        assert (answer.status, answer.json()["hop"], answer.json()["tries"]) == (503, "auth", 1)
+        assert gateway.access(answer.value("x-request-id"))["tries"] == 1
+
+
+def test_a_wait_for_a_connection_to_the_auth_service_is_not_an_outage_of_its(
+    auth: AuthStandIn, upstream: RecordingUpstream, keys: Keys
+) -> None:
+    """With one connection for six questions, some wait longer than the auth service itself may take."""
+    changes = {"GATEWAY_MAX_CONNECTIONS": "1", "GATEWAY_AUTH_CB_FAILURE_THRESHOLD": "2", "GATEWAY_AUTH_TIMEOUT": "0.5"}
+    with running_gateway(**settings(auth, upstream.url, **changes)) as gateway, ThreadPoolExecutor(6) as aside:
+        auth.delay = 0.3
+        answers = list(aside.map(lambda key: gateway.ask("GET", SEARCH, key), [keys() for _ in range(6)]))
+        auth.delay = 0
+
+        assert {answer.status for answer in answers} == {200, 503}
+        for answer in answers:
+            assert answer.status == 200 or "in use" in answer.json()["message"]
+        assert gateway.ask("GET", SEARCH, keys()).status == 200
+
+
+async def test_only_so_many_questions_are_asked_at_once(auth: AuthStandIn) -> None:
+    """Each wrong key is a question."""
+    auth.delay = 0.5
+    with closing(AuthService(Config("http://m", auth.url))) as service:
+        asking = [asyncio.create_task(service.validate(new_key(), "10.0.0.1")) for _ in range(MOST_QUESTIONS + 10)]
+        await asyncio.sleep(0.3)
+        places = (service.pool.in_use, service.pool.waiting)
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+
+    assert places == (MOST_QUESTIONS, 10)

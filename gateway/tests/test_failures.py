@@ -167,6 +167,8 @@ def test_an_upstream_that_says_nothing_is_a_504(
     for answer in (one.result() for one in asked):
         assert (answer.status, answer.json()["error_code"]) == (504, "DEADLINE_EXCEEDED")
         assert "did not answer within 1 s" in answer.json()["message"]
+        assert (answer.json()["hop"], answer.json()["tries"]) == ("mlflow", 1)
+        assert impatient.access(answer.value("x-request-id"))["tries"] == 1
     assert 0.9 < took < 2
     assert [request.closed.wait(1) for request in upstream.requests] == [True, True]
 
@@ -231,6 +233,22 @@ def test_a_probe_that_times_out_opens_the_breaker_again(
         assert [gateway.ask("GET", RUN, key).status for _ in range(2)] == [200, 200]
 
 
+def test_a_client_that_drips_its_body_is_no_probe_and_holds_nobody_up(
+    auth: AuthStandIn, upstream: RecordingUpstream, keys: Keys
+) -> None:
+    changes = {"MLFLOW_CB_FAILURE_THRESHOLD": "1"}
+    with running_gateway(**settings(auth, upstream.url, **changes)) as gateway, gateway.connect() as slow:
+        key = keys()
+        assert gateway.ask("POST", CREATE, key | {"X-Behave": "die"}, b"").status == 502
+        time.sleep(1.05)
+        slow.sendall(head("PUT", key | {"Content-Length": "1000"}) + bytes(10))
+        refused = http.client.HTTPResponse(slow)
+        refused.begin()
+
+        assert (refused.status, refused.getheader("retry-after")) == (503, "1")
+        assert gateway.ask("GET", RUN, key).status == 200
+
+
 def test_clients_that_abort_their_uploads_do_not_open_the_breaker(
     fragile: GatewayProcess, auth: AuthStandIn, upstream: RecordingUpstream, keys: Keys
 ) -> None:
@@ -275,6 +293,7 @@ def test_a_request_that_gets_no_connection_is_a_503_and_not_mlflows_fault(
 
         assert (answer.status, answer.json()["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
         assert (answer.value("retry-after"), "in use" in answer.json()["message"]) == ("1", True)
+        assert (answer.json()["hop"], answer.json()["tries"]) == ("gateway", 0)
     assert fragile.ask("GET", RUN, keys()).status == 200
     assert len(upstream.requests) == 2
 

@@ -35,6 +35,14 @@ GOOD = {"MLFLOW_SERVER_URL": "http://m:5000", "HOKUSAI_AUTH_SERVICE_URL": "http:
         ("MLFLOW_SERVER_URL", "http://mlflow:5000/prefix"),
         ("MLFLOW_PROXY_TIMEOUT", "soon"),
         ("ALL_PROXY", "http://user:s3cret@proxy:1080"),
+        ("GATEWAY_KEEPALIVE", "s3cret"),
+        ("GATEWAY_HOST", "not-a-host.invalid"),
+        ("GATEWAY_HOST", "192.0.2.1"),
+        ("SSL_CERT_FILE", "/nonexistent"),
+        ("SSL_CERT_FILE", "/dev/null"),
+        ("SSL_CERT_DIR", "/nonexistent"),
+        ("MLFLOW_TRACKING_SERVER_CERT_PATH", "/nonexistent"),
+        ("MLFLOW_TRACKING_CLIENT_CERT_PATH", "/nonexistent"),
     ],
 )
 def test_a_bad_value_stops_the_start_and_names_its_variable(

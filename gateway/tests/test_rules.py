@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from gateway.breaker import Breaker
+from gateway.breaker import UPLOADS_LATER, Breaker
 from gateway.config import load
 from gateway.errors import BreakerOpenError, ConfigError, RateLimitError
 from gateway.headers import Origin
@@ -55,6 +57,16 @@ def test_the_older_names_of_the_urls_work_and_the_newer_win() -> None:
         ("MLFLOW_PROXY_TIMEOUT", "nan"),
         ("MLFLOW_SERVE_ARTIFACTS", "perhaps"),
         ("MLFLOW_CB_FAILURE_THRESHOLD", "0"),
+        ("MLFLOW_SERVER_URL", "http://ml flow:5000"),
+        ("MLFLOW_SERVER_URL", "http://m\\low:5000"),
+        ("MLFLOW_SERVER_URL", "http://-m"),
+        ("HOKUSAI_AUTH_SERVICE_URL", "http://a/the base"),
+        ("HOKUSAI_AUTH_SERVICE_URL", "http://a/\N{LATIN SMALL LETTER E WITH ACUTE}"),
+        ("GATEWAY_KEY_CONNECTIONS", "1025"),
+        ("GATEWAY_KEY_CONNECTIONS", "0"),
+        ("GATEWAY_MIN_RATE", "-1"),
+        ("GATEWAY_TOTAL_TIMEOUT", "for ever"),
+        ("GATEWAY_DRAIN_TIMEOUT", "a while"),
         ("ALL_PROXY", "socks5h://"),
         ("ALL_PROXY", "socks5h://u:p@h:port"),
     ],
@@ -62,6 +74,39 @@ def test_the_older_names_of_the_urls_work_and_the_newer_win() -> None:
 def test_a_bad_value_is_named(variable: str, value: str) -> None:
     with pytest.raises(ConfigError, match=f"^{variable} "):
         load(URLS | {variable: value})
+
+
+@pytest.mark.parametrize(
+    ("unknown", "nearest"),
+    [
+        ("GATEWAY_KEEPALIVE", "GATEWAY_KEEP_ALIVE"),
+        ("GATEWAY_PROXY_TIMEOUT", "GATEWAY_.*TIMEOUT"),
+        ("GATEWAY_", "GATEWAY_"),
+    ],
+)
+def test_a_name_of_ours_that_nobody_reads_is_refused_with_the_nearest_that_somebody_does(
+    unknown: str, nearest: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"^{unknown} is not known here.* {nearest}"):
+        load(URLS | {unknown: "5"})
+
+
+def test_other_peoples_variables_may_be_called_what_they_like() -> None:
+    others = {"ECS_CONTAINER_METADATA_URI_V4": "x", "MLFLOW_ENABLE_ASYNC_LOGGING": "true", "gateway_port": "1"}
+
+    assert load(URLS | others) == load(URLS)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[2001:db8::1]:5000", "http://mlflow.hokusai-development.local.:5000", "http://m_1"]
+)
+def test_a_good_url_is_taken(url: str) -> None:
+    assert load(URLS | {"MLFLOW_SERVER_URL": url}).mlflow_url == url
+
+
+@pytest.mark.parametrize(("connections", "share"), [("1024", 512), ("3", 1), ("1", 1)])
+def test_a_keys_share_is_half_of_the_connections_if_nobody_says_otherwise(connections: str, share: int) -> None:
+    assert load(URLS | {"GATEWAY_MAX_CONNECTIONS": connections}).key_connections == share
 
 
 def test_a_proxys_password_is_decoded_and_never_shown() -> None:
@@ -153,8 +198,7 @@ def test_each_failed_probe_doubles_the_wait_for_the_next_up_to_the_recovery_time
             breaker.admit()
         waits.append(refused.value.retry_after)
         clock.now += refused.value.retry_after or 0
-        breaker.admit()
-        breaker.failed()
+        breaker.failed(breaker.admit())
     assert waits == [1, 2, 4, 8, 10, 10]
 
     clock.now += 10
@@ -172,14 +216,66 @@ def test_a_half_open_breaker_lets_one_request_through_at_a_time() -> None:
     breaker.failed()
     clock.now += 10
 
-    breaker.admit()
+    ticket = breaker.admit()
     with pytest.raises(BreakerOpenError):
         breaker.admit()
-    breaker.released()
+    breaker.released(ticket)
     breaker.admit()
     breaker.succeeded()
 
     assert breaker.state == "closed"
+
+
+def half_open(clock: Clock) -> Breaker:
+    breaker = Breaker("MLflow", BreakerOpenError, failures=1, recovery=10, attempts=2, clock=clock)
+    breaker.failed(breaker.admit())
+    clock.now += 1
+    return breaker
+
+
+@pytest.mark.parametrize("end", [Breaker.released, Breaker.failed])
+def test_a_request_from_before_the_breaker_opened_does_not_end_the_probe(end: Callable[[Breaker, int], None]) -> None:
+    clock = Clock()
+    breaker = Breaker("MLflow", BreakerOpenError, failures=1, recovery=10, attempts=2, clock=clock)
+    early = breaker.admit()
+    breaker.failed(breaker.admit())
+    clock.now += 1
+    probe = breaker.admit()
+
+    end(breaker, early)
+
+    with pytest.raises(BreakerOpenError):
+        breaker.admit()
+    assert breaker.state == "half-open"
+    breaker.released(probe)
+    breaker.admit()
+
+
+def test_an_answer_closes_the_breaker_whoever_asked() -> None:
+    breaker = half_open(Clock())
+    probe = breaker.admit()
+    breaker.succeeded()
+    breaker.released(probe)
+
+    assert breaker.state == "closed"
+
+
+def test_a_request_whose_body_streams_probes_only_if_nobody_else_does() -> None:
+    clock = Clock()
+    breaker = half_open(clock)
+    with pytest.raises(BreakerOpenError):
+        breaker.admit(streams=True)
+    clock.now += UPLOADS_LATER
+    upload = breaker.admit(streams=True)
+    with pytest.raises(BreakerOpenError):
+        breaker.admit(streams=True)
+
+    search = breaker.admit()
+    breaker.released(upload)
+    with pytest.raises(BreakerOpenError):
+        breaker.admit()
+    breaker.failed(search)
+    assert breaker.state == "open"
 
 
 def test_a_failed_probe_opens_the_breaker_again_and_too_many_call_for_somebody() -> None:
@@ -189,8 +285,7 @@ def test_a_failed_probe_opens_the_breaker_again_and_too_many_call_for_somebody()
     for _ in range(2):
         assert not breaker.exhausted
         clock.now += 10
-        breaker.admit()
-        breaker.failed()
+        breaker.failed(breaker.admit())
         assert breaker.state == "open"
     assert breaker.exhausted
 

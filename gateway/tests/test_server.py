@@ -201,17 +201,20 @@ def test_what_is_not_answered_in_the_drain_time_gets_a_503(
     auth: AuthStandIn, upstream: RecordingUpstream, keys: Keys
 ) -> None:
     with (
-        running_gateway(**settings(auth, upstream.url, GATEWAY_DRAIN_TIMEOUT="1")) as gateway,
+        running_gateway(**settings(auth, upstream.url, GATEWAY_DRAIN_TIMEOUT="0.6")) as gateway,
         gateway.connect() as busy,
     ):
         headers = ["X-Behave: hang", "X-Request-Id: too-late", f"Authorization: {keys()['Authorization']}"]
         busy.sendall(head("GET", RUN, *headers))
         assert upstream.arrived.wait(5)
         gateway.process.send_signal(signal.SIGTERM)
+        started = time.monotonic()
         answer = answer_on(busy)
+        said = json.loads(answer.read())
 
+        assert time.monotonic() - started > 0.5
         assert (answer.status, answer.getheader("retry-after")) == (503, "1")
-        assert "stopping" in json.loads(answer.read())["message"]
+        assert (said["hop"], "stopping" in said["message"]) == ("gateway", True)
         assert gateway.process.wait(5) == 0
         assert gateway.access("too-late")["reason"].startswith("This service is stopping")
 
@@ -230,3 +233,44 @@ def test_a_client_that_leaves_while_its_request_is_refused_leaves_nothing_behind
     while open_now() > before:
         assert time.monotonic() < until
         time.sleep(0.02)
+
+
+def test_a_long_pipeline_is_served_when_its_answers_come(hasty: GatewayProcess) -> None:
+    request = head("GET", "/health", "X-Long: " + "a" * 2000)
+    with hasty.connect() as client:
+        client.sendall(request * 100 + head("GET", "/health", "Connection: close"))
+
+        assert until_closed(client).count(b"HTTP/1.1 200 ") == 101
+
+
+def test_too_much_behind_a_request_that_is_not_answered_ends_it(
+    gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys
+) -> None:
+    """Who does not read what comes does not hear, either, that the client has left."""
+    ask = head("GET", RUN, f"Authorization: {keys()['Authorization']}", "X-Behave: hang")
+    ahead = head("POST", RUN, "Content-Length: 100000") + bytes(100_000)
+    with gateway.connect() as client:
+        client.sendall(ask + ahead)
+        refused = answer_on(client)
+        assert (refused.status, refused.getheader("connection")) == (400, "close")
+        assert b"65536 bytes" in refused.read()
+    assert upstream.last.closed.wait(1)
+
+    upstream.arrived.clear()
+    with gateway.connect() as client:
+        client.sendall(ask + ahead)
+        assert upstream.arrived.wait(5)
+    assert upstream.last.closed.wait(1.5)
+
+
+def test_a_client_that_closes_its_sending_side_has_left(
+    gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys
+) -> None:
+    with gateway.connect() as client:
+        ask = head("GET", RUN, f"Authorization: {keys()['Authorization']}", "X-Behave: hang")
+        client.sendall(ask)
+        client.shutdown(socket.SHUT_WR)
+        assert until_closed(client) == b""
+    until = time.monotonic() + 1
+    while upstream.requests and not upstream.last.closed.is_set():
+        assert time.monotonic() < until

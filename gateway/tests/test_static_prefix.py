@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import mlflow
 import pytest
 
 from gateway.config import load
-from gateway.errors import ConfigError, UpstreamError
+from gateway.errors import BreakerOpenError, ConfigError, UpstreamError
 from gateway.mounts import Target, rewrite_location
-from gateway.static_prefix import MEMORY, StaticPrefix, Version, upstream_path
+from gateway.static_prefix import FAILURE_MEMORY, MEMORY, StaticPrefix, Version, upstream_path
 from gateway.tests.auth import AuthStandIn
 from gateway.tests.conftest import Keys, settings
 from gateway.tests.mlflow_process import serving
-from gateway.tests.process import GatewayProcess, running_gateway
+from gateway.tests.process import Answer, GatewayProcess, running_gateway
+from gateway.tests.upstream import RecordingUpstream
 
 URLS = {"MLFLOW_SERVER_URL": "http://m:5000", "HOKUSAI_AUTH_SERVICE_URL": "http://a"}
 
@@ -51,13 +54,18 @@ class Mlflow:
     def __init__(self, **versions: str) -> None:
         self.at = {f"/{path.replace('_', '/')}".encode(): text.encode() for path, text in versions.items()}
         self.asked: list[bytes] = []
-        self.away = False
+        self.away = self.breaker_open = False
         self.now = 0.0
+        self.answering = asyncio.Event()
+        self.answering.set()
 
-    async def ask(self, path: bytes) -> tuple[int, bytes]:
+    async def ask(self, path: bytes, *, probe: bool) -> tuple[int, bytes]:
         self.asked.append(path)
+        await self.answering.wait()
         if self.away:
             raise UpstreamError("away")
+        if self.breaker_open and not probe:
+            raise BreakerOpenError("not asked again yet")
         return (200, self.at[path]) if path in self.at else (404, b"not here")
 
     def prefix(self) -> StaticPrefix:
@@ -75,12 +83,66 @@ def test_the_version_is_asked_once_and_again_after_a_while() -> None:
         paths = [(await prefix.locate(API)).path for _ in range(3)]
         server.at[b"/ml/version"] = b"3.12.0"
         server.now = MEMORY + 1
+        paths += [(await prefix.locate(API)).path for _ in range(2)]
+        await asyncio.sleep(0)
         upgraded = await prefix.locate(API)
         server.away, server.now = True, 3 * MEMORY
+        await prefix.locate(API)
+        await asyncio.sleep(0)
         return [*paths, upgraded.path, (await prefix.locate(API)).path]
 
-    assert asyncio.run(story()) == [API.path] * 3 + [b"/ml" + API.path] * 2
+    assert asyncio.run(story()) == [API.path] * 5 + [b"/ml" + API.path] * 2
     assert server.asked == [b"/ml/version"] * 3
+
+
+def test_an_mlflow_that_is_silent_about_its_version_holds_nobody_up_who_knows_it() -> None:
+    server = Mlflow(ml_version="3.11.1")
+
+    async def story() -> None:
+        prefix = server.prefix()
+        await prefix.locate(API)
+        server.answering.clear()
+        server.now = MEMORY + 1
+        async with asyncio.timeout(1):
+            for _ in range(3):
+                assert (await prefix.locate(API)).path == API.path
+                await asyncio.sleep(0)
+
+    asyncio.run(story())
+    assert server.asked == [b"/ml/version"] * 2
+
+
+def test_all_who_wait_for_the_version_wait_for_one_question_and_its_failure_is_remembered() -> None:
+    server = Mlflow()
+    server.away = True
+
+    async def story() -> list[BaseException | Target]:
+        prefix = server.prefix()
+        found = await asyncio.gather(*(prefix.locate(API) for _ in range(12)), return_exceptions=True)
+        server.now = FAILURE_MEMORY / 2
+        with pytest.raises(UpstreamError, match="away"):
+            await prefix.locate(API)
+        assert len(server.asked) == 1
+        server.now = FAILURE_MEMORY
+        with pytest.raises(UpstreamError, match="away"):
+            await prefix.locate(API)
+        return found
+
+    assert {str(error) for error in asyncio.run(story())} == {"away"}
+    assert len(server.asked) == 2
+
+
+def test_while_the_breaker_is_open_only_a_probe_learns_the_version() -> None:
+    server = Mlflow(ml_version="3.12.0")
+    server.breaker_open = True
+
+    async def story() -> bytes:
+        prefix = server.prefix()
+        with pytest.raises(BreakerOpenError):
+            await prefix.locate(API)
+        return (await prefix.locate(API, probe=True)).path
+
+    assert asyncio.run(story()) == b"/ml" + API.path
 
 
 def test_an_mlflow_before_3_7_tells_its_version_without_the_prefix() -> None:
@@ -97,6 +159,35 @@ def test_an_mlflow_that_never_told_its_version_is_not_guessed_at() -> None:
     for server in (away, wrong):
         with pytest.raises(UpstreamError):
             asyncio.run(server.prefix().locate(API))
+
+
+def test_an_mlflow_that_is_silent_about_its_version_is_a_504_in_time(
+    auth: AuthStandIn, keys: Keys, upstream: RecordingUpstream
+) -> None:
+    """Also for those who wait beside, and until the breaker opens; then they are told at once."""
+    upstream.fixed = b"HTTP/1.1 100 Continue\r\n\r\n"
+    changes = {"GATEWAY_CONNECT_TIMEOUT": "0.5", "MLFLOW_CB_FAILURE_THRESHOLD": "1", "MLFLOW_CB_RECOVERY_TIMEOUT": "60"}
+    try:
+        with running_gateway(**settings(auth, upstream.url, MLFLOW_STATIC_PREFIX="/ml", **changes)) as gateway:
+            key = keys()
+
+            def ask(_number: int) -> tuple[Answer, float]:
+                started = time.monotonic()
+                return gateway.ask("GET", "/api/mlflow/api/2.0/mlflow/runs/get", key), time.monotonic() - started
+
+            with ThreadPoolExecutor(4) as aside:
+                waited = list(aside.map(ask, range(4)))
+            refused, took = ask(4)
+    finally:
+        upstream.fixed = b""
+
+    assert [answer.status for answer, _ in waited] == [504] * 4
+    assert waited[0][0].json()["hop"] == "mlflow"
+    assert waited[0][0].json()["tries"] == 1
+    assert max(seconds for _, seconds in waited) < 2.5
+    assert took < 0.4
+    assert refused.status in {503, 504}
+    assert len(upstream.requests) == 1
 
 
 def test_without_a_prefix_nothing_is_asked() -> None:

@@ -17,6 +17,8 @@ URLS = {"MLFLOW_SERVER_URL": "http://mlflow.internal:5000", "HOKUSAI_AUTH_SERVIC
 def test_a_wrong_order_names_both_variables(shorter: str, longer: str) -> None:
     """Equal is wrong too: both would end at once, and chance would say who is heard."""
     config = Config("http://m", "http://a")
+    if longer == "total_timeout":  # by default far beyond the others that are longer, too
+        config = dataclasses.replace(config, total_timeout=config.proxy_timeout + 1)
     limit = getattr(config, longer)
 
     check_order(dataclasses.replace(config, **{shorter: limit - 0.5}))
@@ -39,3 +41,8 @@ def test_a_timeout_as_long_as_the_load_balancers_stops_the_start_unless_that_is_
 
     longer = {"MLFLOW_PROXY_TIMEOUT": "120", "GATEWAY_ALB_IDLE_TIMEOUT": "180", "GATEWAY_KEEP_ALIVE": "195"}
     assert load(URLS | longer).proxy_timeout == 120
+
+
+def test_a_call_may_take_longer_in_all_than_mlflow_may_be_silent() -> None:
+    with pytest.raises(ConfigError, match=r"^MLFLOW_PROXY_TIMEOUT \(55 s\).* GATEWAY_TOTAL_TIMEOUT \(40 s\)"):
+        load(URLS | {"GATEWAY_TOTAL_TIMEOUT": "40"})

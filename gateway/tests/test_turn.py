@@ -16,6 +16,8 @@ class FakeLink:
 
     date = b"date: now\r\n"
     choked = False
+    unsent = 0
+    least_rate = 1000
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -125,3 +127,25 @@ async def test_a_status_without_a_body_has_none() -> None:
 
 async def test_a_status_nobody_knows_passes() -> None:
     assert (await answer([], b"", status=299)).written.startswith(b"HTTP/1.1 299 \r\n")
+
+
+@pytest.mark.parametrize(("taken", "aborted"), [(100, False), (10, True)])
+async def test_a_client_that_takes_an_answer_too_slowly_is_cut_off(
+    taken: int, aborted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that takes enough of it goes on, though there is no room for more in all that time."""
+    monkeypatch.setattr("gateway.turn._STALL", 0.05)
+    link = FakeLink()
+    link.least_rate = 1000
+    link.unsent = 1000
+
+    async def room() -> None:
+        while link.unsent > 0:
+            await asyncio.sleep(0.045)
+            link.unsent -= taken
+
+    monkeypatch.setattr(link, "choked", True)
+    monkeypatch.setattr(link, "room_to_write", room)
+    await Turn(link, "GET", 1, []).send({"type": "http.response.start", "status": 200, "headers": []})
+
+    assert link.aborted is aborted

@@ -78,7 +78,7 @@ def test_without_a_usable_key_nothing_is_written_to_aws(
 ) -> None:
     result = run.open(key=key)
     assert named in result["msg"]
-    assert control_plane.calls.writes == control_plane.calls.count("kms:GenerateMac")  # which writes nothing
+    assert control_plane.calls.writes == 0
 
 
 def test_a_key_that_can_be_guessed_is_refused(run: Opened, monkeypatch: pytest.MonkeyPatch) -> None:

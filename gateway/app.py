@@ -76,6 +76,7 @@ class Gateway:
             await self._handle(exchange)
         finally:
             self._metrics.in_flight -= 1
+            self._authorisation.release(exchange)
             self._metrics.count(exchange)
             access(exchange.record())
 

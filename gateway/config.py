@@ -70,6 +70,7 @@ class Config:
     enabled_families: frozenset[str] = frozenset()
     extra_routes: tuple[Rule, ...] = ()
     static_prefix: str = ""
+    local_artifacts: bool = False
 
     def describe(self) -> dict[str, object]:
         """Every setting, fit to be printed: the proxy hides its password, and of MLflow's credential only the scheme
@@ -214,6 +215,7 @@ def load(variables: Mapping[str, str]) -> Config:
         enabled_families=env.parsed("GATEWAY_ENABLED_FAMILIES", parse_families),
         extra_routes=env.parsed("GATEWAY_EXTRA_ROUTES", parse_extra),
         static_prefix=env.parsed("MLFLOW_STATIC_PREFIX", parse_prefix),
+        local_artifacts=env.flag("GATEWAY_LOCAL_ARTIFACTS", Config.local_artifacts),
     )
     check_order(config)
     return config

@@ -44,6 +44,7 @@ class Exchange:
         self.hop = ""
         self.key_id = ""
         self.reason = ""
+        self.held = 0
         self.upstream_ms: float | None = None
         self.tries = 0
 

@@ -68,10 +68,11 @@ class Authorisation:
 def _unknown(exchange: Exchange, target: Target) -> NotFoundError:
     """Logged by the shape of its path: the path itself is the client's, and may hold anything."""
     asked = f"{exchange.method} {shape(target.path)}"
+    nearby = "" if target.prefix else " MLflow's tracking URI here ends in /api/mlflow."
     remedy = (
         "This service knows no such route of MLflow. If the MLflow behind it is newer, its operator can allow it in "
         f"GATEWAY_EXTRA_ROUTES, as '{asked} {WRITE}' with {{name}} for *"
     )
     fields = {"request_id": exchange.request_id, "key_id": exchange.key_id, "route": asked, "remedy": remedy}
     event("unknown route", fields, logging.WARNING)
-    return NotFoundError(f"{remedy}.")
+    return NotFoundError(f"{remedy}.{nearby}")

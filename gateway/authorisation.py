@@ -25,7 +25,9 @@ class Authorisation:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._table = RouteTable([*MLFLOW, *config.extra_routes])
-        self._inspector = Inspector(config.proxy_timeout, local=config.local_artifacts)
+        self._inspector = Inspector(
+            config.proxy_timeout, local=config.local_artifacts, jobs="scorer-execution" in config.enabled_families
+        )
 
     def route(self, exchange: Exchange, target: Target | None) -> Route | None:
         """None is a request that nobody may make. Sets the exchange's family."""

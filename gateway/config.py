@@ -56,6 +56,7 @@ class Config:
     drain_timeout: float = 20.0
     trusted_proxies: int = 1
     serve_artifacts: bool = True
+    local_artifacts: bool = False
     debug: bool = False
     outbound_proxy: SocksProxy | None = None
     auth_breaker_failures: int = 5
@@ -70,7 +71,6 @@ class Config:
     enabled_families: frozenset[str] = frozenset()
     extra_routes: tuple[Rule, ...] = ()
     static_prefix: str = ""
-    local_artifacts: bool = False
 
     def describe(self) -> dict[str, object]:
         """Every setting, fit to be printed: the proxy hides its password, and of MLflow's credential only the scheme
@@ -201,6 +201,7 @@ def load(variables: Mapping[str, str]) -> Config:
         drain_timeout=env.number("GATEWAY_DRAIN_TIMEOUT", Config.drain_timeout, 0, 600),
         trusted_proxies=env.integer("GATEWAY_TRUSTED_PROXIES", Config.trusted_proxies, 0, 10),
         serve_artifacts=env.flag("MLFLOW_SERVE_ARTIFACTS", Config.serve_artifacts),
+        local_artifacts=env.flag("GATEWAY_LOCAL_ARTIFACTS", Config.local_artifacts),
         debug=env.flag("MLFLOW_PROXY_DEBUG", Config.debug),
         outbound_proxy=env.socks_proxy("ALL_PROXY", "all_proxy"),
         auth_breaker_failures=env.integer("GATEWAY_AUTH_CB_FAILURE_THRESHOLD", Config.auth_breaker_failures, 1, 10_000),
@@ -215,7 +216,6 @@ def load(variables: Mapping[str, str]) -> Config:
         enabled_families=env.parsed("GATEWAY_ENABLED_FAMILIES", parse_families),
         extra_routes=env.parsed("GATEWAY_EXTRA_ROUTES", parse_extra),
         static_prefix=env.parsed("MLFLOW_STATIC_PREFIX", parse_prefix),
-        local_artifacts=env.flag("GATEWAY_LOCAL_ARTIFACTS", Config.local_artifacts),
     )
     check_order(config)
     return config

@@ -42,7 +42,7 @@ NO_EXCEPTION = Rules()
 class Kind:
     """How a body is judged: ``cap`` in bytes is what a client of MLflow may need, and more.
 
-    ``judge`` sees the whole, its objects as dicts at the top and for variables, once its fields are known to be good.
+    ``judge`` sees the whole as a dict, in which objects are dicts of tuples, once its fields are known to be good.
     """
 
     cap: int
@@ -60,6 +60,8 @@ KINDS = {
     # URLs of all its parts.
     "multipart": Kind(256 * KILOBYTE, Rules(absolute=True)),
     "multipart-end": Kind(4 * MEGABYTE, Rules(absolute=True)),
+    # From MLflow 3.18 on a schedule is a tag of its experiment.
+    "experiment": Kind(MEGABYTE, Rules(jobs=frozenset({"mlflow.issuedetection.schedule"}))),
     "graphql": Kind(64 * KILOBYTE, judge=check_query),
     # MLflow itself overwrites the other tags of a new trace, which a copy of an older one may well have.
     "trace": Kind(MEGABYTE, Rules(tags=frozenset({_ARCHIVE}))),
@@ -73,21 +75,22 @@ OTLP = "otlp"
 
 class Inspector:
     """``patience`` is the seconds a held body may take to arrive, from its request's own arrival; ``local`` allows
-    artifacts on MLflow's own disk."""
+    artifacts on MLflow's own disk, and ``jobs`` tags that have the server run something."""
 
-    def __init__(self, patience: float, *, local: bool) -> None:
+    def __init__(self, patience: float, *, local: bool, jobs: bool) -> None:
         self._patience = patience
-        self._kinds = {name: replace(kind, rules=replace(kind.rules, local=local)) for name, kind in KINDS.items()}
+        self._kinds = {name: replace(kind, rules=_allowing(kind.rules, local, jobs)) for name, kind in KINDS.items()}
         self._held: Counter[str] = Counter()
         self._held_of_all = 0
 
     async def inspect(self, exchange: Exchange, kind: str) -> None:
         """Read the body, judge it, and leave the exchange as if nobody had read it.
 
-        Raises BadRequestError, BodyTooLargeError, CodedBodyError, BusyError, ClientStalledError or ClientGoneError.
-        ``release`` must follow when the exchange is over.
+        Raises BadRequestError, FeatureDisabledError, BodyTooLargeError, CodedBodyError, BusyError, ClientStalledError or
+        ClientGoneError. ``release`` must follow when the exchange is over.
         """
-        coding = (first(exchange.headers, b"content-encoding") or b"identity").strip().lower()
+        codings = [value.strip().lower() for name, value in exchange.headers if name == b"content-encoding"]
+        coding = b", ".join(codings)
         if kind == OTLP:
             exchange.receive = TraceScan(coding, exchange.receive).receive
             return
@@ -109,7 +112,7 @@ class Inspector:
             fields = parse(body)
             await judge(fields, kind.rules)
             if kind.judge:
-                kind.judge({key: dict(value) if key == "variables" and value else value for key, value in fields})
+                kind.judge({key: dict(value) if isinstance(value, tuple) else value for key, value in fields})
 
     async def _whole(self, exchange: Exchange, kind: Kind) -> bytes:
         body = bytearray()
@@ -140,6 +143,10 @@ class Inspector:
             self._held[exchange.key_id] -= exchange.held
             if not self._held[exchange.key_id]:
                 del self._held[exchange.key_id]
+
+
+def _allowing(rules: Rules, local: bool, jobs: bool) -> Rules:
+    return replace(rules, local=local, jobs=frozenset() if jobs else rules.jobs)
 
 
 def _too_large(kind: Kind) -> BodyTooLargeError:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.errors import BadRequestError
+from gateway.errors import BadRequestError, FeatureDisabledError
 from gateway.paths import check_location, check_name, check_source, refuse_local
 
 MAX_VALUES = 50_000
@@ -32,12 +32,13 @@ _LOCATIONS = frozenset({"artifactlocation", "defaultartifactroot"})
 
 @dataclass(frozen=True)
 class Rules:
-    """``absolute`` allows ``path`` to be absolute, ``local`` a location on MLflow's own disk; ``tags`` are the keys (as
-    ``_folded`` makes them) of tags that nobody may set."""
+    """``absolute`` allows ``path`` to be absolute, ``local`` a location on MLflow's own disk. ``tags`` are the keys (as
+    ``_folded`` makes them) of tags that nobody may set, and ``jobs`` of those that have the server run something."""
 
     absolute: bool = False
     local: bool = False
     tags: frozenset[str] = frozenset()
+    jobs: frozenset[str] = frozenset()
 
 
 def parse(body: bytes) -> tuple[tuple[str, Any], ...]:
@@ -54,7 +55,7 @@ def parse(body: bytes) -> tuple[tuple[str, Any], ...]:
 
 
 async def judge(parsed: tuple[tuple[str, Any], ...], rules: Rules) -> None:
-    """Raises BadRequestError."""
+    """Raises BadRequestError or FeatureDisabledError."""
     work = 0
     for cost in _steps(parsed, rules):
         work += cost
@@ -70,6 +71,11 @@ def _steps(parsed: object, rules: Rules) -> Iterator[int]:
         yield 1
         if rules.tags and _sets(key, value, rules.tags):
             raise BadRequestError("The request sets a tag that says where MLflow keeps a trace; only MLflow may.")
+        if rules.jobs and _sets(key, value, rules.jobs):
+            raise FeatureDisabledError(
+                "The request sets a tag that has the server run issue detection, and 'scorer-execution' is off here. "
+                "Its operator can enable it in GATEWAY_ENABLED_FAMILIES."
+            )
         field = _plain(key)
         for text in _texts(value) if field in _JUDGED else ():
             paths += 1

@@ -48,11 +48,11 @@ read   GET         2.0/mlflow/experiments/get
 read   GET         2.0/mlflow/experiments/get-by-name
 read   GET,POST    2.0/mlflow/experiments/search
 read   POST        2.0/mlflow/experiments/search-datasets
-write  POST        2.0/mlflow/experiments/create                           json-large
+write  POST        2.0/mlflow/experiments/create                           experiment
 write  POST        2.0/mlflow/experiments/update
 write  POST        2.0/mlflow/experiments/delete
 write  POST        2.0/mlflow/experiments/restore
-write  POST        2.0/mlflow/experiments/set-experiment-tag
+write  POST        2.0/mlflow/experiments/set-experiment-tag               experiment
 write  POST        2.0/mlflow/experiments/delete-experiment-tag
 
 [runs]

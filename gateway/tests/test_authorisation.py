@@ -83,6 +83,37 @@ def test_an_optional_family_is_off_and_its_refusal_says_how_to_enable_it(
     assert upstream.requests == []
 
 
+SCHEDULE = "mlflow.issueDetection.schedule"
+SCHEDULED = [
+    ("/api/2.0/mlflow/experiments/set-experiment-tag", {"experiment_id": "1", "key": SCHEDULE, "value": "{}"}),
+    ("/ajax-api/2.0/mlflow/experiments/set-experiment-tag", {"experiment_id": "1", "key": SCHEDULE.upper()}),
+    ("/api/2.0/mlflow/experiments/create", {"name": "e", "tags": [{"key": SCHEDULE, "value": "{}"}]}),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), SCHEDULED)
+def test_a_tag_does_not_start_what_is_off(
+    gateway: GatewayProcess,
+    all_families: GatewayProcess,
+    upstream: RecordingUpstream,
+    keys: Keys,
+    path: str,
+    body: dict[str, object],
+) -> None:
+    """MLflow 3.18 runs issue detection, a model's work, for every experiment with that tag."""
+    sent = json.dumps(body).encode()
+
+    refused = gateway.ask("POST", MOUNT + path, keys(), sent)
+
+    assert (refused.status, refused.json()["error_code"]) == (501, "FEATURE_DISABLED")
+    assert upstream.requests == []
+    assert all_families.ask("POST", MOUNT + path, keys(), sent).status == 200
+    assert (
+        gateway.ask("POST", MOUNT + path, keys(), sent.replace(b"chedule", b"cheme").replace(b"CHEDULE", b"X")).status
+        == 200
+    )
+
+
 @pytest.mark.parametrize(
     "root",
     [

@@ -136,6 +136,14 @@ def test_a_coding_that_cannot_be_looked_into_is_refused(
     assert upstream.requests == []
 
 
+def test_two_codings_are_one_too_many(gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys) -> None:
+    coded = [("Content-Encoding", "identity"), ("Content-Encoding", "gzip")]
+
+    answer = gateway.ask("POST", OTLP, [*(keys() | PROTOBUF).items(), *coded], gzip.compress(spans(BAD)))
+
+    assert (answer.status, upstream.requests) == (415, [])
+
+
 def test_a_bomb_is_refused_before_it_is_all_out(
     gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys
 ) -> None:

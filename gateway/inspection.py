@@ -86,8 +86,8 @@ class Inspector:
     async def inspect(self, exchange: Exchange, kind: str) -> None:
         """Read the body, judge it, and leave the exchange as if nobody had read it.
 
-        Raises BadRequestError, FeatureDisabledError, BodyTooLargeError, CodedBodyError, BusyError, ClientStalledError or
-        ClientGoneError. ``release`` must follow when the exchange is over.
+        Raises BadRequestError, FeatureDisabledError, BodyTooLargeError, CodedBodyError, BusyError, ClientStalledError
+        or ClientGoneError. ``release`` must follow when the exchange is over.
         """
         codings = [value.strip().lower() for name, value in exchange.headers if name == b"content-encoding"]
         coding = b", ".join(codings)

@@ -284,6 +284,12 @@ def test_names_that_only_look_odd_pass(client: Client, upstream: RecordingUpstre
     assert upstream.last.target == target
 
 
+def test_a_query_of_a_hundred_parameters_is_all_that_is_judged() -> None:
+    check_artifact_target(b"/get-artifact", b"&".join([b"path=a"] * 100))
+    with pytest.raises(BadRequestError):
+        check_artifact_target(b"/get-artifact", b"&".join([b"path=a"] * 101))
+
+
 def test_ten_encodings_are_too_many() -> None:
     with pytest.raises(BadRequestError):
         check_artifact_target(b"/get-artifact", b"path=%" + b"25" * 10 + b"2e")

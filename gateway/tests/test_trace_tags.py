@@ -172,6 +172,17 @@ def test_spans_arrive_as_they_were_sent(
     assert upstream.last.length == len(sent)
 
 
+def test_members_of_gzip_may_have_zeros_between_them(
+    gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys
+) -> None:
+    """To Python's gzip, by which MLflow decompresses, they are one body."""
+    sent = gzip.compress(spans("mlflow.traceTag.team")) + b"\0" * 9 + gzip.compress(spans("x")) + b"\0"
+    pieces = iter([sent[at : at + 7] for at in range(0, len(sent), 7)])
+
+    assert gateway.ask("POST", OTLP, keys() | PROTOBUF | {"Content-Encoding": "gzip"}, pieces).status == 200
+    assert upstream.last.length == len(sent)
+
+
 @pytest.fixture(scope="module")
 def real(shared_auth: AuthStandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     with (

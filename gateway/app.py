@@ -15,7 +15,7 @@ from gateway.authorisation import Authorisation
 from gateway.body import Receive
 from gateway.client_connection import Clients
 from gateway.config import Config
-from gateway.credentials import presented_key, presents_any
+from gateway.credentials import presented_key, presents_any, refuse_repeated
 from gateway.errors import (
     BrokenResponseError,
     BusyError,
@@ -29,7 +29,7 @@ from gateway.headers import Headers, Origin
 from gateway.health import READY_PATIENCE, Finding, auth_probe, mlflow_probe
 from gateway.log import LOG, access, event
 from gateway.metrics import CONTENT_TYPE, Hop, Metrics
-from gateway.mounts import PREFIX, Target, find_target
+from gateway.mounts import PREFIX, find_target
 from gateway.paths import check_target
 from gateway.proxy import Proxy
 from gateway.rate_limit import RateLimiter
@@ -38,6 +38,7 @@ from gateway.static_prefix import StaticPrefix
 from gateway.upstream import Upstream
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+READING = frozenset({"GET", "HEAD"})
 CLIENT_GONE = 499
 OPEN_BUT_ABSENT = frozenset({b"/health/alb", b"/docs", b"/favicon.ico"})
 """Paths that need no key (platform.md) and that this service does not serve."""
@@ -76,6 +77,7 @@ class Gateway:
             await self._handle(exchange)
         finally:
             self._metrics.in_flight -= 1
+            self._authorisation.release(exchange)
             self._metrics.count(exchange)
             access(exchange.record())
 
@@ -135,15 +137,15 @@ class Gateway:
             raise exchange.refusal
         check_target(exchange.raw_path, exchange.query)
         if exchange.method not in METHODS:
-            raise MethodNotAllowedError(f"The method is not one of {', '.join(sorted(METHODS))}.")
+            raise MethodNotAllowedError(f"The method is not one of {', '.join(sorted(METHODS))}.", METHODS)
         if exchange.method == "OPTIONS":
             exchange.family = "open"
             await exchange.answer(204, b"", _PREFLIGHT)
             return
         if page := self._page(exchange):
             exchange.family = "open"
-            if exchange.method not in {"GET", "HEAD"}:
-                raise MethodNotAllowedError("Only GET and HEAD are allowed here.")
+            if exchange.method not in READING:
+                raise MethodNotAllowedError("Only GET and HEAD are allowed here.", READING)
             await page(exchange)
             return
         await self._authenticated(exchange)
@@ -159,11 +161,12 @@ class Gateway:
     async def _authenticated(self, exchange: Exchange) -> None:
         config = self._config
         key = presented_key(exchange.headers)
-        target = Target(b"/version") if exchange.raw_path == b"/version" else find_target(exchange.raw_path)
+        target = find_target(exchange.raw_path)
         route = self._authorisation.route(exchange, target)
         origin = Origin.of(exchange.headers, exchange.peer, exchange.scheme, config.trusted_proxies)
         identity = await self._authenticator.identify(key, route.scope if route else "", origin.client_ip)
         exchange.key_id = identity.key_id
+        refuse_repeated(key, exchange.raw_path, exchange.query, exchange.headers)
         self._limiter.spend(identity)
         if exchange.raw_path == PREFIX:
             await self._redirect(exchange)

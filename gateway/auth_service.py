@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from gateway.breaker import Breaker
 from gateway.config import Config
+from gateway.credentials import shares
 from gateway.dialer import Dialer, Origin
 from gateway.errors import AuthUnavailableError, BalanceError, KeyRefusedError
 from gateway.failure import HopError
@@ -28,8 +29,6 @@ MOST_QUESTIONS = 64
 _RECOVERY_ATTEMPTS = 5
 _MAX_ANSWER = 64 * 1024
 _MAX_REASON = 200
-_TELLING = 6
-"""Characters of a key in a row that are enough to be a part of it and not an accident of language."""
 
 
 class ContractError(Exception):
@@ -181,14 +180,8 @@ def _not_judged(why: str, question: Question) -> AuthUnavailableError:
 def _reason(answer: dict[str, Any], key: str) -> str:
     """The service's own words, unless they repeat a part of this key or name any other."""
     reason = answer.get("reason")
-    if not isinstance(reason, str) or not reason.isprintable() or _repeats(reason.lower(), key.lower()):
-        return ""
-    return f": {reason[:_MAX_REASON]}"
-
-
-def _repeats(reason: str, key: str) -> bool:
-    parts = (key[at : at + _TELLING] for at in range(max(1, len(key) - _TELLING + 1)))
-    return "hk_" in reason or any(part in reason for part in parts)
+    words = reason[:_MAX_REASON] if isinstance(reason, str) else ""
+    return f": {words}" if words.isprintable() and words and not shares(words, key) else ""
 
 
 def _text(value: object) -> str:

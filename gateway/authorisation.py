@@ -8,7 +8,7 @@ from gateway.config import Config
 from gateway.errors import FeatureDisabledError, NotFoundError, ScopeError
 from gateway.exchange import Exchange
 from gateway.identity import Identity
-from gateway.inspection import KINDS, inspect
+from gateway.inspection import Inspector
 from gateway.log import event
 from gateway.mlflow_routes import OPTIONAL_FAMILIES
 from gateway.mounts import Target
@@ -25,6 +25,9 @@ class Authorisation:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._table = RouteTable([*MLFLOW, *config.extra_routes])
+        self._inspector = Inspector(
+            config.proxy_timeout, local=config.local_artifacts, jobs="scorer-execution" in config.enabled_families
+        )
 
     def route(self, exchange: Exchange, target: Target | None) -> Route | None:
         """None is a request that nobody may make. Sets the exchange's family."""
@@ -47,8 +50,12 @@ class Authorisation:
         if route.carries_path:
             check_artifact_target(target.path, exchange.query)
         if route.body:
-            await inspect(exchange, KINDS[route.body], self._config.proxy_timeout)
+            await self._inspector.inspect(exchange, route.body)
         return target
+
+    def release(self, exchange: Exchange) -> None:
+        """The exchange is over: what was held of its body is no more."""
+        self._inspector.release(exchange)
 
     def _require_enabled(self, route: Route) -> None:
         why = OPTIONAL_FAMILIES.get(route.family)
@@ -63,10 +70,11 @@ class Authorisation:
 def _unknown(exchange: Exchange, target: Target) -> NotFoundError:
     """Logged by the shape of its path: the path itself is the client's, and may hold anything."""
     asked = f"{exchange.method} {shape(target.path)}"
+    nearby = "" if target.prefix else " MLflow's tracking URI here ends in /api/mlflow."
     remedy = (
         "This service knows no such route of MLflow. If the MLflow behind it is newer, its operator can allow it in "
         f"GATEWAY_EXTRA_ROUTES, as '{asked} {WRITE}' with {{name}} for *"
     )
     fields = {"request_id": exchange.request_id, "key_id": exchange.key_id, "route": asked, "remedy": remedy}
     event("unknown route", fields, logging.WARNING)
-    return NotFoundError(f"{remedy}.")
+    return NotFoundError(f"{remedy}.{nearby}")

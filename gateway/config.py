@@ -66,6 +66,7 @@ class Config:
     drain_timeout: float = 20.0
     trusted_proxies: int = 1
     serve_artifacts: bool = True
+    local_artifacts: bool = False
     debug: bool = False
     outbound_proxy: SocksProxy | None = None
     auth_breaker_failures: int = 5
@@ -228,6 +229,7 @@ def load(variables: Mapping[str, str]) -> Config:
         drain_timeout=env.number("GATEWAY_DRAIN_TIMEOUT", Config.drain_timeout, 0, 600),
         trusted_proxies=env.integer("GATEWAY_TRUSTED_PROXIES", Config.trusted_proxies, 0, 10),
         serve_artifacts=env.flag("MLFLOW_SERVE_ARTIFACTS", Config.serve_artifacts),
+        local_artifacts=env.flag("GATEWAY_LOCAL_ARTIFACTS", Config.local_artifacts),
         debug=env.flag("MLFLOW_PROXY_DEBUG", Config.debug),
         outbound_proxy=env.socks_proxy("ALL_PROXY", "all_proxy"),
         auth_breaker_failures=env.integer("GATEWAY_AUTH_CB_FAILURE_THRESHOLD", Config.auth_breaker_failures, 1, 10_000),

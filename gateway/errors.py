@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 
 
 class ConfigError(Exception):
@@ -68,8 +69,17 @@ class RequestTargetTooLongError(GatewayError):
 
 
 class MethodNotAllowedError(GatewayError):
+    """``allowed`` are the methods there are."""
+
     status = 405
     error_code = "BAD_REQUEST"
+
+    def __init__(self, message: str, allowed: Iterable[str]) -> None:
+        super().__init__(message)
+        self._allowed = ", ".join(sorted(allowed))
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        return [(b"allow", self._allowed.encode())]
 
 
 class NotFoundError(GatewayError):

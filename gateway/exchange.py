@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from gateway.body import Message, Receive
+from gateway.credentials import CREDENTIAL_HEADERS, shares
 from gateway.errors import GatewayError
 from gateway.headers import Headers, first
 from gateway.trace import trace_context
@@ -44,6 +45,7 @@ class Exchange:
         self.hop = ""
         self.key_id = ""
         self.reason = ""
+        self.held = 0
         self.upstream_ms: float | None = None
         self.tries = 0
 
@@ -120,6 +122,10 @@ class Exchange:
 
 
 def _request_id(headers: Headers) -> str:
-    """The caller's id when it can be trusted with a place in a log line, else a new one. Never something key-like."""
+    """The caller's id when it can be trusted with a place in a log line, else a new one. Never a part of its key."""
     value = (first(headers, b"x-request-id") or b"").decode("latin-1")
-    return value if _REQUEST_ID.fullmatch(value) and "hk_" not in value.lower() else f"{random.getrandbits(128):032x}"
+    if _REQUEST_ID.fullmatch(value):
+        secrets = [secret.decode("latin-1") for name, secret in headers if name in CREDENTIAL_HEADERS]
+        if not any(shares(value, secret) for secret in secrets or [""]):
+            return value
+    return f"{random.getrandbits(128):032x}"

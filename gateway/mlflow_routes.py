@@ -1,7 +1,10 @@
-"""MLflow's routes as data: family, scope, method and path of everything MLflow 3.4 to 3.17 serves.
+"""MLflow's routes as data: family, scope, method and path of everything MLflow 3.4 to 3.18 serves.
 
 Sources: ``mlflow.server.handlers.get_endpoints``, ``mlflow.server`` and its FastAPI routers, ``mlflow.server.auth``.
-The tests compare the table with those of the installed MLflow, and with a list of what older ones had.
+The tests compare the table with those of the installed MLflow, and with a list of what other versions have.
+
+A skill is registered with the place its files are at, or with the files: MLflow 3.18 writes that place down and never
+goes there, neither on its disk nor over the network. Its organization is a segment that begins with ``@``.
 
 A line is ``scope method[,method] path [body]`` below the name of its family. A path without a leading slash stands for
 two, below ``/api/`` and below ``/ajax-api/`` (the UI's twin). ``{name}`` is one segment, ``{name:path}`` the rest. GET
@@ -26,7 +29,7 @@ read   GET         2.0/mlflow-artifacts/artifacts                          json
 read   GET         2.0/mlflow-artifacts/artifacts/{artifact_path:path}
 write  PUT,DELETE  2.0/mlflow-artifacts/artifacts/{artifact_path:path}
 write  POST        2.0/mlflow-artifacts/mpu/create/{artifact_path:path}                  multipart
-write  POST        2.0/mlflow-artifacts/mpu/complete/{artifact_path:path}                multipart
+write  POST        2.0/mlflow-artifacts/mpu/complete/{artifact_path:path}                multipart-end
 write  POST        2.0/mlflow-artifacts/mpu/abort/{artifact_path:path}                   multipart
 read   GET         2.0/mlflow-artifacts/presigned/{artifact_path:path}
 read   GET         2.0/mlflow/artifacts/list                               json
@@ -45,11 +48,11 @@ read   GET         2.0/mlflow/experiments/get
 read   GET         2.0/mlflow/experiments/get-by-name
 read   GET,POST    2.0/mlflow/experiments/search
 read   POST        2.0/mlflow/experiments/search-datasets
-write  POST        2.0/mlflow/experiments/create                           json-large
+write  POST        2.0/mlflow/experiments/create                           experiment
 write  POST        2.0/mlflow/experiments/update
 write  POST        2.0/mlflow/experiments/delete
 write  POST        2.0/mlflow/experiments/restore
-write  POST        2.0/mlflow/experiments/set-experiment-tag
+write  POST        2.0/mlflow/experiments/set-experiment-tag               experiment
 write  POST        2.0/mlflow/experiments/delete-experiment-tag
 
 [runs]
@@ -108,9 +111,10 @@ read   GET         2.0/mlflow/traces
 read   GET         2.0/mlflow/traces/{request_id}/info
 read   GET         2.0/mlflow/unified-traces
 read   GET         2.0/mlflow/get-online-trace-details
-write  POST        2.0/mlflow/traces
-write  PATCH       2.0/mlflow/traces/{request_id}
-write  PATCH,DELETE  2.0/mlflow/traces/{request_id}/tags
+write  POST        2.0/mlflow/traces                                       trace
+write  PATCH       2.0/mlflow/traces/{request_id}                          trace-tags
+write  PATCH       2.0/mlflow/traces/{request_id}/tags                     trace-tags
+write  DELETE      2.0/mlflow/traces/{request_id}/tags
 write  POST        2.0/mlflow/traces/delete-traces
 write  POST        2.0/mlflow/traces/link-prompts
 write  POST        2.0/mlflow/traces/link-to-run
@@ -121,13 +125,14 @@ read   POST        3.0/mlflow/traces/batchGetInfos
 read   POST        3.0/mlflow/traces/calculate-filter-correlation
 read   POST        3.0/mlflow/traces/metrics
 read   POST        3.0/mlflow/traces/search
-write  POST        3.0/mlflow/traces
+write  POST        3.0/mlflow/traces                                       trace
 write  POST        3.0/mlflow/traces/delete-traces
-write  PATCH,DELETE  3.0/mlflow/traces/{trace_id}/tags
+write  PATCH       3.0/mlflow/traces/{trace_id}/tags                       trace-tags
+write  DELETE      3.0/mlflow/traces/{trace_id}/tags
 write  POST        3.0/mlflow/traces/{trace_id}/assessments
 read   GET         3.0/mlflow/traces/{trace_id}/assessments/{assessment_id}
 write  PATCH,DELETE  3.0/mlflow/traces/{trace_id}/assessments/{assessment_id}
-write  POST        /v1/traces
+write  POST        /v1/traces                                              otlp
 
 [datasets]
 read   GET,POST    3.0/mlflow/datasets/search
@@ -179,6 +184,37 @@ read   GET         3.0/mlflow/mcp-servers/{name:path}
 write  POST        3.0/mlflow/mcp-servers
 write  POST,PATCH,DELETE  3.0/mlflow/mcp-servers/{name:path}
 
+[skills]
+read   GET         3.0/mlflow/skills
+read   GET         3.0/mlflow/skills/{name}
+read   GET         3.0/mlflow/skills/{name}/versions
+read   GET         3.0/mlflow/skills/{name}/versions/{version}
+read   GET         3.0/mlflow/skills/{name}/aliases/{alias}
+read   GET         3.0/mlflow/skills/{organization}/{name}
+read   GET         3.0/mlflow/skills/{organization}/{name}/versions
+read   GET         3.0/mlflow/skills/{organization}/{name}/versions/{version}
+read   GET         3.0/mlflow/skills/{organization}/{name}/aliases/{alias}
+write  POST        3.0/mlflow/skills
+write  POST        3.0/mlflow/skills/bulk-register
+write  PATCH,DELETE  3.0/mlflow/skills/{name}
+write  POST        3.0/mlflow/skills/{name}/versions
+write  PATCH,DELETE  3.0/mlflow/skills/{name}/versions/{version}
+write  POST        3.0/mlflow/skills/{name}/versions/{version}/tags
+write  DELETE      3.0/mlflow/skills/{name}/versions/{version}/tags/{key:path}
+write  POST        3.0/mlflow/skills/{name}/tags
+write  DELETE      3.0/mlflow/skills/{name}/tags/{key:path}
+write  POST        3.0/mlflow/skills/{name}/aliases
+write  DELETE      3.0/mlflow/skills/{name}/aliases/{alias}
+write  PATCH,DELETE  3.0/mlflow/skills/{organization}/{name}
+write  POST        3.0/mlflow/skills/{organization}/{name}/versions
+write  PATCH,DELETE  3.0/mlflow/skills/{organization}/{name}/versions/{version}
+write  POST        3.0/mlflow/skills/{organization}/{name}/versions/{version}/tags
+write  DELETE      3.0/mlflow/skills/{organization}/{name}/versions/{version}/tags/{key:path}
+write  POST        3.0/mlflow/skills/{organization}/{name}/tags
+write  DELETE      3.0/mlflow/skills/{organization}/{name}/tags/{key:path}
+write  POST        3.0/mlflow/skills/{organization}/{name}/aliases
+write  DELETE      3.0/mlflow/skills/{organization}/{name}/aliases/{alias}
+
 [workspaces]
 read   GET         3.0/mlflow/workspaces
 read   GET         3.0/mlflow/workspaces/{workspace_name}
@@ -219,6 +255,7 @@ write  POST        3.0/mlflow/prompt-optimization/jobs/{job_id}/cancel
 [scorer-execution]
 write  POST        3.0/mlflow/scorer/invoke
 write  POST        3.0/mlflow/issues/invoke
+write  POST        3.0/mlflow/issues/schedule/state
 write  POST        3.0/mlflow/genai/evaluate/invoke
 write  PUT         3.0/mlflow/scorers/online-config
 

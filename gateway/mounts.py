@@ -1,8 +1,9 @@
 """Where MLflow is mounted.
 
 ``/api/mlflow`` is removed whole; below the bare root MLflow's own paths are forwarded as they are, so that
-``https://registry.hokus.ai`` is a tracking URI too. Prefixes are compared with the raw path: what is encoded
-differently is a different path, and unknown.
+``https://registry.hokus.ai`` is a tracking URI too: all but those of pages this service has itself, and the UI's, which
+is at ``/api/mlflow/``. The prefix is compared with the raw path: what is encoded differently is a different path, and
+unknown.
 """
 
 from __future__ import annotations
@@ -10,23 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 PREFIX = b"/api/mlflow"
-
-ROOTS = (
-    b"/api/2.0/mlflow",
-    b"/api/3.0/mlflow",
-    b"/api/2.0/mlflow-artifacts",
-    b"/ajax-api",
-    b"/v1/traces",
-    b"/graphql",
-    b"/gateway",
-    b"/get-artifact",
-    b"/model-versions/get-artifact",
-    b"/signup",
-    b"/static-files",
-)
-"""None of them is a page of the gateway's own."""
-
-_BELOW_ROOTS = tuple(root + b"/" for root in ROOTS)
+_NOWHERE = frozenset({b"/", PREFIX})
 
 
 @dataclass(frozen=True)
@@ -42,11 +27,10 @@ class Target:
 
 
 def find_target(raw_path: bytes) -> Target | None:
+    """Of a path that is no page of this service's; whether MLflow has it is for the table of routes to say."""
     if raw_path.startswith(PREFIX + b"/"):
         return Target(raw_path[len(PREFIX) :], PREFIX)
-    if raw_path.startswith(_BELOW_ROOTS) or raw_path in ROOTS:
-        return Target(raw_path)
-    return None
+    return None if raw_path in _NOWHERE else Target(raw_path)
 
 
 def rewrite_location(location: bytes, target: Target, upstream: bytes) -> bytes:

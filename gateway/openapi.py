@@ -14,7 +14,7 @@ from typing import Any
 
 from gateway import __version__
 from gateway.errors import GatewayError
-from gateway.mounts import PREFIX, ROOTS
+from gateway.mounts import PREFIX
 
 Document = dict[str, Any]
 
@@ -33,6 +33,24 @@ PAGES: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "/openapi.json": ("This description.", "application/json", (200,)),
 }
 """What is served without a key: words, type and statuses."""
+
+ROOTS = (
+    "/ajax-api",
+    "/api/2.0/mlflow",
+    "/api/2.0/mlflow-artifacts",
+    "/api/3.0/jobs",
+    "/api/3.0/mlflow",
+    "/build",
+    "/gateway",
+    "/get-artifact",
+    "/graphql",
+    "/model-versions/get-artifact",
+    "/server-info",
+    "/signup",
+    "/static-files",
+    "/v1/traces",
+)
+"""Where MLflow's own paths begin; the bare host is a tracking URI too."""
 
 _PAGE_ERRORS = (400, 405, 408, 414, 500, 503)
 _RETRY_AFTER = (429, 503)
@@ -79,12 +97,13 @@ def document() -> Document:
                 "Below": _route() | {"parameters": [{"$ref": "#/components/parameters/Path"}]},
             },
             "parameters": {"Path": _path_parameter()},
-            "headers": {"RequestId": _REQUEST_ID, "RetryAfter": _RETRY},
+            "headers": {"Allow": _ALLOW, "RequestId": _REQUEST_ID, "RetryAfter": _RETRY},
             "responses": {f"Error{status}": _error(status, codes) for status, codes in errors().items()},
         },
     }
 
 
+_ALLOW = {"description": "The methods there are.", "schema": {"type": "string"}}
 _REQUEST_ID = {"description": "The id of the request in this service's log.", "schema": {"type": "string"}}
 _RETRY = {"description": "Seconds after which another try may go well.", "schema": {"type": "integer", "minimum": 1}}
 
@@ -96,7 +115,7 @@ def _paths() -> Iterator[tuple[str, Document]]:
     redirect = _operation("The mount without its slash.", _route_responses() | {"308": _redirect()})
     yield prefix, {"get": redirect}
     yield f"{prefix}/{{path}}", {"$ref": "#/components/pathItems/Below"}
-    for root in sorted(found.decode() for found in ROOTS):
+    for root in ROOTS:
         yield root, {"$ref": "#/components/pathItems/Mount"}
         yield f"{root}/{{path}}", {"$ref": "#/components/pathItems/Below"}
 
@@ -132,6 +151,8 @@ def _refer(statuses: Iterable[int]) -> Document:
 
 def _headers(status: int = 200) -> Document:
     found = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        found["Allow"] = {"$ref": "#/components/headers/Allow"}
     return found | ({"Retry-After": {"$ref": "#/components/headers/RetryAfter"}} if status in _RETRY_AFTER else {})
 
 

@@ -20,6 +20,7 @@ UNSERVED = frozenset({"/api/2.0mlflow/experiments/search-datasets", "/ajax-api/2
 """A slip in MLflow's protobuf: it answers 404 there, and the route is left out of our table on purpose."""
 
 OLDER = Path(__file__).with_name("older_routes.txt")
+NEWER = Path(__file__).with_name("newer_routes.txt")
 
 READING_HANDLERS = frozenset(
     {
@@ -109,5 +110,12 @@ def authentication_paths() -> list[str]:
 
 
 def older() -> list[Endpoint]:
-    lines = [line for line in OLDER.read_text().splitlines() if not line.startswith("#")]
-    return [Endpoint(method, template, "") for method, template, *_ in map(str.split, lines)]
+    return [Endpoint(method, template, "") for method, template, *_ in _lines(OLDER)]
+
+
+def newer() -> list[Endpoint]:
+    return [Endpoint(method, template, handler) for method, template, handler in _lines(NEWER)]
+
+
+def _lines(file: Path) -> list[list[str]]:
+    return [line.split() for line in file.read_text().splitlines() if not line.startswith("#")]

@@ -12,7 +12,7 @@ from gateway.routes import MLFLOW, Rule
 from gateway.tests.auth import AuthStandIn
 from gateway.tests.conftest import Keys, settings
 from gateway.tests.mlflow_router import Endpoint
-from gateway.tests.process import GatewayProcess, running_gateway
+from gateway.tests.process import GatewayProcess, new_key, running_gateway
 from gateway.tests.upstream import RecordingUpstream
 
 MOUNT = "/api/mlflow"
@@ -83,7 +83,48 @@ def test_an_optional_family_is_off_and_its_refusal_says_how_to_enable_it(
     assert upstream.requests == []
 
 
-@pytest.mark.parametrize("root", ["/gateway/my-model/mlflow/invocations", "/signup", "/graphql", "/v1/traces"])
+SCHEDULE = "mlflow.issueDetection.schedule"
+SCHEDULED = [
+    ("/api/2.0/mlflow/experiments/set-experiment-tag", {"experiment_id": "1", "key": SCHEDULE, "value": "{}"}),
+    ("/ajax-api/2.0/mlflow/experiments/set-experiment-tag", {"experiment_id": "1", "key": SCHEDULE.upper()}),
+    ("/api/2.0/mlflow/experiments/create", {"name": "e", "tags": [{"key": SCHEDULE, "value": "{}"}]}),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), SCHEDULED)
+def test_a_tag_does_not_start_what_is_off(
+    gateway: GatewayProcess,
+    all_families: GatewayProcess,
+    upstream: RecordingUpstream,
+    keys: Keys,
+    path: str,
+    body: dict[str, object],
+) -> None:
+    """MLflow 3.18 runs issue detection, a model's work, for every experiment with that tag."""
+    sent = json.dumps(body).encode()
+
+    refused = gateway.ask("POST", MOUNT + path, keys(), sent)
+
+    assert (refused.status, refused.json()["error_code"]) == (501, "FEATURE_DISABLED")
+    assert upstream.requests == []
+    assert all_families.ask("POST", MOUNT + path, keys(), sent).status == 200
+    assert (
+        gateway.ask("POST", MOUNT + path, keys(), sent.replace(b"chedule", b"cheme").replace(b"CHEDULE", b"X")).status
+        == 200
+    )
+
+
+@pytest.mark.parametrize(
+    "root",
+    [
+        "/gateway/my-model/mlflow/invocations",
+        "/signup",
+        "/graphql",
+        "/v1/traces",
+        "/api/3.0/jobs",
+        "/ajax-api/3.0/jobs",
+    ],
+)
 def test_other_roots_are_served_at_the_bare_host_too(
     all_families: GatewayProcess, upstream: RecordingUpstream, keys: Keys, root: str
 ) -> None:
@@ -106,7 +147,7 @@ def test_an_unknown_route_is_refused_and_logged_with_what_to_do(
     gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys
 ) -> None:
     key = keys()
-    secret = key["Authorization"].removeprefix("Bearer ")
+    secret = new_key()
     target = f"{MOUNT}/api/2.0/mlflow/new-thing/{secret}?token={secret}"
 
     answer = gateway.ask("POST", target, key | {"X-Request-Id": "unknown-route-1"}, b"{}")
@@ -122,6 +163,24 @@ def test_an_unknown_route_is_refused_and_logged_with_what_to_do(
     assert upstream.requests == []
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/nothing"), ("POST", "/v2/traces"), ("GET", "/api/4.0/mlflow/x"), ("GET", "/metrics/")],
+)
+def test_an_unknown_route_at_the_bare_host_is_logged_too(
+    gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys, method: str, path: str
+) -> None:
+    answer = gateway.ask(method, path, keys())
+    request_id = answer.value("x-request-id")
+    gateway.access(request_id)
+
+    assert (answer.status, answer.json()["error_code"]) == (404, "ENDPOINT_NOT_FOUND")
+    assert "GATEWAY_EXTRA_ROUTES" in answer.json()["message"]
+    assert "/api/mlflow" in answer.json()["message"]
+    assert any("unknown route" in line and request_id in line for line in gateway.lines)
+    assert upstream.requests == []
+
+
 def test_an_unknown_route_tells_nothing_without_a_key(gateway: GatewayProcess) -> None:
     answer = gateway.ask("GET", f"{MOUNT}/api/2.0/mlflow/new-thing")
 
@@ -134,4 +193,6 @@ def test_a_route_the_operator_allowed_is_served(
 ) -> None:
     assert all_families.ask("GET", f"{MOUNT}/api/2.0/mlflow/new-thing/7", keys(scopes=["read"])).status == 200
     assert all_families.ask("POST", f"{MOUNT}/newer/a/b", keys(scopes=["read"]), b"{}").status == 403
-    assert len(upstream.requests) == 1
+    assert all_families.ask("GET", "/api/2.0/mlflow/new-thing/7", keys(scopes=["read"])).status == 200
+    assert all_families.ask("POST", "/newer/a/b", keys(), b"{}").status == 200
+    assert [request.target for request in upstream.requests] == [*["/api/2.0/mlflow/new-thing/7"] * 2, "/newer/a/b"]

@@ -9,7 +9,7 @@ import string
 
 import pytest
 
-from gateway.tests.auth import AuthStandIn
+from gateway.tests.auth import AuthStandIn, grant
 from gateway.tests.conftest import Keys
 from gateway.tests.process import GatewayProcess, new_key
 from gateway.tests.upstream import RecordingUpstream
@@ -81,6 +81,67 @@ def test_the_key_never_reaches_mlflow(gateway: GatewayProcess, upstream: Recordi
         gateway.ask("GET", SEARCH, headers)
 
         assert key not in str(upstream.last.headers)
+
+
+@pytest.mark.parametrize(
+    ("target", "headers"),
+    [
+        (SEARCH + "?api_key={key}", {}),
+        (SEARCH + "?filter=tags.a%3D'{key}'", {}),
+        ("/api/mlflow/api/2.0/mlflow-artifacts/artifacts/{key}/x", {}),
+        (SEARCH, {"Cookie": "session={key}"}),
+        (SEARCH, {"X-MLflow-Foo": "{key}"}),
+        (SEARCH, {"X-Request-Id": "{key}"}),
+        ("/api/mlflow?api_key={key}", {}),
+    ],
+)
+@pytest.mark.parametrize("header", ["Authorization", "X-API-Key"])
+def test_a_key_that_is_repeated_elsewhere_is_refused_and_not_told(
+    gateway: GatewayProcess,
+    upstream: RecordingUpstream,
+    keys: Keys,
+    target: str,
+    headers: dict[str, str],
+    header: str,
+) -> None:
+    key = keys()["Authorization"].removeprefix("Bearer ")
+    presented = {header: key if header == "X-API-Key" else f"Bearer {key}"}
+
+    answer = gateway.ask(
+        "GET", target.format(key=key), presented | {name: text.format(key=key) for name, text in headers.items()}
+    )
+    gateway.access(answer.value("x-request-id"))
+
+    assert (answer.status, answer.json()["error_code"]) == (400, "BAD_REQUEST")
+    assert upstream.requests == []
+    assert key not in str(answer) + "".join(gateway.lines)
+
+
+def test_a_word_that_is_a_key_may_stand_anywhere(
+    gateway: GatewayProcess, auth: AuthStandIn, upstream: RecordingUpstream
+) -> None:
+    auth.answers["search"] = grant(key_id="a-word")
+
+    assert gateway.ask("GET", SEARCH, {"X-API-Key": "search"}).status == 200
+
+
+@pytest.mark.parametrize("cut", [slice(8, None), slice(12, 20), slice(20, 26)])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_part_of_the_key_is_no_request_id(
+    gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys, cut: slice, known: bool
+) -> None:
+    key = keys()["Authorization"].removeprefix("Bearer ") if known else new_key()
+    part = key[cut]
+
+    answer = gateway.ask("GET", SEARCH, {"X-API-Key": key, "X-Request-Id": f"{part}-1"})
+    gateway.access(answer.value("x-request-id"))
+
+    assert part not in str(answer) + "".join(gateway.lines) + str([one.headers for one in upstream.requests])
+
+
+def test_any_other_request_id_is_the_clients(gateway: GatewayProcess, keys: Keys) -> None:
+    for name in ("1", "a-b", "2f1c9a70-6d0b-4f7e-9f2e-0d2b7c1e5a44"):
+        assert gateway.ask("GET", SEARCH, keys() | {"X-Request-Id": name}).value("x-request-id") == name
 
 
 def test_identity_headers_are_set_and_cannot_be_forged(

@@ -131,6 +131,24 @@ def test_the_upstream_sees_no_refused_query(
     assert upstream.requests == []
 
 
+@pytest.mark.parametrize("variables", ["a", [1], 7, None, {}, {"a": {"b": [{"c": 1}]}}])
+def test_variables_of_any_kind_are_mlflows_to_judge(gateway: GatewayProcess, keys: Keys, variables: Any) -> None:
+    body = json.dumps({"query": "{ a }", "variables": variables}).encode()
+
+    assert gateway.ask("POST", "/graphql", keys(), body).status == 200
+
+
+def test_what_cannot_be_parsed_is_not_repeated(gateway: GatewayProcess, keys: Keys) -> None:
+    key = keys()
+    secret = key["Authorization"].removeprefix("Bearer ")
+
+    answer = gateway.ask("POST", "/graphql", key, json.dumps({"query": f"{{a}} {secret}"}).encode())
+    record = gateway.access(answer.value("x-request-id"))
+
+    assert answer.status == 400
+    assert secret not in answer.body.decode() + json.dumps(record)
+
+
 def test_the_uis_query_arrives_as_it_was_sent(gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys) -> None:
     body = json.dumps({"query": SEARCH_RUNS, "variables": {"data": {"experimentIds": ["0"]}}}).encode()
 

@@ -10,7 +10,8 @@ from openapi_spec_validator import validate
 from gateway import openapi
 from gateway.app import METHODS, Gateway
 from gateway.config import Config
-from gateway.mounts import PREFIX, ROOTS
+from gateway.mounts import PREFIX
+from gateway.routes import MLFLOW
 from gateway.tests.conftest import Keys
 from gateway.tests.process import ROOT, GatewayProcess, new_key
 
@@ -38,7 +39,7 @@ def test_every_page_is_in_it_and_needs_no_key() -> None:
 
 
 def test_every_mount_is_in_it_with_every_method() -> None:
-    mounts = {f"{PREFIX.decode()}/{{path}}"} | {f"{root.decode()}{end}" for root in ROOTS for end in ("", "/{path}")}
+    mounts = {f"{PREFIX.decode()}/{{path}}"} | {f"{root}{end}" for root in openapi.ROOTS for end in ("", "/{path}")}
 
     assert set(DOCUMENT["paths"]) == mounts | set(openapi.PAGES) | {PREFIX.decode()}
     for mount in mounts:
@@ -46,6 +47,13 @@ def test_every_mount_is_in_it_with_every_method() -> None:
         item = DOCUMENT["components"]["pathItems"][name]
         assert {method.lower() for method in METHODS} == set(item) - {"parameters"}
         assert ("parameters" in item) == mount.endswith("/{path}")
+
+
+def test_every_route_of_mlflows_is_below_a_mount_but_those_of_pages_of_ours() -> None:
+    roots = tuple(f"{root}/" for root in openapi.ROOTS)
+
+    outside = {rule.template for rule in MLFLOW if not f"{rule.template}/".startswith(roots)}
+    assert outside == {"/", "/health", "/version"}
 
 
 def test_every_status_and_error_code_of_the_code_is_in_it() -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 import pytest
 
 from gateway.errors import BadRequestError
-from gateway.paths import check_artifact_target, check_location, check_source
-from gateway.tests.conftest import Keys
-from gateway.tests.process import GatewayProcess
+from gateway.paths import MAX_PATH, check_artifact_target, check_location, check_name, check_source, refuse_local
+from gateway.tests.auth import AuthStandIn
+from gateway.tests.conftest import Keys, settings
+from gateway.tests.process import GatewayProcess, running_gateway
 from gateway.tests.upstream import RecordingUpstream
 
 MOUNT = "/api/mlflow"
@@ -155,10 +156,53 @@ def test_sources_the_client_registers_are_good(source: str) -> None:
     check_source(source.encode(), "the JSON")
 
 
-def test_a_location_may_be_a_directory_the_clients_share() -> None:
-    check_location(b"file:///efs/mlruns", "the JSON")
+LOCAL = ["/etc", "etc", ".", "file:///etc", "FILE:/etc", "file:etc", "%2Fetc", "file%3A///etc", " file:/etc", "C:/x"]
+
+
+@pytest.mark.parametrize("location", LOCAL)
+@pytest.mark.parametrize("field", ["artifact_location", "artifactLocation"])
+def test_an_experiment_is_not_put_on_mlflows_own_disk(
+    client: Client, upstream: RecordingUpstream, location: str, field: str
+) -> None:
+    """Whoever writes a run there writes any file that MLflow may."""
+    body = json.dumps({"name": "e", field: location}).encode()
+
+    assert client.status("POST", f"{MOUNT}/api/2.0/mlflow/experiments/create", body) == 400
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize(
+    "location", ["", "s3://bucket/a b", "gs://b/x", "mlflow-artifacts:/x", "mlflow-artifacts://host/x", "dbfs:/x"]
+)
+def test_a_store_is_a_place_for_an_experiment(client: Client, location: str) -> None:
+    body = json.dumps({"name": "e", "artifact_location": location}).encode()
+
+    assert client.status("POST", f"{MOUNT}/api/2.0/mlflow/experiments/create", body) == 200
+
+
+def test_an_operator_may_allow_the_disk_and_a_climb_stays_refused(
+    shared_auth: AuthStandIn, shared_upstream: RecordingUpstream, auth: AuthStandIn, keys: Keys
+) -> None:
+    variables = settings(shared_auth, shared_upstream.url, GATEWAY_LOCAL_ARTIFACTS="true")
+    with running_gateway(**variables) as gateway:
+        bodies = [json.dumps({"name": "e", "artifact_location": text}) for text in ("file:///efs/x", "/efs/../etc")]
+        target = f"{MOUNT}/api/2.0/mlflow/experiments/create"
+
+        assert [gateway.ask("POST", target, keys(), body.encode()).status for body in bodies] == [200, 400]
+
+
+def test_a_location_ends_where_every_parser_says_so() -> None:
     with pytest.raises(BadRequestError):
         check_location(b"file:///efs/x?../y", "the JSON")
+    with pytest.raises(BadRequestError):
+        refuse_local(b"file:///efs/x", "the JSON")
+
+
+@pytest.mark.parametrize("check", [check_name, check_location, check_source])
+def test_a_path_longer_than_any_file_systems_is_refused(check: Callable[[bytes, str], None]) -> None:
+    check(b"s3://" + b"a" * (MAX_PATH - 5), "the JSON")
+    with pytest.raises(BadRequestError):
+        check(b"s3://" + b"a" * (MAX_PATH - 4), "the JSON")
 
 
 @pytest.mark.parametrize(
@@ -232,11 +276,18 @@ def test_a_prompt_of_100000_characters_is_registered(
         ("GET", "/api/2.0/mlflow-artifacts/artifacts/1/a%252Fb/...x/..y"),
         ("PUT", "/api/2.0/mlflow-artifacts/artifacts/1/a:b=c&d%2Ce%zz"),
         ("GET", "/api/2.0/mlflow/artifacts/list?run_id=r&page_token=a;b%23"),
+        ("PUT", "/api/2.0/mlflow-artifacts/artifacts/1/" + "%C3%A9" * 1000),
     ],
 )
 def test_names_that_only_look_odd_pass(client: Client, upstream: RecordingUpstream, method: str, target: str) -> None:
     assert client.status(method, MOUNT + target) == 200
     assert upstream.last.target == target
+
+
+def test_a_query_of_a_hundred_parameters_is_all_that_is_judged() -> None:
+    check_artifact_target(b"/get-artifact", b"&".join([b"path=a"] * 100))
+    with pytest.raises(BadRequestError):
+        check_artifact_target(b"/get-artifact", b"&".join([b"path=a"] * 101))
 
 
 def test_ten_encodings_are_too_many() -> None:

@@ -1,4 +1,4 @@
-"""Default deny: the table of routes against the installed MLflow, older ones, and ways round it."""
+"""Default deny: the table of routes against the installed MLflow, older and newer ones, and ways round it."""
 
 from __future__ import annotations
 
@@ -39,6 +39,24 @@ def test_every_route_of_an_older_mlflow_is_in_the_table() -> None:
 
     assert len(older) > 20
     assert [endpoint for endpoint in older if classify(endpoint.method, endpoint.path) is None] == []
+
+
+def test_every_route_of_a_newer_mlflow_is_in_the_table_and_its_writes_need_more_than_read() -> None:
+    newer = mlflow_router.newer()
+    routes = {endpoint: classify(endpoint.method, endpoint.path) for endpoint in newer}
+
+    assert len(newer) > 60
+    assert [endpoint for endpoint, route in routes.items() if route is None] == []
+    assert {route.scope for endpoint, route in routes.items() if route and endpoint.writes} == {"write"}
+    assert {route.scope for endpoint, route in routes.items() if route and not endpoint.writes} == {"read"}
+
+
+def test_of_the_newer_routes_only_the_registry_of_skills_is_on() -> None:
+    on = {route.family for one in mlflow_router.newer() if (route := classify(one.method, one.path))}
+
+    assert on - OPTIONAL_FAMILIES.keys() == {"skills"}
+    assert classify("POST", "/api/3.0/mlflow/skills/@org/name/pull") is None
+    assert classify("POST", "/api/3.0/mlflow/skills/name/versions/1/fetch") is None
 
 
 def test_mlflows_own_users_and_roles_are_one_family_and_off() -> None:

@@ -151,7 +151,15 @@ def test_open_paths_that_are_not_served_are_a_404_without_a_key(gateway: Gateway
 def test_open_paths_need_no_key_and_only_answer_reads(gateway: GatewayProcess, path: str) -> None:
     assert gateway.ask("GET", path).status == 200
     assert gateway.ask("HEAD", path).status == 200
-    assert gateway.ask("POST", path).status == 405
+
+    refused = gateway.ask("POST", path)
+    assert (refused.status, refused.value("allow")) == (405, "GET, HEAD")
+
+
+def test_a_method_nobody_knows_is_told_which_there_are(gateway: GatewayProcess, keys: Keys) -> None:
+    refused = gateway.ask("TRACE", SEARCH, keys())
+
+    assert (refused.status, refused.value("allow")) == (405, "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT")
 
 
 def test_a_preflight_needs_no_key(gateway: GatewayProcess, upstream: RecordingUpstream) -> None:

@@ -72,7 +72,7 @@ def test_a_client_that_does_not_read_holds_the_upstream_back(
         client.sendall(head("GET", keys() | {"X-Behave": "large", "X-Size": str(SIZE)}))
         assert upstream.arrived.wait(5)
         time.sleep(0.5)
-        assert 0 < upstream.sent < SIZE // 2
+        assert 0 < upstream.sent < SIZE * 3 // 4  # sockets may take over 36 MB: net.ipv4.tcp_rmem and tcp_wmem
         assert gateway.rss() - before < MAX_GROWTH
 
 

@@ -167,7 +167,7 @@ class Gateway:
         target = Target(b"/version") if exchange.raw_path == b"/version" else find_target(exchange.raw_path)
         route = self._authorisation.route(exchange, target)
         origin = Origin.of(exchange.headers, exchange.peer, exchange.scheme, config.trusted_proxies)
-        identity = await self._authenticator.identify(key, origin.client_ip)
+        identity = await self._authenticator.identify(key, route.scope if route else "", origin.client_ip)
         exchange.key_id = identity.key_id
         self._limiter.spend(identity)
         if exchange.raw_path == PREFIX:
@@ -216,11 +216,7 @@ class Gateway:
         await exchange.answer(200, _DESCRIPTION, [])
 
     async def _measures(self, exchange: Exchange) -> None:
-        mlflow, auth = self._upstream, self._auth_service
-        hops = {
-            "mlflow": Hop(mlflow.pool, mlflow.retries, mlflow.breaker),
-            "auth": Hop(auth.pool, auth.retries, auth.breaker),
-        }
+        hops: dict[str, Hop] = {"mlflow": self._upstream, "auth": self._auth_service}
         body = self._metrics.render(hops, self._authenticator, self._clients)
         await exchange.answer(200, body, [], CONTENT_TYPE)
 

@@ -1,9 +1,9 @@
 """From a key to an identity: a bounded cache and single flight in front of the auth service.
 
-Entries are keyed by a SHA-256 of key and service, so that no key is kept in memory longer than its request. What a key
-may do is in the answer and not in the question: one answer serves every scope, and every address the key comes from.
-Refusals live in a cache of their own, or somebody guessing keys would push the good ones out. Outages are never
-remembered: while one lasts, cached keys go on until their time ends and every other key gets a 503.
+Entries are keyed by a SHA-256 of key, service and scope class, so that no key is kept in memory longer than its
+request, and a first write is not judged by what was answered while the key only read. One answer serves every address
+the key comes from. Refusals live in a cache of their own, or somebody guessing keys would push the good ones out.
+Outages are never remembered: while one lasts, cached keys go on until their time ends and every other key gets a 503.
 """
 
 from __future__ import annotations
@@ -86,9 +86,12 @@ class Authenticator:
     def entries(self) -> int:
         return len(self._identities) + len(self._refusals)
 
-    async def identify(self, key: str, client_ip: str) -> Identity:
-        """Raises KeyRefusedError, BalanceError or AuthUnavailableError."""
-        digest = hashlib.sha256(f"{key}\0{self._service_id}".encode()).digest()
+    async def identify(self, key: str, scope_class: str, client_ip: str) -> Identity:
+        """``scope_class`` is the scope that the route needs, "" for none.
+
+        Raises KeyRefusedError, BalanceError or AuthUnavailableError.
+        """
+        digest = hashlib.sha256(f"{key}\0{self._service_id}\0{scope_class}".encode()).digest()
         known = self._identities.get(digest)
         refusal = None if known else self._refusals.get(digest)
         if known or refusal:
@@ -101,7 +104,7 @@ class Authenticator:
         return await asyncio.shield(self._flight(digest, key, client_ip))
 
     def _flight(self, digest: bytes, key: str, client_ip: str) -> asyncio.Task[Identity]:
-        """One question at a time per key, however many requests wait for its answer."""
+        """One question at a time per key and class, however many requests wait for its answer."""
         flight = self._flights.get(digest)
         if flight is None:
             flight = asyncio.create_task(self._ask(digest, key, client_ip))

@@ -39,13 +39,15 @@ class RetryState(Protocol):
     made: int
 
 
-@dataclass(frozen=True)
-class Hop:
+class Hop(Protocol):
     """What is known about a service behind us."""
 
-    pool: PoolState
-    retries: RetryState
-    breaker: Breaker
+    @property
+    def pool(self) -> PoolState: ...
+    @property
+    def retries(self) -> RetryState: ...
+    @property
+    def breaker(self) -> Breaker: ...
 
 
 class AuthCache(Protocol):

@@ -163,7 +163,7 @@ class Upstream:
         if isinstance(cause, TimeoutError) and request.guard is not None:
             return self._overdue(request, request.guard.patience)
         if cause is None and isinstance(error, HopError):
-            return self._no_answer(error)
+            return self._no_answer(request, error)
         return cause or error
 
     def _overdue(self, request: UpstreamRequest, patience: float) -> Exception:
@@ -173,7 +173,8 @@ class Upstream:
             return ClientStalledError(f"Nothing of the request's body arrived for {patience:g} s; it is not complete.")
         return UpstreamTimeoutError(f"MLflow at {self.host} did not answer within {patience:g} s.")
 
-    def _no_answer(self, error: HopError) -> UpstreamError:
+    def _no_answer(self, request: UpstreamRequest, error: HopError) -> UpstreamError:
+        request.tries = error.tries
         kind = UpstreamTimeoutError if error.failure.timed_out else UpstreamError
         times = f" ({error.tries} tries)" if error.tries > 1 else ""
         return kind(f"MLflow at {self.host}: {error.failure.reason}{times}.", tries=error.tries)

@@ -5,13 +5,14 @@ Shared by the demo and the integration tests; needs the checkout's `.venv` and t
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,17 @@ def inventory(host: str) -> dict[str, Any]:
     """The variables of an inventory's host, which has the inventory's name."""
     told: dict[str, Any] = json.loads(run(["ansible-inventory", "-i", f"inventories/{host}", "--host", host]).output)
     return told
+
+
+@contextlib.contextmanager
+def running_sandbox(home: Path, *arguments: str) -> Iterator[Sandbox]:
+    """A sandbox that is up with these arguments, and down at the end."""
+    sandbox = Sandbox(home)
+    try:
+        sandbox.up(*arguments)
+        yield sandbox
+    finally:
+        sandbox.down()
 
 
 class Sandbox:

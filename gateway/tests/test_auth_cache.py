@@ -31,15 +31,19 @@ def forgetful(shared_auth: AuthStandIn, shared_upstream: RecordingUpstream) -> I
         yield gateway
 
 
-def test_a_known_key_is_asked_about_once_whatever_it_does(
+def test_a_known_key_is_asked_about_once_for_all_it_reads_and_once_for_all_it_writes(
     gateway: GatewayProcess, auth: AuthStandIn, keys: Keys
 ) -> None:
     key = keys()
     for _ in range(3):
         assert gateway.ask("GET", SEARCH, key).status == 200
-        assert gateway.ask("POST", "/api/mlflow/api/2.0/mlflow/runs/create", key, b"{}").status == 200
-
+        assert gateway.ask("GET", "/api/mlflow/api/2.0/mlflow/runs/get?run_id=1", key).status == 200
     assert len(auth.questions) == 1
+    for _ in range(3):
+        assert gateway.ask("POST", "/api/mlflow/api/2.0/mlflow/runs/create", key, b"{}").status == 200
+        assert gateway.ask("POST", "/api/mlflow/api/2.0/mlflow/runs/update", key, b"{}").status == 200
+
+    assert len(auth.questions) == 2
 
 
 def test_an_answer_holds_for_every_address_a_key_comes_from(
@@ -90,7 +94,7 @@ class SlowService(AuthService):
 async def test_a_request_that_is_cancelled_does_not_take_the_others_answer_along() -> None:
     service = SlowService()
     authenticator = Authenticator(service, Config("http://m", "http://a"))
-    first, second = (asyncio.create_task(authenticator.identify("k", "")) for _ in range(2))
+    first, second = (asyncio.create_task(authenticator.identify("k", "read", "")) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
 
@@ -123,7 +127,7 @@ async def test_a_refused_key_is_not_kept_in_memory() -> None:
     key = new_key()
     for _ in range(2):
         with pytest.raises(KeyRefusedError):
-            await authenticator.identify(key, "")
+            await authenticator.identify(key, "read", "")
     await asyncio.sleep(0)
 
     kept = reachable(authenticator)

@@ -11,7 +11,7 @@ from gateway.mlflow_routes import OPTIONAL_FAMILIES
 from gateway.routes import MLFLOW, Rule
 from gateway.tests.auth import AuthStandIn
 from gateway.tests.conftest import Keys, settings
-from gateway.tests.mlflow_server import Endpoint
+from gateway.tests.mlflow_router import Endpoint
 from gateway.tests.process import GatewayProcess, running_gateway
 from gateway.tests.upstream import RecordingUpstream
 

@@ -78,6 +78,13 @@ def test_a_requests_line_tells_bytes_both_ways_tries_and_trace(
     assert (line["trace_id"], line["key_id"]) == (TRACE, 'key-"1"\\')
 
 
+def test_a_line_tells_how_often_mlflow_was_asked_in_vain(gateway: GatewayProcess, keys: Keys) -> None:
+    answer = gateway.ask("GET", RUN, keys() | {"X-Behave": "die", "X-Request-Id": "in-vain"})
+
+    line = gateway.access("in-vain")
+    assert (answer.status, line["hop"], line["tries"]) == (502, "mlflow", 3)
+
+
 def test_what_could_not_be_read_as_a_request_is_logged_too(gateway: GatewayProcess) -> None:
     with gateway.connect() as client:
         client.sendall(b"GET / HTTP/3.0\r\n\r\n")

@@ -2,14 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,62 +10,20 @@ import pytest
 
 from gateway.tests.auth import AuthStandIn
 from gateway.tests.conftest import Keys, settings
+from gateway.tests.mlflow_process import serving
 from gateway.tests.process import GatewayProcess, new_key, running_gateway
 from gateway.tests.socks import SocksServer
 
-ALLOWED_HOSTS = "localhost:*,127.0.0.1:*"
+
+@pytest.fixture(scope="module")
+def mlflow_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving(tmp_path_factory.mktemp("mlflow")) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
-def mlflow_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    with serving(tmp_path_factory.mktemp("mlflow")) as port:
-        yield port
-
-
-@contextlib.contextmanager
-def serving(home: Path, prefix: str = "") -> Iterator[int]:
-    """An MLflow server's port. One worker and no job consumers: it starts in about 8 s instead of 16."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
-    command += [
-        "--backend-store-uri",
-        f"sqlite:///{home}/mlflow.db",
-        "--artifacts-destination",
-        str(home / "artifacts"),
-    ]
-    command += ["--static-prefix", prefix] if prefix else []
-    env = os.environ | {
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "MLFLOW_SERVER_ALLOWED_HOSTS": ALLOWED_HOSTS,
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-    }
-    log = (home / "log").open("w")
-    server = subprocess.Popen(command, cwd=home, env=env, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-    try:
-        wait_for(f"http://127.0.0.1:{port}{prefix}/health", server, home / "log")
-        yield port
-    finally:
-        os.killpg(server.pid, signal.SIGKILL)  # its state is thrown away; a shutdown takes another second
-        server.wait(20)
-        log.close()
-
-
-def wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=1):
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError(log.read_text())
-
-
-@pytest.fixture(scope="module")
-def real(shared_auth: AuthStandIn, mlflow_port: int) -> Iterator[GatewayProcess]:
-    with running_gateway(**settings(shared_auth, f"http://127.0.0.1:{mlflow_port}")) as gateway:
+def real(shared_auth: AuthStandIn, mlflow_url: str) -> Iterator[GatewayProcess]:
+    with running_gateway(**settings(shared_auth, mlflow_url)) as gateway:
         yield gateway
 
 
@@ -112,10 +62,10 @@ def test_the_client_prints_our_refusal(
         client.search_experiments()
 
 
-def test_a_host_mlflow_does_not_allow_is_named_by_deep_health(auth: AuthStandIn, mlflow_port: int) -> None:
+def test_a_host_mlflow_does_not_allow_is_named_by_deep_health(auth: AuthStandIn, mlflow_url: str) -> None:
     """MLflow's own ``/health`` stays green for a name that is not on its list, while every call is a 403."""
     fabric = SocksServer("task", "token")
-    fabric.names = {"mlflow.sandbox.local": mlflow_port}
+    fabric.names = {"mlflow.sandbox.local": int(mlflow_url.rpartition(":")[2])}
     fabric.start()
     proxy = f"socks5h://task:token@127.0.0.1:{fabric.port}"
     with running_gateway(**settings(auth, "http://mlflow.sandbox.local:5000", ALL_PROXY=proxy)) as gateway:

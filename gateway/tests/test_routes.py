@@ -11,8 +11,8 @@ from gateway.config import load
 from gateway.errors import ConfigError
 from gateway.mlflow_routes import OPTIONAL_FAMILIES
 from gateway.routes import MLFLOW, SCOPES, Route, RouteTable, Rule, parse_extra, shape
-from gateway.tests import mlflow_server
-from gateway.tests.mlflow_server import Endpoint
+from gateway.tests import mlflow_router
+from gateway.tests.mlflow_router import Endpoint
 
 TABLE = RouteTable(MLFLOW)
 URLS = {"MLFLOW_SERVER_URL": "http://m:5000", "HOKUSAI_AUTH_SERVICE_URL": "http://a"}
@@ -20,7 +20,7 @@ URLS = {"MLFLOW_SERVER_URL": "http://m:5000", "HOKUSAI_AUTH_SERVICE_URL": "http:
 
 @pytest.fixture(scope="module")
 def endpoints() -> list[Endpoint]:
-    return mlflow_server.installed()
+    return mlflow_router.installed()
 
 
 def classify(method: str, path: str) -> Route | None:
@@ -35,14 +35,14 @@ def test_every_route_of_the_installed_mlflow_is_in_the_table(endpoints: list[End
 
 
 def test_every_route_of_an_older_mlflow_is_in_the_table() -> None:
-    older = mlflow_server.older()
+    older = mlflow_router.older()
 
     assert len(older) > 20
     assert [endpoint for endpoint in older if classify(endpoint.method, endpoint.path) is None] == []
 
 
 def test_mlflows_own_users_and_roles_are_one_family_and_off() -> None:
-    own = [path for path in mlflow_server.authentication_paths() if "/users/" in path or "/roles/" in path]
+    own = [path for path in mlflow_router.authentication_paths() if "/users/" in path or "/roles/" in path]
     families = {route.family for path in own for rule in ("GET", "POST") if (route := classify(rule, path))}
 
     assert len(own) > 40
@@ -95,7 +95,7 @@ def test_no_spelling_of_a_write_passes_as_a_read(endpoints: list[Endpoint]) -> N
                 tried += 1
                 route = classify(method, spelling)
                 if route and route.scope == "read":
-                    handler = mlflow_server.routed(method, spelling)
+                    handler = mlflow_router.routed(method, spelling)
                     assert handler not in writers, (method, spelling, route)
                 reached += route is not None
 
@@ -104,7 +104,7 @@ def test_no_spelling_of_a_write_passes_as_a_read(endpoints: list[Endpoint]) -> N
 
 @pytest.mark.parametrize("path", ["/api/2.0/mlflow/runs%2Fcreate", "/api/2.0/mlflow/%72uns/create"])
 def test_an_encoded_write_that_mlflow_understands_is_a_write_here(path: str) -> None:
-    assert mlflow_server.routed("POST", path) == "_create_run"
+    assert mlflow_router.routed("POST", path) == "_create_run"
 
     assert classify("POST", path) == Route("runs", "write")
 

@@ -14,8 +14,8 @@ from gateway.mounts import Target, rewrite_location
 from gateway.static_prefix import MEMORY, StaticPrefix, Version, upstream_path
 from gateway.tests.auth import AuthStandIn
 from gateway.tests.conftest import Keys, settings
+from gateway.tests.mlflow_process import serving
 from gateway.tests.process import GatewayProcess, running_gateway
-from gateway.tests.test_mlflow import serving
 
 URLS = {"MLFLOW_SERVER_URL": "http://m:5000", "HOKUSAI_AUTH_SERVICE_URL": "http://a"}
 
@@ -124,8 +124,8 @@ def test_a_bad_prefix_stops_the_start_with_the_variables_name(value: str) -> Non
 
 @pytest.fixture(scope="module")
 def prefixed(shared_auth: AuthStandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
-    with serving(tmp_path_factory.mktemp("prefixed"), "/deep/ml") as port:
-        variables = settings(shared_auth, f"http://127.0.0.1:{port}", MLFLOW_STATIC_PREFIX="/deep/ml/")
+    with serving(tmp_path_factory.mktemp("prefixed"), "/deep/ml") as url:
+        variables = settings(shared_auth, url, MLFLOW_STATIC_PREFIX="/deep/ml/")
         with running_gateway(**variables) as gateway:
             yield gateway
 

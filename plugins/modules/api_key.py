@@ -220,8 +220,8 @@ error:
   sample: BadInput
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -416,20 +416,19 @@ def service_of(store: Mapping[str, Any]) -> str:
     return {"ssm_parameter": "ssm", "secret": "secretsmanager"}.get(chosen(store)[0], FILES)
 
 
-@contextmanager
-def writing_in(credentials: Credentials, params: Params, name: str, *, dry: bool) -> Iterator[Outside | None]:
+def writing_in(
+    credentials: Credentials, params: Params, name: str, *, dry: bool
+) -> AbstractContextManager[Outside | None]:
     """The run that a write is made in, or none; None in check mode, in which nothing is written.
 
     A key that only goes into a file changes nothing of the platform, and needs no lock.
     """
     copies = params["action"] == "copy" and service_of(params["store"]) != FILES
     if dry:
-        yield None
-    elif params["run"] and (copies or params["action"] in {"mint", "revoke"}):
-        with in_run(credentials.aws, params, name, dry=False) as run:
-            yield run
-    else:
-        yield Outside()
+        return nullcontext(None)
+    if params["run"] and (copies or params["action"] in {"mint", "revoke"}):
+        return in_run(credentials.aws, params, name, dry=False)
+    return nullcontext(Outside())
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import Run, Sandbox, play
+from tests.harness import Run, Sandbox, play, running_sandbox
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,8 @@ def counted(sandbox: Sandbox, *arguments: str, **options: Any) -> Counted:
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """The platform in the state of the incident, when it is first asked for."""
-    started = Sandbox(tmp_path_factory.mktemp("sandbox"))
-    try:
-        started.up("--incident")
+    with running_sandbox(tmp_path_factory.mktemp("sandbox"), "--incident") as started:
         yield started
-    finally:
-        started.down()
 
 
 @pytest.fixture(scope="session")

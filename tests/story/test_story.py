@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import ROOT, Sandbox, run
+from tests.harness import ROOT, Sandbox, run, running_sandbox
 from tests.story import browser
 
 REGISTRY = "https://registry.hokus.ai"
@@ -40,12 +40,8 @@ STORY: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module")
 def healthy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """The platform as it should be."""
-    started = Sandbox(tmp_path_factory.mktemp("sandbox"))
-    try:
-        started.up("--healthy")
+    with running_sandbox(tmp_path_factory.mktemp("sandbox"), "--healthy") as started:
         yield started
-    finally:
-        started.down()
 
 
 @pytest.fixture(scope="module", params=MEGABYTES)

@@ -10,23 +10,18 @@ through the gateway and tell the same; what a version cannot do by itself is sai
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import os
-import signal
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from gateway.tests.auth import AuthStandIn, grant
+from gateway.tests.mlflow_process import serving
 from gateway.tests.process import new_key, running_gateway
-from tests.bench.proxies.peers import free_port
-from tests.harness import ROOT
+from tests.harness import ROOT, plain_environment
 from tests.story.test_story import SESSION, STORY
 
 CACHE = ROOT / ".cache" / "mlflow"
@@ -35,12 +30,12 @@ PREFIXES = ("", "/tracking")
 TOO_NEW = ("sqlalchemy<2.1",)
 """What the older versions do not run with, though they do not say so."""
 
-START_SECONDS, STORY_SECONDS = 120.0, 180.0
+STORY_SECONDS = 180.0
 
 Told = dict[str, dict[str, Any]]
 
 
-def python(version: str) -> Path:
+def python(version: str) -> str:
     """The interpreter of a virtual environment with this version of MLflow."""
     home = CACHE / version
     if not (home / "ready").exists():
@@ -49,46 +44,10 @@ def python(version: str) -> Path:
         pip = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, f"mlflow=={version}", *TOO_NEW], check=True)
         (home / "ready").touch()
-    return home / "bin" / "python"
+    return str(home / "bin" / "python")
 
 
-@contextlib.contextmanager
-def served(interpreter: Path, prefix: str, home: Path) -> Iterator[str]:
-    """The URL of a server of this version, without the prefix."""
-    port = free_port()
-    command = [str(interpreter), "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--backend-store-uri", f"sqlite:///{home}/db", "--artifacts-destination", str(home / "artifacts")]
-    command += ["--static-prefix", prefix] if prefix else []
-    settings = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with (home / "log").open("w") as log:
-        server = subprocess.Popen(
-            command, env=plain() | settings, cwd=home, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
-        try:
-            if not answers(f"http://127.0.0.1:{port}", prefix, server):
-                raise SystemExit(f"MLflow did not start:\n{(home / 'log').read_text()}")
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(server.pid, signal.SIGKILL)
-            server.wait(20)
-
-
-def plain() -> dict[str, str]:
-    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-
-
-def answers(url: str, prefix: str, server: subprocess.Popen[bytes]) -> bool:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and server.poll() is None:
-        for path in (f"{prefix}/health", "/health"):
-            with contextlib.suppress(OSError), urllib.request.urlopen(url + path, timeout=1):
-                return True
-        time.sleep(0.2)
-    return False
-
-
-def tell(interpreter: Path, uri: str, token: str, megabytes: int, home: Path) -> Told:
+def tell(interpreter: str, uri: str, token: str, megabytes: int, home: Path) -> Told:
     file = home / "told.json"
     variables = {
         "MLFLOW_TRACKING_URI": uri,
@@ -96,10 +55,10 @@ def tell(interpreter: Path, uri: str, token: str, megabytes: int, home: Path) ->
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
         "PYTHONWARNINGS": "ignore",
     }
-    command = [str(interpreter), str(SESSION), str(megabytes), str(file)]
+    command = [interpreter, str(SESSION), str(megabytes), str(file)]
     options: dict[str, Any] = {"cwd": home, "capture_output": True, "text": True, "timeout": STORY_SECONDS}
     try:
-        done = subprocess.run(command, env=plain() | variables, check=False, **options)
+        done = subprocess.run(command, env=plain_environment(variables), check=False, **options)
     except subprocess.TimeoutExpired:
         return {"experiment": {"error": f"no end within {STORY_SECONDS:.0f} s"}}
     if done.returncode:
@@ -129,7 +88,7 @@ def go_through(version: str, prefix: str, megabytes: int) -> bool:
     auth = AuthStandIn()
     auth.answers[key] = grant()
     auth.start()
-    with tempfile.TemporaryDirectory() as place, served(interpreter, prefix, Path(place)) as url:
+    with tempfile.TemporaryDirectory() as place, serving(Path(place), prefix, interpreter) as url:
         variables = {"MLFLOW_SERVER_URL": url, "HOKUSAI_AUTH_SERVICE_URL": auth.url, "MLFLOW_STATIC_PREFIX": prefix}
         direct = tell(interpreter, url + prefix, "", megabytes, Path(place))
         if "error" in direct["experiment"]:  # until 3.11 the API is not below the prefix

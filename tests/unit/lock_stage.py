@@ -29,7 +29,15 @@ class Clock:
         self.now += seconds
 
     def install(self, patch: pytest.MonkeyPatch) -> Clock:
-        patch.setattr(moto.ssm.models, "utcnow", lambda: datetime.fromtimestamp(self.now, UTC).replace(tzinfo=None))
+        backend = moto.ssm.models.ssm_backends.backend
+        put = backend.put_parameter
+
+        def dated(store: Any, *args: Any, **kwargs: Any) -> Any:
+            parameter = put(store, *args, **kwargs)
+            parameter.last_modified_date = datetime.fromtimestamp(self.now, UTC).replace(tzinfo=None)
+            return parameter
+
+        patch.setattr(backend, "put_parameter", dated)
         patch.setattr(lock, "server_time", lambda _answer: datetime.fromtimestamp(int(self.now), UTC))
         patch.setattr(lock.time, "sleep", lambda _seconds: None)
         return self

@@ -163,6 +163,25 @@ def test_a_journal_cut_together_with_its_head_is_refused_once_the_run_is_closed(
         Record.open(store, seal()).verify()
 
 
+def test_a_journal_that_ends_with_an_earlier_line_is_refused(tmp_path: Path) -> None:
+    store = record_in(tmp_path, closed=False)
+    journal = store.path / "journal.jsonl"
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-1]))
+    with pytest.raises(BadRecord, match="5 lines of 6 are there"):
+        Record.open(store, seal()).verify()
+
+
+def test_a_line_that_was_cut_off_before_its_call_was_made_is_dropped_and_the_run_goes_on(tmp_path: Path) -> None:
+    """The head follows the lines, so a process that dies between the two has not made the call."""
+    store = record_in(tmp_path, writes=1, closed=False)
+    with (store.path / "journal.jsonl").open("ab") as journal:
+        journal.write(b'{"args":{"RuleArn":"b"},"ki')
+    record = Record.open(store, seal())
+    assert len(record.entries()) == 2
+    assert record.append(intent("c")) == [3]
+    assert [entry["seq"] for entry in Record.open(store, seal()).verify().entries] == [1, 2, 3]
+
+
 def test_lines_cannot_change_places_nor_come_from_another_run(tmp_path: Path) -> None:
     store = record_in(tmp_path)
     journal = store.path / "journal.jsonl"

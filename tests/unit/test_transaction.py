@@ -215,6 +215,8 @@ def test_neither_the_environment_nor_a_secret_of_a_container_is_in_the_record(
     opened: Opened, platform: Any, run_module: RunModule, aws: CountingAws
 ) -> None:
     assert "failed" not in redeploy(run_module, opened)
+    [told] = [entry["args"] for entry in opened.lines() if entry.get("verb") == "register_task_definition"]
+    assert told == {"family": NAME}
     opened.close()
     assert revisions(aws)[-1] in opened.text()
     assert "register_task_definition" in opened.text()

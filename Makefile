@@ -11,6 +11,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 WHEELS := $(VENV)/.sanity-wheels
 LINK := .collections/ansible_collections/hokusai/platform
+PEER := build/bench/peer
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHONPATH="$(CURDIR)/.collections:$(CURDIR)" $(VENV)/bin/python
 
 .PHONY: help
@@ -34,8 +35,12 @@ lint types ansible-lint unit integration molecule input story: install  ## one p
 	@$(RUN) tests/stages.py $@
 
 .PHONY: bench
-bench: install  ## what the modules cost, beside the fewest calls that plain boto3 needs
-	@for program in tests/bench/*.py; do $(RUN) "$$program" || exit 1; done
+bench: install  ## what alb_rules costs, beside the fewest calls that plain boto3 needs (2 minutes)
+	@$(RUN) -m tests.bench.rules
+
+.PHONY: bench-rules
+bench-rules: install $(PEER)  ## listener rules with alb_rules and with amazon.aws: time, calls, and requests lost meanwhile (6 minutes)
+	@$(RUN) -m tests.bench.rules --peer $(PEER)/bin/python
 
 .PHONY: bench-gateway
 bench-gateway: install  ## the gateway beside nginx, haproxy and a naive proxy, and whether it meets its bars (4 minutes)
@@ -65,6 +70,12 @@ $(READY): requirements-dev.txt
 
 $(WHEELS): $(READY) tests/sanity.py
 	$(VENV)/bin/python tests/sanity.py --fetch $@
+	@touch $@
+
+$(PEER): requirements-bench.txt
+	@rm -rf $@
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet --disable-pip-version-check --requirement $< || { rm -rf $@; exit 1; }
 	@touch $@
 
 $(LINK):

@@ -1,9 +1,10 @@
-"""The command line: up, status, env, calls, logs, down. Exit codes: 0 done, 1 not so, 2 could not be asked."""
+"""The command line: up, status, env, calls, logs, faults and down. Exit codes: 0 done, 1 not so, 2 not asked."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import json
 import os
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 
 from sandbox import environment, lifecycle
 from sandbox.environment import Home
+from sandbox.faults.verbs import add_verbs
 
 CONTROL_TIMEOUT = 10.0
 SHOWN_LINES = 200
@@ -73,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("service", nargs="?", help="api, mlflow, auth, alb or daemon; all of them if omitted")
     verb.add_argument("-f", "--follow", action="store_true", help="go on printing")
     verb.set_defaults(run=logs)
+    add_verbs(verbs, faults)
     verbs.add_parser("down", help="end everything").set_defaults(run=down)
     return made
 
@@ -191,6 +194,16 @@ def summary(found: dict[str, Any]) -> str:
         states = [f"{one['address']}:{one['port']} {one['state']}" for one in group["targets"]]
         lines.append(f"targets {group['name']}: {', '.join(states) or 'none'}")
     return "\n".join(lines)
+
+
+def faults(place: Home, options: argparse.Namespace) -> int:
+    """Every verb of `faults/verbs.py`."""
+    values = environment_of(place)
+    control(place, "GET", "health")
+    commands = importlib.import_module("sandbox.faults.commands")
+    if problem := commands.work(options.verb, place, values, options, say):
+        raise UsageError(problem)
+    return 0
 
 
 def environment_of(place: Home) -> dict[str, str]:

@@ -66,7 +66,7 @@ def serve(home: Home, state: str, pace: float, finished: threading.Event) -> Non
         running = start(home, pace, stack)
         LOGGER.info("AWS endpoint %s, internet proxy %s", running.control_plane.url, running.data_plane.proxy_url)
         environment.write(home, populate(running, state, finished))
-        running.control_plane.calls.reset()
+        running.control_plane.forget_calls()
         LOGGER.info("ready: %s", state)
         finished.wait()
         LOGGER.info("going down")
@@ -91,7 +91,14 @@ def start(home: Home, pace: float, stack: ExitStack) -> Running:
     agent.start()
     stack.callback(agent.stop)
     control_plane.endpoints.add("GET", "status", lambda _: snapshot(control_plane, world.target_groups()))
+    control_plane.endpoints.add("POST", "certificates", lambda body: issued(authority, body["names"]))
     return Running(home, control_plane, data_plane, authority)
+
+
+def issued(authority: CertificateAuthority, names: list[str]) -> dict[str, str]:
+    """A certificate that the sandbox's clients trust, as ACM's ImportCertificate takes it."""
+    made = authority.issue(*names)
+    return {"Certificate": made.body, "CertificateChain": made.chain, "PrivateKey": made.private_key}
 
 
 def claim_loopback(stack: ExitStack, draw: Callable[[], str] = loopback_prefix) -> str:

@@ -13,6 +13,8 @@ from pathlib import Path
 from sandbox.platform.description import API_IMAGE
 
 HOME_VARIABLE = "HOKUSAI_SANDBOX_HOME"
+OWN_AGENT = "sandbox-faults"
+"""In the user agent of AWS calls that are the sandbox's own, to break or heal something."""
 NOT_PROXIED = "127.0.0.1,localhost"
 SHELL_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 TRACKING_URI = "https://registry.hokus.ai/api/mlflow"
@@ -41,6 +43,11 @@ class Home:
         process of this sandbox; empty when there is none.
         """
         return self.path / ".hokusai-sandbox"
+
+    @property
+    def faults(self) -> Path:
+        """What `break` has broken, and the way back."""
+        return self.path / "faults.json"
 
     @property
     def trust(self) -> Path:

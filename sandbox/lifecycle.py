@@ -124,6 +124,8 @@ def finish(home: Home, lock: int) -> bool:
     found = bool(owner) and end_all(owner) > 0
     home.environment.unlink(missing_ok=True)
     home.pid.unlink(missing_ok=True)
+    for kept in (home.faults, home.faults.with_suffix(".lock")):
+        kept.unlink(missing_ok=True)
     shutil.rmtree(home.tasks, ignore_errors=True)
     os.ftruncate(lock, 0)
     return found

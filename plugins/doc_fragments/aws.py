@@ -65,6 +65,13 @@ options:
         it.
     type: path
     version_added: 0.2.0
+  plan:
+    description:
+      - Path of a plan that M(hokusai.platform.platform_plan) began or approved.
+      - In check mode a draft takes down what the task would do. An approved plan allows exactly what is in it. A task
+        that finds something else to do, or is asked for another state, fails before its first write.
+    type: path
+    version_added: 0.2.0
 attributes:
   check_mode:
     description: Can run in check mode and return the steps it would take, without taking them.

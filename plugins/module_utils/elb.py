@@ -69,6 +69,13 @@ def on_port(found: Iterable[dict[str, Any]], port: int, where: str) -> dict[str,
     return here[0] if here else None
 
 
+def rules(aws: Aws, listener_arn: str, name: str) -> list[dict[str, Any]]:
+    """The rules of a listener, without its default rule. `name` is the listener's in a message."""
+    with calling(f"describe the rules of {name}"):
+        found = every(aws.elbv2, "describe_rules", "Rules", ListenerArn=listener_arn)
+    return [rule for rule in found if not rule["IsDefault"]]
+
+
 def group_ids(aws: Aws, references: Iterable[str], live: Iterable[str]) -> dict[str, str]:
     """ARN by name for target groups: those of `references` that are ARNs, the `live` ones, and by one call the rest.
 

@@ -13,17 +13,22 @@ At every moment a request gets the answer it got before or the one it gets in th
 
 A rule changes in place, and so keeps its ARN, as long as that is a step of its own. Where changes to overlapping rules
 depend on one another, a rule of ours is replaced instead: created, moved and deleted as above.
+
+Whether that holds is proved for each plan (`routing_proof`). Where it does not, because there is no room for both the
+old and the new rules or the rule is somebody else's, another order is looked for (`elb_rule_order`); if there is none,
+the plan is refused by `prove_safe`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import elb_action, elb_condition
 from ansible_collections.hokusai.platform.plugins.module_utils import tags as tagging
 from ansible_collections.hokusai.platform.plugins.module_utils.elb import GROUP_REMEDY
+from ansible_collections.hokusai.platform.plugins.module_utils.elb_rule_order import in_order
 from ansible_collections.hokusai.platform.plugins.module_utils.elb_rules import (
     LAST_PRIORITY,
     Matching,
@@ -33,12 +38,15 @@ from ansible_collections.hokusai.platform.plugins.module_utils.elb_rules import 
     match,
     transforms_to_aws,
 )
-from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, Unsafe
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Later, Observed, Step
+from ansible_collections.hokusai.platform.plugins.module_utils.routing_proof import Proof, prove
 
 LISTENER = "the listener"
 """Its key among the ids, the others of which are names of target groups: those have no space."""
 LISTENER_REMEDY = "create it first with alb_listener"
+SEARCHABLE = 20000
+"""Kinds of requests beyond which looking for another order takes too long."""
 
 
 def plan(observed: Observed[RuleSet], desired: RuleSet | None) -> Iterator[Step]:
@@ -50,15 +58,38 @@ def plan(observed: Observed[RuleSet], desired: RuleSet | None) -> Iterator[Step]
     refuse_taken(found, desired.listener)
     refuse_dropping(found, desired)
     refuse_crowd(current, found, desired)
-    found = Entanglement(found, desired.policy).undone(
+    apart = Entanglement(found, desired.policy).undone(
         room=desired.policy.quota - len(current.rules) - current.elsewhere
     )
-    writer = Writer(observed, desired, found, Moves(current, found))
-    yield from writer.creates()
-    yield from writer.changes(early=True)
-    yield from writer.priorities()
-    yield from writer.changes(early=False)
-    yield from writer.deletes()
+    usual = tuple(Writer(observed, desired, apart, Moves(current, apart)).steps())
+    proof = prove(current.rules, usual)
+    is_enough = proof.safe or not 0 < proof.classes <= SEARCHABLE
+    yield from usual if is_enough else another(observed, desired, (apart, found)) or usual
+
+
+def another(observed: Observed[RuleSet], desired: RuleSet, ways: Iterable[Matching]) -> tuple[Step, ...] | None:
+    """Steps in another order than the usual one, one by one, if there is one in which no request goes astray."""
+    current = observed.resource or RuleSet(desired.listener, ())
+    for found in ways:
+        for sinks in (True, False):
+            writer = Writer(observed, desired, found, Moves(current, found, waits=False, sinks=sinks))
+            order = in_order(current.rules, tuple(writer.steps()))
+            if order is not None:
+                return order
+    return None
+
+
+def prove_safe(observed: Observed[RuleSet], desired: RuleSet | None, steps: Sequence[Step]) -> Proof:
+    """What is known of the plan before its first call. Raises `Unsafe` when a request would go astray."""
+    proof = prove(observed.resource.rules if observed.resource else (), steps)
+    if proof.astray and desired:
+        raise Unsafe(
+            f"{desired.listener}: a request would go astray between the steps: {proof.astray}",
+            "have AWS raise the quota and set rules_quota, so that old and new rules can be there at once, or go there "
+            "in two tasks; a rule that somebody else made is never replaced, only changed",
+            proof=proof.shown(),
+        )
+    return proof
 
 
 def refuse_taken(found: Matching, listener: str) -> None:
@@ -153,15 +184,15 @@ class Entanglement:
 class Moves:
     """Where every rule stands before and after the one SetRulePriorities call."""
 
-    def __init__(self, current: RuleSet, found: Matching) -> None:
+    def __init__(self, current: RuleSet, found: Matching, *, waits: bool = True, sinks: bool = True) -> None:
         self.found = found
         self.before = {rule.arn: rule.priority for rule in current.rules}
         self.movers = {live.arn: want for live, want in found.pairs if live.priority != want.priority}
         wanted = {rule.priority for rule in found.created} | {want.priority for _live, want in found.pairs}
         taken = wanted | set(self.before.values())
         bottom = [p for p in range(LAST_PRIORITY, LAST_PRIORITY - 3 * len(taken) - 3, -1) if p not in taken]
-        must_sink = any(doomed.priority in wanted or self._covers(doomed) for doomed in found.doomed)
-        must_wait = self.movers or any(rule.priority in self.before.values() for rule in found.created)
+        must_sink = sinks and any(doomed.priority in wanted or self._covers(doomed) for doomed in found.doomed)
+        must_wait = waits and (self.movers or any(rule.priority in self.before.values() for rule in found.created))
         self.sinking = self._slots(found.doomed if must_sink else (), bottom)
         self.waiting = self._slots(found.created if must_wait else (), bottom)
 
@@ -190,6 +221,13 @@ class Writer:
     desired: RuleSet
     found: Matching
     moves: Moves
+
+    def steps(self) -> Iterator[Step]:
+        yield from self.creates()
+        yield from self.changes(early=True)
+        yield from self.priorities()
+        yield from self.changes(early=False)
+        yield from self.deletes()
 
     def creates(self) -> Iterator[Step]:
         for level, rule in layered(self.found.created):

@@ -6,6 +6,7 @@
     ├── BadInput        what was asked for is wrong; nothing was written
     ├── Ambiguous       a selector matches more than one resource
     ├── NotFound        a resource that was named does not exist
+    ├── Unsafe          no order of the writes keeps every request on its way; nothing was written
     ├── AwsError        AWS refused or did not answer
     ├── NotConverged    AWS accepted the writes, yet a second plan is not empty
     ├── GaveUp          something did not become true in time, or went wrong while waiting
@@ -71,6 +72,10 @@ class NotFound(BadInput):
     """A resource that was named does not exist."""
 
 
+class Unsafe(PlatformError):  # noqa: N818
+    """No order of the writes was found in which every request stays on its way; raised before the first write."""
+
+
 class AwsError(PlatformError):
     """AWS refused a call or did not answer; `code` is AWS's own error code, or the exception's name."""
 
@@ -97,6 +102,10 @@ class LockHeld(PlatformError):  # noqa: N818
 
 class LockLost(PlatformError):  # noqa: N818
     """The run's token is stale: its lock expired, was broken, or was taken over. The write was not made."""
+
+
+class PlanMoved(PlatformError):  # noqa: N818
+    """An approved plan is not what is to be done now: the world, the inventory or the collection is another."""
 
 
 class Unrecorded(PlatformError):  # noqa: N818

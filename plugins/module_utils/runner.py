@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import groupby, takewhile
 from typing import Any, Generic, TypeVar
 
+from ansible_collections.hokusai.platform.plugins.module_utils.approved_plan import PLAN_OPTION, NoPlan, plan_of
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import (
     AwsError,
@@ -49,7 +50,8 @@ class Resource(Generic[T]):
     """What a resource module is made of; the runner needs nothing else of it.
 
     `settle` waits for what the writes started (an operation, a deployment) and gets the responses of the steps
-    just applied; it is also called once, with none, when there is nothing to write.
+    just applied; it is also called once, with none, when there is nothing to write. `prove` says what is known of a
+    plan before its first step (as a value with `shown`), or raises to refuse it.
     """
 
     service: str
@@ -57,6 +59,7 @@ class Resource(Generic[T]):
     observe: Callable[[Aws, Params], Observed[T]]
     plan: Callable[[Observed[T], T | None], Iterable[Step]]
     settle: Callable[[Aws, Params, Sequence[Response]], None] | None = None
+    prove: Callable[[Observed[T], T | None, Sequence[Step]], Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -67,20 +70,27 @@ class Outcome(Generic[T]):
     after: T | None
     steps: tuple[Step, ...]
     warnings: tuple[str, ...] = ()
+    proof: Any = None
 
     def concerns(self) -> Iterator[str]:
-        """What to warn of: what the plan takes for granted, and what the state finds amiss (`concerns`) and leaves."""
+        """What to warn of: what the plan takes for granted, and the `concerns` of the state and of the proof."""
         yield from self.warnings
-        tell: Callable[[], Iterator[str]] | None = getattr(self.after, "concerns", None)
-        if tell:
-            yield from tell()
+        for source in (self.after, self.proof):
+            tell: Callable[[], Iterator[str]] | None = getattr(source, "concerns", None)
+            if tell:
+                yield from tell()
 
     def result(self) -> dict[str, Any]:
         return {
             "changed": bool(self.steps),
             "steps": [step.shown() for step in self.steps],
-            "diff": {"before": as_data(self.before) or {}, "after": as_data(self.after) or {}},
+            "diff": {
+                "before": as_data(self.before) or {},
+                "after": as_data(self.after) or {},
+                **({"after_header": str(self.proof)} if self.proof else {}),
+            },
             "resource": as_data(self.after),
+            **({"proof": as_data(self.proof)} if self.proof else {}),
         }
 
 
@@ -92,38 +102,51 @@ def run(
     observe: Callable[[Aws, Params], Observed[T]],
     plan: Callable[[Observed[T], T | None], Iterable[Step]],
     settle: Callable[[Aws, Params, Sequence[Response]], None] | None = None,
+    prove: Callable[[Observed[T], T | None, Sequence[Step]], Any] | None = None,
     secrets: Callable[[Params], Iterable[str]] | None = None,
     **module_arguments: Any,
 ) -> None:
     """Be the `main` of a resource module. `secrets` are the texts among its options that no output may show."""
-    module = make_module({**RUN_OPTION, **spec}, **module_arguments)
+    module = make_module({**RUN_OPTION, **PLAN_OPTION, **spec}, **module_arguments)
     module.no_log_values.update(secrets(module.params) if secrets else ())
-    resource = Resource(service, desire, observe, plan, settle)
+    resource = Resource(service, desire, observe, plan, settle, prove)
     with failing(module):
         aws = Aws(module.params)
         with in_run(aws, module.params, module._name, dry=module.check_mode) as transaction:
-            outcome = converge(resource, aws, module.params, dry=module.check_mode, transaction=transaction)
+            approval = plan_of(aws, module.params, module._name)
+            outcome = converge(
+                resource, aws, module.params, dry=module.check_mode, transaction=transaction, approval=approval
+            )
         for warning in outcome.concerns():
             module.warn(warning)
         module.exit_json(**outcome.result())
 
 
 def converge(
-    resource: Resource[T], aws: Aws, params: Params, *, dry: bool, transaction: Outside | None = None
+    resource: Resource[T],
+    aws: Aws,
+    params: Params,
+    *,
+    dry: bool,
+    transaction: Outside | None = None,
+    approval: NoPlan | None = None,
 ) -> Outcome[T]:
     """Bring the resource to what is desired, or with `dry` only say how. Raises `PlatformError`."""
     desired = resource.desire(params)
     observed = look(resource, aws, params)
     steps = tuple(resource.plan(observed, desired))
+    proof = resource.prove(observed, desired, steps) if resource.prove else None
+    approval = approval or NoPlan()
+    approval.accept(desired, steps, dry=dry)
     if dry:
-        return Outcome(observed.resource, overlay(observed.resource, desired), steps, tuple(assumptions(steps)))
+        return Outcome(observed.resource, overlay(observed.resource, desired), steps, tuple(assumptions(steps)), proof)
     if not steps:
         if resource.settle:
             with calling(f"wait for what was started ({resource.service})"):
                 resource.settle(aws, params, ())
-        return Outcome(observed.resource, overlay(observed.resource, desired), steps)
-    applied, last = Apply(resource, aws, params, desired, transaction or Outside()).all(steps)
-    return Outcome(observed.resource, last.resource, applied)
+        return Outcome(observed.resource, overlay(observed.resource, desired), steps, proof=proof)
+    applied, last = Apply(resource, aws, params, desired, transaction or Outside(), approval).all(steps)
+    return Outcome(observed.resource, last.resource, applied, proof=proof)
 
 
 def look(resource: Resource[T], aws: Aws, params: Params) -> Observed[T]:
@@ -146,14 +169,21 @@ def refuse_missing(steps: Iterable[Step]) -> None:
 class Apply(Generic[T]):
     """Apply steps in rounds until planning again finds nothing, and remember what is done for the error's sake.
 
-    Every write goes through the `transaction`: the run with its lock and its journal, or none.
+    Every write goes through the `transaction`, the run with its lock and its journal, or none; what comes up after the
+    first writes is for the `approval` to allow.
     """
 
     def __init__(
-        self, resource: Resource[T], aws: Aws, params: Params, desired: T | None, transaction: Outside
+        self,
+        resource: Resource[T],
+        aws: Aws,
+        params: Params,
+        desired: T | None,
+        transaction: Outside,
+        approval: NoPlan,
     ) -> None:
         self.resource, self.aws, self.params, self.desired = resource, aws, params, desired
-        self.transaction = transaction
+        self.transaction, self.approval = transaction, approval
         self.client = aws.client(resource.service)
         self.done: list[Response] = []
 
@@ -173,6 +203,7 @@ class Apply(Generic[T]):
             responses = [response for batch in batches(ready) for response in self.batch(batch)]
             self.settle(responses)
             observed, steps = self.reread(ready)
+            self.approval.allow(steps)
             if not steps:
                 return tuple(step for step, _response in self.done), observed
         raise self.stuck(steps)

@@ -13,6 +13,9 @@ description:
   - New rules are created before the ones they replace are deleted, and all moves, swaps included, are one call.
   - A rule that changes keeps its ARN. Only where changes to overlapping rules depend on one another, so that requests
     would go astray meanwhile, a rule made by this module is replaced.
+  - Before the first call it is proved that no request goes astray, see RV(proof). Where no safe order is found,
+    be it for want of room for old and new rules at once, or because rules made by somebody else cannot be replaced,
+    nothing is written.
   - Which live rule is which is decided by equal conditions and action, then by the tag C(hokusai:name), then
     by equal conditions, then by an equal priority where the listed rule's conditions cover the live one's.
   - Only rules created by this module (tag C(hokusai:managed-by)) are ever removed, unless O(purge=all).
@@ -284,6 +287,29 @@ steps:
       why: >-
         rule api-mlflow of hokusai-registry-development:443: forward to hokusai-reg-mlflow-development becomes
         forward to hokusai-reg-api-development
+proof:
+  description:
+    - What is known, before the first call, of the requests that arrive while the steps are made. The diff's header says
+      it too.
+    - A plan of which it is known that a request would go astray is refused, in check mode too.
+  returned: success
+  type: dict
+  contains:
+    safe:
+      description:
+        - Whether it is proved that every request gets, at every moment, the answer it got before or the one it gets in
+          the end. A request that both sets of rules answer alike is then never answered otherwise.
+      type: bool
+    classes:
+      description: Kinds of requests that the rules tell apart and that were looked at. A single step needs none.
+      type: int
+    states:
+      description: States of the listener, both ends included, each of which stands for all orders inside a batch.
+      type: int
+    reason:
+      description: Why it could not be proved. The plan is carried out nevertheless, with a warning.
+      type: str
+  sample: {safe: true, classes: 102, states: 5, reason: ""}
 resource:
   description: The listener's rules by priority, others' included, as they are now or in check mode would be.
   returned: success
@@ -313,7 +339,7 @@ remedy:
   type: str
   sample: grant the calling identity this action on this resource, then run again
 error:
-  description: Kind of the failure, such as V(BadInput), V(NotFound), V(AwsError), V(NotConverged) or V(GaveUp).
+  description: Kind of the failure, such as V(BadInput), V(NotFound), V(Unsafe), V(AwsError) or V(NotConverged).
   returned: failure
   type: str
   sample: AwsError
@@ -337,9 +363,8 @@ from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import elb, elb_action, elb_rules, tags
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
-from ansible_collections.hokusai.platform.plugins.module_utils.elb_rule_plan import LISTENER, plan
+from ansible_collections.hokusai.platform.plugins.module_utils.elb_rule_plan import LISTENER, plan, prove_safe
 from ansible_collections.hokusai.platform.plugins.module_utils.elb_rules import Policy, Rule, RuleSet
-from ansible_collections.hokusai.platform.plugins.module_utils.errors import calling
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Observed
 from ansible_collections.hokusai.platform.plugins.module_utils.runner import run
@@ -406,21 +431,14 @@ def observe(aws: Aws, params: Params) -> Observed[RuleSet]:
     listener = elb.on_port(listeners, params["port"], wanted.listener)
     if listener is None:
         return Observed(None, elb.group_ids(aws, references, ()))
-    described = describe_rules(aws, listener["ListenerArn"], wanted.listener)
+    described = elb.rules(aws, listener["ListenerArn"], wanted.listener)
     live_groups = (arn for rule in described for arn in elb_action.group_arns(rule["Actions"]))
     ids = {**elb.group_ids(aws, references, live_groups), LISTENER: listener["ListenerArn"]}
     live = with_names(aws, [elb_rules.from_aws(rule) for rule in described], wanted)
     others = [each["ListenerArn"] for each in listeners if each is not listener]
     elsewhere = others if elb_rules.match(live, wanted).may_grow(wanted.policy) else []
-    count = sum(len(describe_rules(aws, arn, wanted.listener)) for arn in elsewhere)
+    count = sum(len(elb.rules(aws, arn, wanted.listener)) for arn in elsewhere)
     return Observed(RuleSet(wanted.listener, tuple(live), count), ids)
-
-
-def describe_rules(aws: Aws, listener_arn: str, name: str) -> list[dict[str, Any]]:
-    """The rules of a listener, without its default rule."""
-    with calling(f"describe the rules of {name}"):
-        found = elb.every(aws.elbv2, "describe_rules", "Rules", ListenerArn=listener_arn)
-    return [rule for rule in found if not rule["IsDefault"]]
 
 
 def with_names(aws: Aws, live: list[Rule], wanted: RuleSet) -> list[Rule]:
@@ -443,7 +461,7 @@ def with_names(aws: Aws, live: list[Rule], wanted: RuleSet) -> list[Rule]:
 
 
 def main() -> None:
-    run(service="elbv2", spec=SPEC, desire=desire, observe=observe, plan=plan)
+    run(service="elbv2", spec=SPEC, desire=desire, observe=observe, plan=plan, prove=prove_safe)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Configuration:
-    """A service revision: `load_balancers` are (target group ARN, port), `registries` ids of Cloud Map services."""
+    """A service revision: `load_balancers` are (target group ARN, port), `registries` ids of Cloud Map services.
+
+    `registered_port` is the one that a registry names (for SRV records it must).
+    """
 
     task_definition: str
     subnets: tuple[str, ...]
     security_groups: tuple[str, ...]
     load_balancers: tuple[tuple[str, int], ...]
     registries: tuple[str, ...]
+    registered_port: int | None = None
 
 
 def of(deployment: dict[str, Any]) -> Configuration:
@@ -28,4 +32,5 @@ def of(deployment: dict[str, Any]) -> Configuration:
             (found["targetGroupArn"], int(found["containerPort"])) for found in deployment["loadBalancers"]
         ),
         registries=tuple(found["registryArn"].rpartition("/")[2] for found in deployment["serviceRegistries"]),
+        registered_port=next((found.get("containerPort") for found in deployment["serviceRegistries"]), None),
     )

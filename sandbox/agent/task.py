@@ -260,7 +260,9 @@ class ServiceTask:
 
     def _instance_attributes(self) -> dict[str, str]:
         """The attributes that ECS writes (Cloud Map developer guide)."""
+        port = self.configuration.registered_port
         return {
+            **({"AWS_INSTANCE_PORT": str(port)} if port else {}),
             "AWS_INSTANCE_IPV4": self.address,
             "AWS_INIT_HEALTH_STATUS": "HEALTHY",
             "AVAILABILITY_ZONE": self.record.availability_zone or "",

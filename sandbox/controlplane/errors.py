@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
+import uuid
 from dataclasses import dataclass, field
 from xml.sax.saxutils import escape
-
-REQUEST_ID = "00000000-0000-0000-0000-5a2db0c00000"
 
 
 @dataclass(frozen=True)
@@ -20,18 +19,24 @@ class Response:
 
 def render_error(protocol: str, code: str, message: str, status: int) -> Response:
     """An AWS error of one protocol (AWS SDK wire formats: awsJson1.1, rpcv2Cbor, awsQuery, ec2Query, restXml)."""
+    request_id = str(uuid.uuid4())
     if protocol == "json":
-        return _answer(status, code, "application/x-amz-json-1.1", _json(code, message))
+        return _answer(status, code, "application/x-amz-json-1.1", _json(code, message), request_id)
     if protocol == "cbor":
         body = _cbor_map({"__type": code, "message": message})
-        return _answer(status, code, "application/cbor", body, [("smithy-protocol", "rpc-v2-cbor")])
-    return _answer(status, code, "text/xml", _xml(protocol, code, message, status).encode())
+        return _answer(status, code, "application/cbor", body, request_id, [("smithy-protocol", "rpc-v2-cbor")])
+    return _answer(status, code, "text/xml", _xml(protocol, code, message, status, request_id).encode(), request_id)
 
 
 def _answer(
-    status: int, code: str, content_type: str, body: bytes, extra: list[tuple[str, str]] | None = None
+    status: int,
+    code: str,
+    content_type: str,
+    body: bytes,
+    request_id: str,
+    extra: list[tuple[str, str]] | None = None,
 ) -> Response:
-    headers = [("Content-Type", content_type), ("x-amzn-errortype", code), ("x-amzn-requestid", REQUEST_ID)]
+    headers = [("Content-Type", content_type), ("x-amzn-errortype", code), ("x-amzn-requestid", request_id)]
     return Response(status, headers + (extra or []), body)
 
 
@@ -39,13 +44,13 @@ def _json(code: str, message: str) -> bytes:
     return json.dumps({"__type": code, "message": message}).encode()
 
 
-def _xml(protocol: str, code: str, message: str, status: int) -> str:
+def _xml(protocol: str, code: str, message: str, status: int, request_id: str) -> str:
     error = f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
     if protocol == "ec2":
-        return f"<Response><Errors><Error>{error}</Error></Errors><RequestID>{REQUEST_ID}</RequestID></Response>"
+        return f"<Response><Errors><Error>{error}</Error></Errors><RequestID>{request_id}</RequestID></Response>"
     fault = "Sender" if status < 500 else "Receiver"
     return (
-        f"<ErrorResponse><Error><Type>{fault}</Type>{error}</Error><RequestId>{REQUEST_ID}</RequestId></ErrorResponse>"
+        f"<ErrorResponse><Error><Type>{fault}</Type>{error}</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
     )
 
 

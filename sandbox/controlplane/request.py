@@ -11,6 +11,8 @@ from urllib.parse import parse_qs
 from moto.core.request import Request
 from moto.core.routing import get_service_router
 
+from sandbox.environment import OWN_AGENT
+
 # SigV4 scopes name a service otherwise than boto3 does; counters speak boto3.
 _CLIENT_NAMES = {
     "elasticloadbalancing": "elbv2",
@@ -19,20 +21,25 @@ _CLIENT_NAMES = {
 }
 _SCOPE = re.compile(r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/")
 _READ = re.compile(
-    r"(Describe|List|Get|BatchGet|Discover|Head|Lookup|Search|Select|Filter|Query|Scan|Test|Validate|Simulate|Check)"
+    r"(Describe|List|Get|BatchGet|Discover|Head|Lookup|Search|Select|Filter|Query|Scan|Test|Validate|Simulate|Check|GenerateMac|VerifyMac)"
 )
 _XML_SERVICES = frozenset({"s3", "route53", "cloudfront"})
 
 
 @dataclass(frozen=True)
 class Call:
-    """One API call. `protocol` is `json`, `cbor`, `query`, `ec2` or `rest-xml`."""
+    """One API call. `protocol` is `json`, `cbor`, `query`, `ec2` or `rest-xml`.
+
+    `path` has the query string. `is_own`: the sandbox makes it itself, to break or heal something; nobody counts it.
+    """
 
     service: str
     action: str
     region: str
     protocol: str
     body: bytes
+    path: str = "/"
+    is_own: bool = False
 
     @property
     def name(self) -> str:
@@ -57,7 +64,9 @@ def parse_call(environ: dict[str, Any]) -> Call:
     content_type = environ.get("CONTENT_TYPE", "")
     action = _action(environ, service, content_type, body)
     environ["wsgi.input"] = io.BytesIO(body)
-    return Call(service, action, region, _protocol(service, content_type), body)
+    path = f"{environ['PATH_INFO']}?{environ.get('QUERY_STRING', '')}"
+    is_own = OWN_AGENT in environ.get("HTTP_USER_AGENT", "")
+    return Call(service, action, region, _protocol(service, content_type), body, path, is_own)
 
 
 def _action(environ: dict[str, Any], service: str, content_type: str, body: bytes) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import threading
+from email.utils import formatdate
 from typing import Any, Final
 
 # Read by moto when a backend is made: thousands of AMIs that nobody here asks for.
@@ -19,8 +20,11 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from sandbox.controlplane import fidelity
 from sandbox.controlplane.application import Application
 from sandbox.controlplane.calls import CallCounter
+from sandbox.controlplane.clock import CLOCK
 from sandbox.controlplane.control import ControlEndpoints, ControlError
 from sandbox.controlplane.faults import Fault, Faults
+from sandbox.controlplane.holds import Holds
+from sandbox.controlplane.writes import WriteLog
 
 ACCOUNT: Final = "123456789012"
 REGION: Final = "us-east-1"
@@ -33,6 +37,7 @@ _SERVICES = (
     "ecs",
     "elbv2",
     "iam",
+    "kms",
     "logs",
     "resourcegroupstaggingapi",
     "route53",
@@ -46,6 +51,10 @@ _SERVICES = (
 
 class _RequestHandler(MotoRequestHandler):  # type: ignore[misc]  # moto is untyped here (root pyproject)
     disable_nagle_algorithm = True
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The `Date` of every answer is AWS's time, now."""
+        return formatdate(timestamp or CLOCK.now(), usegmt=True)
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's own signature
         """Say nothing per request: the call counter is the record."""
@@ -66,7 +75,9 @@ class ControlPlane:
     def __init__(self, port: int = 0, pace: float = 30.0) -> None:
         self.lock = threading.RLock()
         self.calls = CallCounter()
+        self.writes = WriteLog()
         self.faults = Faults()
+        self.holds = Holds()
         self.endpoints = ControlEndpoints()
         self._port = port
         self._pace = pace
@@ -98,7 +109,9 @@ class ControlPlane:
             importlib.import_module(f"moto.{service}.responses")
         fidelity.install(self._pace)
         self.reset()
-        application = Application(self.lock, self.calls, self.faults, self.endpoints, self.touch)
+        application = Application(
+            self.lock, self.calls, self.writes, self.faults, self.holds, self.endpoints, self.touch
+        )
         self._server = make_server("127.0.0.1", self._port, application, threaded=True, request_handler=_RequestHandler)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), name="control-plane", daemon=True
@@ -111,14 +124,23 @@ class ControlPlane:
             for backends in list(BackendDict._instances):
                 backends.clear()
             reset_model_data()
-            self.calls.reset()
+            get_backend("s3").bucket_accounts.clear()  # moto looks a bucket that is gone up here for ever
+            self.forget_calls()
             self.faults.replace([])
+            self.holds.release("drop")
+            CLOCK.offset = 0.0
             self.touch()
+
+    def forget_calls(self) -> None:
+        """Count anew, and begin a new log of writes."""
+        self.calls.reset()
+        self.writes.reset()
 
     def stop(self) -> None:
         """Stop listening; harmless when not started."""
         if self._server is None or self._thread is None:
             return
+        self.holds.release("drop")
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -132,17 +154,42 @@ class ControlPlane:
         self.endpoints.add("GET", "health", lambda _: {"status": "ok", "generation": self.generation})
         self.endpoints.add("GET", "calls", lambda _: self.calls.as_dict())
         self.endpoints.add("POST", "calls/reset", self._reset_calls)
+        self.endpoints.add("GET", "writes", lambda _: {"writes": self.writes.as_list()})
         self.endpoints.add("GET", "faults", lambda _: {"faults": self.faults.as_list()})
         self.endpoints.add("POST", "faults", self._set_faults)
+        self.endpoints.add("POST", "faults/add", self._add_faults)
+        self.endpoints.add("POST", "faults/remove", lambda body: {"removed": self.faults.remove(body["owner"])})
+        self.endpoints.add("GET", "held", lambda _: {"held": self.holds.as_list()})
+        self.endpoints.add("POST", "held/release", self._release)
+        self.endpoints.add("GET", "clock", lambda _: {"offset": CLOCK.offset})
+        self.endpoints.add("POST", "clock", self._set_clock)
 
     def _reset_calls(self, _: Any) -> dict[str, Any]:
         before = self.calls.as_dict()
-        self.calls.reset()
+        self.forget_calls()
         return before
 
     def _set_faults(self, body: Any) -> dict[str, Any]:
         """Replace all faults by `{"faults": [...]}`."""
-        if not isinstance(body, dict) or not isinstance(body.get("faults"), list):
-            raise ControlError('expected {"faults": [{"match": "elbv2:CreateRule", "code": "Throttling"}]}')
-        self.faults.replace([Fault.parse(raw) for raw in body["faults"]])
+        self.faults.replace(_parsed(body))
         return {"faults": self.faults.as_list()}
+
+    def _add_faults(self, body: Any) -> dict[str, Any]:
+        for fault in _parsed(body):
+            self.faults.add(fault)
+        return {"faults": self.faults.as_list()}
+
+    def _release(self, body: Any) -> dict[str, Any]:
+        """`{"outcome": "proceed" | "drop"}`; without a body every held call proceeds."""
+        return {"released": self.holds.release((body or {}).get("outcome", "proceed"))}
+
+    def _set_clock(self, body: Any) -> dict[str, Any]:
+        """`{"offset": seconds}` that AWS's clock is ahead of the clients'."""
+        CLOCK.offset = float(body["offset"])
+        return {"offset": CLOCK.offset}
+
+
+def _parsed(body: Any) -> list[Fault]:
+    if not isinstance(body, dict) or not isinstance(body.get("faults"), list):
+        raise ControlError('expected {"faults": [{"match": "elbv2:CreateRule", "code": "Throttling"}]}')
+    return [Fault.parse(raw) for raw in body["faults"]]

@@ -2,11 +2,12 @@
 
 Run as `python -m sandbox.images.auth`. Environment: AUTH_DATABASE (path of the SQLite file), AUTH_ADMIN_KEY_HASH
 (SHA-256 of the admin key, hexadecimal), AUTH_HOST, AUTH_PORT, AUTH_RATE_LIMIT (validations per key and minute; 0, the
-default, is no limit).
+default, is no limit), AUTH_DELAY (seconds that a validation takes, 0 by default: a fault).
 """
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 import logging
@@ -26,10 +27,11 @@ RATE_WINDOW = 60.0
 class AuthService:
     """The handlers, over one key store."""
 
-    def __init__(self, keys: KeyStore, admin_key_hash: str, rate_limit: int = 0) -> None:
+    def __init__(self, keys: KeyStore, admin_key_hash: str, rate_limit: int = 0, delay: float = 0.0) -> None:
         self._keys = keys
         self._admin_key_hash = admin_key_hash
         self._rate_limit = rate_limit
+        self._delay = delay
         self._recent: defaultdict[str, deque[float]] = defaultdict(deque)
 
     def application(self) -> web.Application:
@@ -47,6 +49,7 @@ class AuthService:
 
     async def validate(self, request: web.Request) -> web.Response:
         """Answer 200 for a refusal too: `is_valid` is the answer, and `reason` says why it is false."""
+        await asyncio.sleep(self._delay)
         key = bearer(request)
         if not key:
             return refusal(401, "An API key is required: Authorization: Bearer <key>.")
@@ -189,6 +192,7 @@ def main() -> None:
         KeyStore(Path(os.environ["AUTH_DATABASE"])),
         os.environ["AUTH_ADMIN_KEY_HASH"],
         int(os.environ.get("AUTH_RATE_LIMIT", "0")),
+        float(os.environ.get("AUTH_DELAY", "0")),
     )
     host, port = os.environ.get("AUTH_HOST", "0.0.0.0"), int(os.environ.get("AUTH_PORT", "8000"))  # noqa: S104 - a container's default
     web.run_app(service.application(), host=host, port=port, print=None)

@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 ENVIRONMENTS = ("live", "test", "dev")
 ALPHABET = string.ascii_letters + string.digits
@@ -21,6 +22,7 @@ CREATE TABLE IF NOT EXISTS api_keys (
 )
 """
 COLUMNS = "key_id, name, service_id, scopes, environment, user_id, created_at, revoked_at"
+AMENDABLE = {"revoked_at", "scopes"}
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,22 @@ class KeyStore:
                 "UPDATE api_keys SET revoked_at = COALESCE(revoked_at, ?) WHERE key_id = ?", (now, key_id)
             )
             return found.rowcount == 1
+
+    def columns(self, key_hash: str) -> dict[str, Any] | None:
+        """The row of a key as it is stored."""
+        with self._connect() as connection:
+            connection.row_factory = sqlite3.Row
+            row = connection.execute("SELECT * FROM api_keys WHERE key_hash = ?", (key_hash,)).fetchone()
+        return dict(row) if row else None
+
+    def amend(self, key_hash: str, columns: dict[str, Any]) -> None:
+        """Change what no API can: a fault's doing, and its undoing."""
+        with self._connect() as connection, connection:
+            for column in AMENDABLE & set(columns):
+                connection.execute(
+                    f"UPDATE api_keys SET {column} = ? WHERE key_hash = ?",  # noqa: S608 - one of AMENDABLE
+                    (columns[column], key_hash),
+                )
 
     def _one(self, column: str, value: str) -> StoredKey | None:
         with self._connect() as connection:

@@ -213,6 +213,18 @@ def test_a_service_becomes_steady_with_its_targets_and_instances(stage: Stage) -
     assert {task["availabilityZone"] for task in tasks} == {"us-east-1a", "us-east-1b"}
 
 
+def test_a_registry_that_names_a_port_has_it_in_its_instances(stage: Stage) -> None:
+    """What an SRV record is made of."""
+    namespace = stage.discovery.list_namespaces()["Namespaces"][0]["Id"]
+    service = stage.discovery.create_service(
+        Name="srv", NamespaceId=namespace, DnsConfig={"DnsRecords": [{"Type": "SRV", "TTL": 10}]}
+    )["Service"]
+    registry = {"registryArn": service["Arn"], "containerName": "web", "containerPort": 8000}
+    stage.create(stage.register(SERVER), serviceRegistries=[registry])
+    found = stage.until(lambda: stage.discovery.list_instances(ServiceId=service["Id"])["Instances"])
+    assert [one["Attributes"]["AWS_INSTANCE_PORT"] for one in found] == ["8000"]
+
+
 def test_a_new_revision_replaces_the_old_task_only_once_it_is_healthy(stage: Stage) -> None:
     stage.create_steady()
     (before,) = stage.tasks()

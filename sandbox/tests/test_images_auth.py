@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -167,3 +168,12 @@ async def test_an_unknown_key_id_is_404(auth: Client) -> None:
 @pytest.mark.parametrize("path", ["/", "/health"])
 async def test_health_needs_no_key(auth: Client, path: str) -> None:
     assert (await auth.get(path)).status == 200
+
+
+async def test_a_delay_makes_every_validation_slow(database: Path) -> None:
+    application = AuthService(KeyStore(database), digest(ADMIN), delay=0.2).application()
+    async with TestClient(TestServer(application)) as slow:
+        minted = await mint(slow)
+        begun = time.monotonic()
+        assert (await validate(slow, minted["key"]))["is_valid"]
+        assert time.monotonic() - begun >= 0.2

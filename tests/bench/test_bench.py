@@ -1,4 +1,4 @@
-"""`make bench-gateway` and `make soak` work, on a small scale; their figures are for a quiet machine."""
+"""`make bench-gateway`, `make soak` and `make bench-rules` work on a small scale. Figures need a quiet machine."""
 
 from __future__ import annotations
 
@@ -39,3 +39,18 @@ def test_the_gateway_is_measured_and_judged(tmp_path: Path) -> None:
     assert told.keys() == {"gateway"}
     assert told["gateway"].keys() >= FIGURES
     assert "growth of RSS during 1 GB up and down" in ended.output
+
+
+def test_listener_rules_are_measured_and_no_request_is_lost_on_the_way(tmp_path: Path) -> None:
+    file = tmp_path / "rules.json"
+    options = ["4", "--delay", "0.02", "--output", str(file)]
+    here = {"PYTHONPATH": f"{ROOT / '.collections'}:{ROOT}"}
+    ended = run([sys.executable, "-m", "tests.bench.rules", *options], here).wanted()
+    told = json.loads(file.read_text())
+    ours = [each for each in told["figures"] if each["way"] == "alb_rules"]
+    assert [each["operation"] for each in ours] == ["create", "no-op", "change-one", "reorder", "replace"]
+    for each in ours:
+        assert (each["lost"], each["misrouted"], each["right"]) == (0, 0, True), each
+        assert each["sent"] > 50
+    assert ours[1]["calls"] <= 4
+    assert "calls of a no-op" in ended.output

@@ -49,14 +49,15 @@ def score_before(sandbox: Sandbox) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def prediction(sandbox: Sandbox, at: dict[str, str], score_before: dict[str, Any]) -> Counted:
-    """`site.yml --check --diff` on the incident."""
-    return counted(sandbox, "playbooks/site.yml", "--check", "--diff", extra=at)
+    """`site.yml --check --diff` on the incident, saved as a plan."""
+    saved = f"hokusai_plan_out={sandbox.home / 'plan.json'}"
+    return counted(sandbox, "playbooks/site.yml", "--check", "--diff", "-e", saved, extra=at)
 
 
 @pytest.fixture(scope="session")
 def repair(sandbox: Sandbox, at: dict[str, str], prediction: Counted) -> Counted:
-    """The first `site.yml` on the incident."""
-    return counted(sandbox, "playbooks/site.yml", extra=at)
+    """The first `site.yml` on the incident, held to the plan that was saved."""
+    return counted(sandbox, "playbooks/site.yml", "-e", f"hokusai_plan={sandbox.home / 'plan.json'}", extra=at)
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 from tests.harness import Sandbox
-from tests.integration.conftest import Counted
+from tests.integration.conftest import Counted, counted
 
 LOCK = {"ssm:PutParameter": 2, "ssm:DeleteParameter": 1}
 """The lock's own writes of a run: it is taken with a token, and released."""
@@ -32,6 +33,21 @@ def test_check_mode_shows_differences(prediction: Counted) -> None:
 
 def test_the_steps_taken_are_the_steps_predicted(prediction: Counted, repair: Counted) -> None:
     assert sorted(repair.run.steps) == sorted(prediction.run.steps)
+
+
+def test_the_approved_plan_is_what_was_applied(repaired: Sandbox, repair: Counted) -> None:
+    plan = json.loads((repaired.home / "plan.json").read_text())["body"]
+    planned = [(step["verb"], step["why"]) for part in plan["parts"] for step in part["steps"]]
+    assert planned == [step[1:] for step in repair.run.steps]
+
+
+def test_a_plan_is_used_up_once_it_is_applied(second_run: Counted, repaired: Sandbox, at: dict[str, str]) -> None:
+    """The world has moved: by the plan itself."""
+    plan = f"hokusai_plan={repaired.home / 'plan.json'}"
+    again = counted(repaired, "playbooks/site.yml", "-e", plan, extra=at)
+    assert again.run.code != 0
+    assert "The world is not as it was when the plan" in again.run.output
+    assert again.calls["writes"] == 0, again.calls
 
 
 def test_the_repair_ends_well(repair: Counted) -> None:

@@ -32,6 +32,10 @@ RUN_ELSEWHERE = {
 }
 
 RUNS = {
+    "ansible-playbook playbooks/site.yml -i inventories/development --check "
+    "-e hokusai_plan_out=plan.json": "test_b_repair.py, on the inventory sandbox",
+    "ansible-playbook playbooks/site.yml -i inventories/development "
+    "-e hokusai_plan=plan.json": "test_b_repair.py, on the inventory sandbox",
     "ansible-playbook playbooks/history.yml -i inventories/development": "test_h_runs.py",
     "ansible-playbook playbooks/site.yml -i inventories/development "
     "-e hokusai_break_lock=20261121T150000Z-1a2b3c": "test_h_runs.py, on the inventory sandbox",

@@ -149,7 +149,9 @@ def run_module(monkeypatch: pytest.MonkeyPatch, aws_options: dict[str, str]) -> 
 
     def run(main: Callable[[], None], *, _check: bool = False, **options: Any) -> dict[str, Any]:
         warned.clear()
-        arguments = {**aws_options, **options, "_ansible_check_mode": _check, "_ansible_diff": True}
+        name = f"hokusai.platform.{main.__module__.rpartition('.')[2]}"
+        told = {"_ansible_check_mode": _check, "_ansible_diff": True, "_ansible_module_name": name}
+        arguments = {**aws_options, **options, **told}
         monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())
         monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
         with pytest.raises(_Ended) as ended:

@@ -404,3 +404,47 @@ def test_a_load_balancer_may_be_given_by_its_arn(rules: Any, edge: Edge) -> None
 
 def test_an_unknown_option_is_refused(rules: Any, edge: Edge) -> None:
     assert "host" in rules({**asked("a", 10, {"paths": ["/a"]}), "host": ["x"]})["msg"]
+
+
+def test_a_plan_says_that_it_is_proved_in_its_result_and_in_the_head_of_its_diff(rules: Any, edge: Edge) -> None:
+    edge.make_rule(ours("old", 10, "old", paths=["/a/*"]))
+    wanted = (rule("a", 5, paths=["/a/b"]), rule("new", 20, paths=["/a/*", "/b"]))
+    predicted = rules(*wanted, _check=True)
+    assert predicted["proof"] == {"safe": True, "classes": 4, "states": 5, "reason": ""}
+    assert predicted["diff"]["after_header"].startswith("proved: no request goes astray (4 kinds of requests")
+    assert rules(*wanted)["proof"] == predicted["proof"]
+    assert rules(*wanted)["proof"] == {"safe": True, "classes": 0, "states": 1, "reason": ""}
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_plan_in_which_a_request_would_go_astray_is_refused_before_the_first_write(
+    check: bool, rules: Any, edge: Edge, control_plane: ControlPlane
+) -> None:
+    """Two rules exchange their paths, and there is no room for a third."""
+    for each in (ours("a", 10, paths=["/x"]), ours("b", 20, "two", paths=["/y"])):
+        edge.make_rule(each)
+    before = edge.rules()
+    wanted = (rule("a", 10, "old", paths=["/y"]), rule("b", 20, "three", paths=["/x"]))
+    result = rules(*wanted, rules_quota=2, _check=check)
+    assert result["error"] == "Unsafe"
+    assert "GET https://elsewhere.test/" in result["msg"]
+    assert "rules_quota" in result["remedy"]
+    assert control_plane.calls.writes == 0
+    assert edge.rules() == before
+    assert rules(*wanted, rules_quota=4)["proof"]["safe"] is True
+
+
+def test_a_plan_that_cannot_be_proved_is_carried_out_with_a_warning(rules: Any, edge: Edge) -> None:
+    """As above, but which requests the regular expressions mean is not looked into."""
+    for each in (ours("a", 10, path_regexes=["^/x$"]), ours("b", 20, "two", path_regexes=["^/y$"])):
+        edge.make_rule(each)
+    wanted = (expression("a", 10, "old", "^/y$"), expression("b", 20, "three", "^/x$"))
+    result = rules(*wanted, rules_quota=2)
+    assert verbs(result) == [MODIFY, MODIFY]
+    assert result["proof"]["safe"] is False
+    assert "path ^/x$, path ^/y$" in result["proof"]["reason"]
+    assert any("not proved" in warning for warning in result["warned"])
+
+
+def expression(name: str, priority: int, group: str, regex: str) -> dict[str, Any]:
+    return {"name": name, "priority": priority, "path_regexes": [regex], "action": {"target_group": group}}

@@ -12,7 +12,16 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
-OTHERS = {"api_key", "health_score", "http_probe", "platform_history", "platform_lock", "platform_snapshot"}
+OTHERS = {
+    "alb_route",
+    "api_key",
+    "health_score",
+    "http_probe",
+    "platform_history",
+    "platform_lock",
+    "platform_plan",
+    "platform_snapshot",
+}
 """They do something else than bring a resource to a state in steps."""
 
 

@@ -5,7 +5,7 @@ Each replaces moto's backend and response classes by subclasses, so every deviat
 
 from __future__ import annotations
 
-from sandbox.controlplane.fidelity import ec2, ecs, elbv2, servicediscovery
+from sandbox.controlplane.fidelity import ec2, ecs, elbv2, kms, servicediscovery, ssm
 
 
 def install(pace: float) -> None:
@@ -13,4 +13,6 @@ def install(pace: float) -> None:
     elbv2.install(pace)
     ec2.install()
     ecs.install()
+    kms.install()
     servicediscovery.install()
+    ssm.install()

@@ -24,12 +24,21 @@ class EC2Backend(Replacement, models.EC2Backend):  # type: ignore[misc]  # moto 
     """Sources of the rules: Amazon EC2 API reference, security group actions."""
 
     moto_package = "moto.ec2"
+    _vpc_going = ""
+
+    def delete_vpc(self, vpc_id: str) -> Any:
+        """Its default group goes with it, and in no other way."""
+        self._vpc_going = vpc_id
+        try:
+            return super().delete_vpc(vpc_id)
+        finally:
+            self._vpc_going = ""
 
     def delete_security_group(self, name: str | None = None, group_id: str | None = None) -> None:
         """Not the default group, none that an interface has, none that another group's rule names."""
         group = self.get_security_group_by_name_or_id(group_id or name or "")
         if group is not None:
-            if group.is_default:
+            if group.is_default and group.vpc_id != self._vpc_going:
                 raise EC2ClientError(
                     "CannotDelete", f'the specified group: "{group.id}" name: "default" cannot be deleted by a user'
                 )

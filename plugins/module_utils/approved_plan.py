@@ -1,0 +1,221 @@
+# Copyright (c) 2026 Hokusai Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A plan of a whole play in a file: drafted in check mode, approved by people, and then applied exactly or not at all.
+
+A file is an envelope of kind `plan` (see `run_envelope.py`), its `run_id` the plan's id, and its body
+
+    {"state": "draft" | "final", "key": {...}, "scope": {...}, "world": {id: {"kind", "name", "mac"}}, "parts": [...]}
+
+with one part for each task: {"module", "resource", "wish", "steps": [{"verb", "why"}]}. `wish` is the MAC of the state
+that the task asks for and `mac` that of a resource as it was, so that no value of either can be read from the file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.hokusai.platform.plugins.module_utils import recordable
+from ansible_collections.hokusai.platform.plugins.module_utils.archive import Archive
+from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, BadRecord, PlanMoved
+from ansible_collections.hokusai.platform.plugins.module_utils.module import Params
+from ansible_collections.hokusai.platform.plugins.module_utils.plan import Step
+from ansible_collections.hokusai.platform.plugins.module_utils.record_key import run_key
+from ansible_collections.hokusai.platform.plugins.module_utils.run_envelope import Identity, Seal, canonical, parsed
+
+PLAN_OPTION: dict[str, dict[str, Any]] = {"plan": {"type": "path"}}
+"""The option of every module that writes; documented in the fragment `writes`."""
+
+Body = dict[str, Any]
+KIND, DRAFT, FINAL = "plan", "draft", "final"
+MOST = 5
+"""Resources that a message names; the result lists them all."""
+ANEW = "make the plan anew with site.yml --check -e hokusai_plan_out=FILE, and have that one approved"
+
+
+@dataclass(frozen=True)
+class PlanFile:
+    """A plan as it stands in a file."""
+
+    path: Path
+    seal: Seal
+    body: Body
+
+    @classmethod
+    def open(cls, aws: Aws, path: Path) -> PlanFile:
+        """Raises `BadInput` for no file, `BadRecord` for one that was altered or is of another region."""
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            told = f"The plan {path} cannot be read: {error.strerror}"
+            raise BadInput(told, "name a file that was made with hokusai_plan_out") from error
+        claimed = parsed(data, str(path))
+        try:
+            identity = Identity(*(str(claimed[each.name]) for each in dataclasses.fields(Identity)))
+            seal = Seal(run_key(dict(claimed["body"]["key"]), identity.run_id, aws), identity)
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadRecord(f"{path} is not a plan", ANEW) from error
+        body = seal.unwrap(data, KIND, str(path))
+        if identity.region != aws.region:
+            raise BadRecord(f"The plan {path} is for the region {identity.region}, not {aws.region}", ANEW)
+        return cls(path, seal, body)
+
+    @classmethod
+    def begin(cls, archive: Archive, path: Path, plan_id: str, scope: Mapping[str, Any]) -> PlanFile:
+        """A draft without parts, in the place of what the file held."""
+        archive.prove()
+        body = {"state": DRAFT, "key": archive.key, "scope": dict(scope), "world": {}, "parts": []}
+        begun = cls(path.absolute(), archive.seal(plan_id), body)
+        begun.parts.unlink(missing_ok=True)
+        begun.save()
+        return begun
+
+    @property
+    def parts(self) -> Path:
+        """Where the tasks of a play, each a process of its own, leave the parts of a draft."""
+        return self.path.with_name(f"{self.path.name}.parts")
+
+    def save(self) -> None:
+        """Write the file in one piece, for its owner alone."""
+        draft = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        try:
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as handle:
+                handle.write(self.seal.wrap(KIND, self.body))
+            draft.replace(self.path)
+        except OSError as error:
+            told = f"The plan {self.path} cannot be written: {error.strerror}"
+            raise BadInput(told, "name a file in a directory that is there and writable") from error
+
+    def finish(self, world: Mapping[str, Any]) -> PlanFile:
+        """The plan with the parts that tasks have left, and with the world that they saw."""
+        if self.body["state"] != DRAFT:
+            raise BadInput(f"{self.path} is no draft", "begin one with moment=begin")
+        made = {"state": FINAL, "world": fingerprints(self.seal, world), "parts": self.drafted()}
+        finished = dataclasses.replace(self, body={**self.body, **made})
+        finished.save()
+        self.parts.unlink(missing_ok=True)
+        return finished
+
+    def check(self, archive: Archive, world: Mapping[str, Any]) -> None:
+        """Raises `BadRecord` where the plan is another environment's, `PlanMoved` where the world is another."""
+        if self.body["state"] != FINAL:
+            raise BadInput(f"The plan {self.path} is a draft: the run that made it did not come to its end", ANEW)
+        identity = self.seal.identity
+        for name, ours in (("environment", archive.environment), ("account", archive.caller["Account"])):
+            if getattr(identity, name) != ours:
+                raise BadRecord(f"The plan {self.path} is for the {name} {getattr(identity, name)}, not {ours}", ANEW)
+        if told := moved(self.body["world"], fingerprints(self.seal, world)):
+            what = "; ".join(told[:MOST]) + (f"; and {len(told) - MOST} more" if len(told) > MOST else "")
+            raise PlanMoved(f"The world is not as it was when the plan {self.path} was made: {what}", ANEW, moved=told)
+
+    def append(self, part: Mapping[str, Any]) -> None:
+        with self.parts.open("ab") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            handle.write(canonical(part) + b"\n")
+
+    def steps(self) -> list[dict[str, str]]:
+        """What is planned, in the order of the tasks."""
+        return [
+            {"module": part["module"], "resource": part["resource"], **step}
+            for part in self.body["parts"]
+            for step in part["steps"]
+        ]
+
+    def drafted(self) -> list[Body]:
+        """The parts so far, in the order of the tasks."""
+        lines = self.parts.read_bytes().splitlines(keepends=True) if self.parts.exists() else []
+        return [parsed(line, str(self.parts)) for line in lines]
+
+
+def fingerprint(seal: Seal, value: Any) -> str:
+    """A MAC that two equal values share, and that tells nothing of either."""
+    return seal.mac({"value": form(value)})
+
+
+def form(value: Any) -> Any:
+    """A value as JSON that is the same in every process: sets are ordered, and states are what they compare by."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {each.name: form(getattr(value, each.name)) for each in dataclasses.fields(value) if each.compare}
+    if isinstance(value, Mapping):
+        return {str(key): form(inner) for key, inner in value.items()}
+    if isinstance(value, (set, frozenset)):
+        return sorted((form(inner) for inner in value), key=canonical)
+    if isinstance(value, (list, tuple)):
+        return [form(inner) for inner in value]
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+
+def fingerprints(seal: Seal, world: Mapping[str, Any]) -> dict[str, Body]:
+    """Each resource of a snapshot by its id, with its kind, its name, and the MAC of all that it is."""
+    return {
+        each["id"]: {"kind": each["kind"], "name": each["name"], "mac": fingerprint(seal, each)}
+        for each in world["resources"]
+    }
+
+
+def moved(planned: Mapping[str, Body], now: Mapping[str, Body]) -> list[str]:
+    """In words, what is not as it was when the plan was made."""
+    told = []
+    for key in sorted(planned.keys() | now.keys()):
+        before, after = planned.get(key), now.get(key)
+        if before == after:
+            continue
+        what = "is new" if before is None else "is gone" if after is None else "has changed"
+        known = before or after or {}
+        told.append(f"{known['kind']} {known['name']} {what}")
+    return told
+
+
+class NoPlan:
+    """A task that is a part of no plan may do what it finds to do."""
+
+    def accept(self, desired: Any, steps: Sequence[Step], *, dry: bool) -> None:
+        """Called with the whole plan of a task, before the first write."""
+
+    def allow(self, steps: Iterable[Step]) -> None:
+        """Called with steps that came up after the first writes."""
+
+
+class Plan(NoPlan):
+    """What a task has to do with the plan of its play: a draft takes down what it would do, a final one rules it."""
+
+    def __init__(self, file: PlanFile, module: str, resource: str) -> None:
+        self.file, self.module, self.resource = file, module, resource
+
+    def accept(self, desired: Any, steps: Sequence[Step], *, dry: bool) -> None:
+        wish = fingerprint(self.file.seal, desired)
+        told = [step.shown() for step in steps]
+        if self.file.body["state"] == DRAFT:
+            if not dry:
+                raise BadInput(f"The plan {self.file.path} is a draft, and nobody can have approved it", ANEW)
+            self.file.append({"module": self.module, "resource": self.resource, "wish": wish, "steps": told})
+            return
+        if wish not in {part["wish"] for part in self.known()}:
+            asked = "asks for another state than" if self.known() else "is not in"
+            raise PlanMoved(f"{self.module} {self.resource} {asked} the plan {self.file.path}", ANEW)
+        self.allow(steps)
+
+    def allow(self, steps: Iterable[Step]) -> None:
+        """Raise `PlanMoved` for a step that was not approved. Fewer are left once some are done."""
+        approved = {(step["verb"], step["why"]) for part in self.known() for step in part["steps"]}
+        if more := [f"{step.verb} ({step.why})" for step in steps if step.key not in approved]:
+            raise PlanMoved(
+                f"{self.module} {self.resource} has come to need what nobody approved: {'; '.join(more)}", ANEW
+            )
+
+    def known(self) -> list[Body]:
+        parts: list[Body] = self.file.body["parts"]
+        return [part for part in parts if (part["module"], part["resource"]) == (self.module, self.resource)]
+
+
+def plan_of(aws: Aws, params: Params, module: str) -> NoPlan:
+    """The plan that the option `plan` names, or none."""
+    if not params.get("plan"):
+        return NoPlan()
+    return Plan(PlanFile.open(aws, Path(params["plan"])), module.rpartition(".")[2], recordable.resource_name(params))

@@ -1,0 +1,194 @@
+#!/usr/bin/python
+# Copyright (c) 2026 Hokusai Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: platform_plan
+short_description: A plan of a whole play in a file, to be approved and then applied exactly
+version_added: 0.2.0
+description:
+  - With O(moment=begin) begins a draft. The tasks after it that run in check mode with their option C(plan) set to it
+    take down their steps.
+  - With O(moment=save) finishes it, with a digest of every resource in O(scope) as it is. The file lists, task by task,
+    each call and its reason. It holds no value of an option and no value of AWS's, and is sealed as the records of runs
+    are.
+  - With O(moment=approve) compares a finished plan with what is there now, and fails when that has moved. It changes
+    nothing. Tasks after it with their option C(plan) set to it do what is in it, or fail before their first write.
+  - It writes nothing but that file, and does so in check mode too.
+author:
+  - Hokusai Platform contributors (@hokusai)
+extends_documentation_fragment:
+  - hokusai.platform.aws
+  - hokusai.platform.aws.group
+  - hokusai.platform.aws.locks
+  - hokusai.platform.archive
+options:
+  moment:
+    description: Whether a plan is begun, finished, or to be applied.
+    type: str
+    required: true
+    choices: [begin, save, approve]
+  file:
+    description: Path of the plan. V(begin) replaces what is there. The file can be read by its owner alone.
+    type: path
+    required: true
+  scope:
+    description: What belongs to the environment, as for M(hokusai.platform.platform_snapshot). Required for V(begin).
+    type: dict
+    suboptions:
+      vpc:
+        description: Id or C(Name) tag of the VPC; it tells apart security groups and namespaces of one name.
+        type: str
+      load_balancers:
+        description: Names of load balancers; with them come their listeners and rules.
+        type: list
+        elements: str
+        default: []
+      target_groups:
+        description: Names of target groups.
+        type: list
+        elements: str
+        default: []
+      security_groups:
+        description: Names of security groups; with them come their rules.
+        type: list
+        elements: str
+        default: []
+      namespace:
+        description: Name of the private DNS namespace; with it come its services.
+        type: str
+      cluster:
+        description: Name of the ECS cluster.
+        type: str
+      services:
+        description: Names of ECS services.
+        type: list
+        elements: str
+        default: []
+seealso:
+  - module: hokusai.platform.platform_snapshot
+"""
+
+EXAMPLES = r"""
+- name: Begin a plan, in a play that runs in check mode
+  hokusai.platform.platform_plan:
+    moment: begin
+    file: plan.json
+    environment: development
+    runs:
+      directory: .hokusai/runs
+    scope:
+      load_balancers: [hokusai-registry-development]
+
+- name: Refuse an approved plan if the world has moved since
+  hokusai.platform.platform_plan:
+    moment: approve
+    file: plan.json
+    environment: development
+    runs:
+      directory: .hokusai/runs
+"""
+
+RETURN = r"""
+plan_id:
+  description: The id of the plan.
+  returned: success
+  type: str
+  sample: 20261121T150000Z-1a2b3c
+file:
+  description: Where it is.
+  returned: success
+  type: str
+  sample: /home/ada/plan.json
+steps:
+  description: What is planned, in order.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    module:
+      description: The module that would do it.
+      type: str
+    resource:
+      description: What it is about.
+      type: str
+    verb:
+      description: The API call.
+      type: str
+    why:
+      description: The resource, and the reason.
+      type: str
+  sample:
+    - module: alb_rules
+      resource: hokusai-registry-development:443
+      verb: modify_rule
+      why: >-
+        rule api-mlflow of hokusai-registry-development:443: forward to hokusai-reg-mlflow-development becomes
+        forward to hokusai-reg-api-development
+moved:
+  description: What is not as it was when the plan was made.
+  returned: failure because the world has moved
+  type: list
+  elements: str
+  sample: [load_balancer_rule hokusai-registry-development:443 105 has changed]
+remedy:
+  description: What can be done about the failure.
+  returned: failure
+  type: str
+  sample: make the plan anew with site.yml --check -e hokusai_plan_out=FILE, and have that one approved
+error:
+  description: Kind of the failure, such as V(PlanMoved), V(BadRecord), V(BadInput) or V(AwsError).
+  returned: failure
+  type: str
+  sample: PlanMoved
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.hokusai.platform.plugins.module_utils import snapshot
+from ansible_collections.hokusai.platform.plugins.module_utils.approved_plan import PlanFile
+from ansible_collections.hokusai.platform.plugins.module_utils.archive import ARCHIVE_OPTIONS, Archive
+from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
+from ansible_collections.hokusai.platform.plugins.module_utils.module import Params, failing, make_module
+from ansible_collections.hokusai.platform.plugins.module_utils.run_record import new_run_id
+from ansible_collections.hokusai.platform.plugins.module_utils.snapshot import Scope
+
+SPEC: dict[str, Any] = {
+    **ARCHIVE_OPTIONS,
+    "moment": {"type": "str", "required": True, "choices": ["begin", "save", "approve"]},
+    "file": {"type": "path", "required": True},
+    "scope": {"type": "dict", "options": snapshot.SCOPE_OPTIONS},
+}
+REQUIRED = [("moment", "begin", ["environment", "runs", "scope"]), ("moment", "approve", ["environment", "runs"])]
+
+
+def planned(aws: Aws, params: Params) -> PlanFile:
+    path = Path(params["file"])
+    if params["moment"] == "begin":
+        scope = Scope.from_params(params["scope"])
+        return PlanFile.begin(Archive(aws, params), path, new_run_id(), scope.as_data())
+    file = PlanFile.open(aws, path)
+    world = snapshot.read(aws, Scope.from_params(file.body["scope"]))
+    if params["moment"] == "save":
+        return file.finish(world)
+    file.check(Archive(aws, params), world)
+    return file
+
+
+def main() -> None:
+    module = make_module(SPEC, required_if=REQUIRED)
+    with failing(module):
+        file = planned(Aws(module.params), module.params)
+        module.exit_json(
+            changed=module.params["moment"] != "approve",
+            plan_id=file.seal.identity.run_id,
+            file=str(file.path),
+            steps=file.steps(),
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+"""An approved plan is applied exactly or not at all; its file says what would be done and no value."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.hokusai.platform.plugins.module_utils import approved_plan
+from ansible_collections.hokusai.platform.plugins.modules import (
+    alb_rules,
+    alb_target_group,
+    api_key,
+    ecs_service,
+    platform_plan,
+)
+
+from tests.unit.alb_edge import BALANCER, PORT, Edge
+from tests.unit.alb_model import rule
+from tests.unit.ecs_model import CLUSTER, CONTAINER, NAME
+
+ENVIRONMENT = "development"
+
+
+@pytest.fixture
+def place(tmp_path: Path, edge: Edge, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What platform_plan is told, for the edge of the tests."""
+    runs = tmp_path / "runs"
+    scope = {"load_balancers": [BALANCER], "target_groups": sorted(edge.groups)}
+    return {
+        "file": str(tmp_path / "plan.json"),
+        "environment": ENVIRONMENT,
+        "runs": {"directory": str(runs)},
+        "scope": scope,
+    }
+
+
+def wanted(group: str = "one", *names: str) -> dict[str, Any]:
+    rules = [
+        {"name": name, "priority": number, "paths": [f"/{name}"], "action": {"target_group": group}}
+        for number, name in enumerate(names or ("a", "b"), 10)
+    ]
+    return {"load_balancer": BALANCER, "port": PORT, "rules": rules}
+
+
+def made(run_module: Any, place: dict[str, Any], **asked: Any) -> dict[str, Any]:
+    """A plan for the rules, finished."""
+    assert not run_module(platform_plan.main, moment="begin", **place).get("failed")
+    assert run_module(alb_rules.main, _check=True, plan=place["file"], **(asked or wanted()))["changed"]
+    saved: dict[str, Any] = run_module(platform_plan.main, moment="save", **place)
+    assert not saved.get("failed"), saved
+    return saved
+
+
+def approved(run_module: Any, place: dict[str, Any]) -> dict[str, Any]:
+    told: dict[str, Any] = run_module(platform_plan.main, moment="approve", **place)
+    return told
+
+
+def test_a_plan_lists_what_would_be_done(run_module: Any, place: dict[str, Any]) -> None:
+    steps = made(run_module, place)["steps"]
+    assert [(step["module"], step["verb"]) for step in steps] == [("alb_rules", "create_rule")] * 2
+    assert steps[0]["resource"] == f"{BALANCER}:{PORT}"
+
+
+def test_an_approved_plan_is_applied(run_module: Any, place: dict[str, Any], edge: Edge) -> None:
+    made(run_module, place)
+    assert not approved(run_module, place).get("failed")
+    assert run_module(alb_rules.main, _check=True, plan=place["file"], **wanted())["changed"]
+    assert run_module(alb_rules.main, plan=place["file"], **wanted())["changed"]
+    assert list(edge.forwards()) == [10, 11]
+
+
+def test_a_resource_that_moved_refuses_the_plan_by_name(run_module: Any, place: dict[str, Any], edge: Edge) -> None:
+    made(run_module, place)
+    edge.make_rule(rule("stranger", 40))
+    told = approved(run_module, place)
+    assert told["error"] == "PlanMoved"
+    (new,) = [each for each in told["moved"] if each.endswith(" is new")]
+    assert new.startswith("load_balancer_rule ")
+    assert new in told["msg"]
+
+
+def test_steps_that_nobody_approved_are_not_taken(run_module: Any, place: dict[str, Any], edge: Edge) -> None:
+    """The world moves after the plan was approved: the task sees it and stops before its first write."""
+    made(run_module, place)
+    arn = edge.make_rule(rule("a", 10, paths=("/a",), tags={"hokusai:managed-by": "hokusai.platform"}))
+    told = run_module(alb_rules.main, plan=place["file"], **wanted("two"))
+    assert told["error"] == "PlanMoved"
+    assert edge.arns() == {arn}
+
+
+def test_another_wish_than_the_approved_one_is_refused(run_module: Any, place: dict[str, Any], edge: Edge) -> None:
+    made(run_module, place)
+    told = run_module(alb_rules.main, plan=place["file"], **wanted("two"))
+    assert (told["error"], edge.arns()) == ("PlanMoved", set())
+    assert "asks for another state" in told["msg"]
+
+
+def test_a_task_that_the_plan_does_not_know_is_refused(run_module: Any, place: dict[str, Any]) -> None:
+    made(run_module, place)
+    told = run_module(alb_target_group.main, plan=place["file"], name="one", health_check={"path": "/health"})
+    assert told["error"] == "PlanMoved"
+    assert "alb_target_group one is not in the plan" in told["msg"]
+
+
+def test_a_look_afterwards_finds_nothing_left_to_do(run_module: Any, place: dict[str, Any]) -> None:
+    """As the proof at the end of a run takes it, under the same plan."""
+    made(run_module, place)
+    assert run_module(alb_rules.main, plan=place["file"], **wanted())["changed"]
+    assert not run_module(alb_rules.main, _check=True, plan=place["file"], **wanted())["changed"]
+
+
+def test_an_interrupted_run_may_go_on_with_its_plan(run_module: Any, place: dict[str, Any], edge: Edge) -> None:
+    """A task applies what is left of its approved steps."""
+    made(run_module, place)
+    assert run_module(alb_rules.main, plan=place["file"], **wanted())["changed"]
+    edge.aws.elbv2.delete_rule(RuleArn=min(edge.arns()))
+    assert run_module(alb_rules.main, plan=place["file"], **wanted())["changed"]
+    assert list(edge.forwards()) == [10, 11]
+
+
+def test_a_draft_is_never_applied(run_module: Any, place: dict[str, Any], edge: Edge) -> None:
+    run_module(platform_plan.main, moment="begin", **place)
+    told = run_module(alb_rules.main, plan=place["file"], **wanted())
+    assert (told["error"], edge.arns()) == ("BadInput", set())
+    assert "is a draft" in approved(run_module, place)["msg"]
+
+
+@pytest.mark.parametrize("at", [0.1, 0.5, 0.9])
+def test_a_plan_that_was_altered_is_refused(run_module: Any, place: dict[str, Any], edge: Edge, at: float) -> None:
+    made(run_module, place)
+    file = Path(place["file"])
+    data = bytearray(file.read_bytes())
+    data[int(len(data) * at)] ^= 1
+    file.write_bytes(data)
+    assert approved(run_module, place)["error"] == "BadRecord"
+    assert run_module(alb_rules.main, plan=place["file"], **wanted())["error"] == "BadRecord"
+    assert edge.arns() == set()
+
+
+def test_a_step_added_by_hand_is_refused(run_module: Any, place: dict[str, Any]) -> None:
+    made(run_module, place)
+    file = Path(place["file"])
+    plan = json.loads(file.read_text())
+    plan["body"]["parts"][0]["steps"].append({"verb": "delete_rule", "why": "because"})
+    file.write_bytes(approved_plan.canonical(plan) + b"\n")
+    told = approved(run_module, place)
+    assert told["error"] == "BadRecord"
+    assert "MAC does not match" in told["msg"]
+
+
+@pytest.mark.parametrize(("name", "value"), [("environment", "production"), ("region", "eu-west-1")])
+def test_a_plan_for_elsewhere_is_refused(run_module: Any, place: dict[str, Any], name: str, value: str) -> None:
+    made(run_module, place)
+    told = run_module(platform_plan.main, moment="approve", **{**place, name: value})
+    assert told["error"] == "BadRecord"
+    assert value in told["msg"]
+
+
+def test_no_value_of_an_option_is_in_a_plan(run_module: Any, place: dict[str, Any], platform: dict[str, str]) -> None:
+    canary = "canary-of-a-value"
+    run_module(platform_plan.main, moment="begin", **place)
+    containers = [{"name": CONTAINER, "environment": {"AUTH_SERVICE_ID": canary}}]
+    options = {"cluster": CLUSTER, "service": NAME, "containers": containers, "plan": place["file"]}
+    assert run_module(ecs_service.main, _check=True, **options)["changed"]
+    run_module(platform_plan.main, moment="save", **place)
+    text = Path(place["file"]).read_text()
+    assert "register_task_definition" in text
+    assert canary not in text
+    other = [{"name": CONTAINER, "environment": {"AUTH_SERVICE_ID": "another-value"}}]
+    told = run_module(ecs_service.main, **{**options, "containers": other})
+    assert told["error"] == "PlanMoved"
+
+
+def test_a_plan_can_be_read_by_its_owner_alone(run_module: Any, place: dict[str, Any]) -> None:
+    made(run_module, place)
+    assert Path(place["file"]).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_directory_that_is_not_there_is_told_before_anything_is_planned(
+    run_module: Any, place: dict[str, Any], tmp_path: Path
+) -> None:
+    told = run_module(platform_plan.main, moment="begin", **{**place, "file": str(tmp_path / "none" / "plan.json")})
+    assert told["error"] == "BadInput"
+    assert "cannot be written" in told["msg"]
+
+
+def test_an_equal_wish_has_the_same_form_in_every_process() -> None:
+    """Sets have no order, and another one in each process."""
+    code = (
+        "from ansible_collections.hokusai.platform.plugins.module_utils.approved_plan import canonical, form;"
+        "print(canonical(form(frozenset(map(str, range(50))))))"
+    )
+    texts = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            check=True,
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": path},
+        ).stdout
+        for seed in ("1", "2")
+        for path in [":".join(sys.path)]
+    }
+    assert len(texts) == 1
+
+
+@pytest.mark.parametrize("action", ["mint", "revoke", "copy"])
+def test_a_key_is_written_in_no_approved_plan(run_module: Any, place: dict[str, Any], action: str) -> None:
+    source = {"environment": "HOKUSAI_API_KEY"}
+    options = {
+        "auth_url": "http://auth.test",
+        "source": source,
+        "admin_source": source,
+        "store": {"file": "/tmp/none"},
+        "name": "n",
+        "key_id": "k",
+    }
+    told = run_module(api_key.main, action=action, plan=place["file"], **options)
+    assert "can be in no approved plan" in told["msg"]

@@ -1,0 +1,243 @@
+"""The proof says of a plan what trying it out says, of every order inside a batch; and the planner's plans are safe."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from ansible_collections.hokusai.platform.plugins.module_utils import elb_action
+from ansible_collections.hokusai.platform.plugins.module_utils.elb_rule_plan import plan, prove_safe
+from ansible_collections.hokusai.platform.plugins.module_utils.elb_rules import Rule, RuleSet
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, Unsafe
+from ansible_collections.hokusai.platform.plugins.module_utils.plan import Later, Step
+from ansible_collections.hokusai.platform.plugins.module_utils.routing import Request, select
+from ansible_collections.hokusai.platform.plugins.module_utils.routing_proof import prove
+from ansible_collections.hokusai.platform.plugins.module_utils.runner import batches
+
+from tests.unit import rule_sets
+from tests.unit.alb_model import GROUPS, NAME, Model, arn, ours, rule, theirs, wanting
+
+
+def delete(given: Rule, batch: str = "") -> Step:
+    return Step("delete_rule", {"RuleArn": given.arn}, f"rule {given} goes", batch)
+
+
+def forward(given: Rule, group: str, batch: str = "") -> Step:
+    actions = [elb_action.to_aws(elb_action.forward({group: 1}), arn)]
+    return Step("modify_rule", {"RuleArn": given.arn, "Actions": actions}, f"rule {given} to {group}", batch)
+
+
+def move(**priorities: int) -> Step:
+    listed = [{"RuleArn": arn.replace("_", "-"), "Priority": priority} for arn, priority in priorities.items()]
+    return Step("set_rule_priorities", {"RulePriorities": listed}, "order")
+
+
+NARROW, WIDE, OTHER = ours("n", 10, "two", paths=["/a/b"]), ours("w", 20, paths=["/a/*"]), ours("o", 30, paths=["/o"])
+
+
+def test_one_step_leaves_nothing_in_between() -> None:
+    proof = prove([NARROW, WIDE], [delete(NARROW)])
+    assert proof.shown() == {"safe": True, "classes": 0, "states": 2, "reason": ""}
+
+
+def test_a_request_that_falls_through_to_another_rule_goes_astray() -> None:
+    wide = replace(WIDE, priority=5)
+    steps = [delete(NARROW), forward(WIDE, "two")]
+    proof = prove([NARROW, WIDE], steps)
+    assert proof.astray is not None
+    assert not proof.safe
+    assert proof.astray.request.path == "/a/b"
+    assert str(proof.astray).startswith(
+        "GET https://elsewhere.test/a/b gets forward to two now and forward to two in the end, but meanwhile forward "
+        "to one (delete_rule: rule n goes)"
+    )
+    assert prove([NARROW, WIDE], steps[::-1]).safe
+    assert prove([NARROW, wide], steps).safe
+
+
+def test_in_a_batch_any_step_may_be_the_first() -> None:
+    steps = [forward(WIDE, "two", "b"), delete(NARROW, "b")]
+    assert prove([NARROW, WIDE], [replace(step, batch="") for step in steps]).safe
+    assert prove([NARROW, WIDE], steps).astray
+
+
+def test_a_batch_that_is_safe_is_one_state_between_the_ends() -> None:
+    steps = [forward(NARROW, "old", "b"), forward(OTHER, "two", "b")]
+    assert prove([NARROW, WIDE, OTHER], steps).shown() == {"safe": True, "classes": 4, "states": 3, "reason": ""}
+
+
+def test_rules_move_all_at_once() -> None:
+    live = [NARROW, WIDE]
+    swap = move(**{NARROW.arn.replace("-", "_"): 20, WIDE.arn.replace("-", "_"): 10})
+    assert prove([*live, OTHER], [swap, forward(OTHER, "two")]).safe
+    assert prove([*live, OTHER], [forward(OTHER, "two"), swap, forward(WIDE, "old")]).astray
+
+
+def test_where_regular_expressions_meet_is_not_known_and_said() -> None:
+    one, other = ours("a", 10, path_regexes=["^/a"]), ours("b", 20, "two", path_regexes=["b$"])
+    proof = prove([one, other], [forward(one, "old"), forward(other, "old"), forward(one, "three")])
+    assert proof.shown()["safe"] is False
+    assert proof.astray is None
+    assert "path ^/a" in proof.reason
+    assert "^/a" in next(iter(proof.concerns()))
+
+
+def test_a_regular_expression_that_never_changes_hands_is_no_matter() -> None:
+    live = [ours("a", 10, path_regexes=["^/a"]), OTHER, NARROW]
+    assert prove(live, [forward(OTHER, "two"), forward(live[0], "two")]).safe
+
+
+def test_a_step_of_which_the_effect_is_not_known_is_not_proved() -> None:
+    proof = prove([NARROW], [Step("modify_listener", {}, "else"), delete(NARROW)])
+    assert not proof.safe
+    assert "modify_listener" in proof.reason
+
+
+# --- beside trying it out
+
+
+def strays(live: Sequence[Rule], steps: Sequence[Step], requests: Sequence[Request]) -> Iterator[Request]:
+    """Requests that get neither the first nor the last answer in some state; every set of a batch's steps is tried."""
+    start = {each.arn: each for each in live}
+    states = [start]
+    for batch in batches(steps):
+        before = states[-1]
+        for count in range(len(batch) + 1):
+            states += [made(before, some) for some in itertools.combinations(batch, count)]
+    first, last = states[0], states[-1]
+    for request in requests:
+        allowed = {answer(first, request), answer(last, request)}
+        if any(answer(state, request) not in allowed for state in states):
+            yield request
+
+
+def made(state: dict[Any, Rule], steps: Sequence[Step]) -> dict[Any, Rule]:
+    model = Model(list(state.values()))
+    for step in steps:
+        getattr(model, f"_{step.verb}")(step.args)
+    return {(Later(each.name) if each.arn.startswith("arn-of-new") else each.arn): each for each in model.rules}
+
+
+def answer(state: dict[Any, Rule], request: Request) -> Any:
+    rule = select(state.values(), request)
+    return rule and (rule.actions, rule.transforms)
+
+
+def shuffled(draw: random.Random, steps: Sequence[Step]) -> list[Step]:
+    """The steps in any order, in batches of any size, without what needs another step before it."""
+    apart = [step for step in steps if step.verb in ("create_rule", "modify_rule", "delete_rule")]
+    draw.shuffle(apart)
+    sizes = iter(lambda: draw.randint(1, 3), 0)
+    return [replace(step, batch=f"{next(sizes)}" if draw.random() < 0.6 else "") for step in apart]
+
+
+def test_the_proof_of_any_steps_in_any_order_is_what_trying_them_out_says() -> None:
+    draw = random.Random(17)
+    counts = {True: 0, False: 0}
+    for _ in range(rule_sets.TRIALS):
+        live = rule_sets.rules(draw, ours, regexes=False, most=4)
+        wanted = [replace(each, priority=each.priority + 20) for each in rule_sets.rules(draw, rule, most=4)]
+        found = Model(live).observed(), wanting(*wanted)
+        steps = shuffled(draw, list(plan(*found)))
+        proof = prove(live, steps)
+        requests = [rule_sets.request(draw) for _ in range(60)]
+        seen = list(strays(live, steps, [replace(each, scheme="https") for each in requests]))
+        counts[proof.safe] += 1
+        assert not (proof.safe and seen), f"{seen[0]} {live} {steps}"
+        if proof.astray:
+            assert list(strays(live, steps, [proof.astray.request])), f"{proof.astray} {live} {steps}"
+    assert min(counts.values()) > rule_sets.TRIALS / 20
+
+
+def sets_of_rules(draw: random.Random) -> tuple[list[Rule], RuleSet]:
+    def make(name: str, priority: int, to: str, **conditions: Any) -> Rule:
+        return theirs(priority, to, **conditions)
+
+    policy = {"purge": draw.choice(("owned", "all", "none")), "quota": draw.choice((100, 100, 8))}
+    live = rule_sets.rules(draw, make if draw.random() < 0.3 else ours, regexes=draw.random() < 0.2)
+    strangers = rule_sets.rules(draw, make, lowest=40, most=2)
+    desired = wanting(*rule_sets.rules(draw, rule, regexes=draw.random() < 0.2), **policy)
+    known = {each.conditions for each in live}
+    return [*live, *(each for each in strangers if each.conditions not in known)], desired
+
+
+def test_every_plan_is_safe_or_refused_where_there_is_no_room_or_rules_of_others_would_have_to_be_replaced() -> None:
+    draw = random.Random(19)
+    verdicts = {"safe": 0, "refused": 0, "not known": 0}
+    for _ in range(rule_sets.TRIALS):
+        live, desired = sets_of_rules(draw)
+        observed = Model(live).observed()
+        try:
+            steps = tuple(plan(observed, desired))
+            proof = prove_safe(observed, desired, steps)
+        except Unsafe:
+            assert desired.policy.quota == 8 or any(not each.tags for each in live)
+            verdicts["refused"] += 1
+        except BadInput:
+            continue
+        else:
+            verdicts["safe" if proof.safe else "not known"] += 1
+    assert verdicts["safe"] > 10 * verdicts["refused"]
+    assert verdicts["safe"] > 10 * verdicts["not known"]
+
+
+def test_a_plan_that_is_carried_out_leads_to_the_rules_asked_for_by_no_other_states() -> None:
+    draw = random.Random(23)
+    for _ in range(rule_sets.TRIALS // 3):
+        live, desired = sets_of_rules(draw)
+        model = Model(live)
+        try:
+            predicted = tuple(plan(model.observed(), desired))
+            proof = prove_safe(model.observed(), desired, predicted)
+            model.run(desired)
+        except (BadInput, Unsafe):
+            continue
+        requests = [rule_sets.request(draw) for _ in range(30)]
+        for request in requests if proof.safe else ():
+            answers = [answer({each.arn: each for each in moment}, request) for moment in model.moments]
+            assert set(answers) <= {answers[0], answers[-1]}
+
+
+def test_where_a_rule_of_others_cannot_be_replaced_another_order_is_found() -> None:
+    """The usual order has the new rule wait at the bottom while the stranger's changes; it may come first."""
+    live = [theirs(4, "old", paths=["/a"]), theirs(12, "two", paths=["/c"])]
+    desired = wanting(rule("p", 9, "three", hosts=["h.test"], paths=["/c"]), rule("q", 10, paths=["/c"]))
+    steps = list(plan(Model(live).observed(), desired))
+    assert [step.verb for step in steps] == ["create_rule", "modify_rule", "set_rule_priorities"]
+    assert steps[0].args["Priority"] == 9
+    assert prove(live, steps).safe
+
+
+def test_without_room_a_path_passes_to_the_rule_behind_before_the_one_in_front_gives_it_up() -> None:
+    live = [ours("a", 10, paths=["/x"]), ours("b", 20, "two", paths=["/z"])]
+    desired = wanting(rule("a", 10, paths=["/y"]), rule("b", 20, "two", paths=["/x"]), quota=2)
+    steps = list(plan(Model(live).observed(), desired))
+    assert [step.why.split()[1] for step in steps] == ["b", "a"]
+    assert [step.batch for step in steps] == ["", ""]
+    assert prove(live, steps).safe
+
+
+def test_a_plan_in_which_a_request_would_go_astray_is_refused_with_the_request() -> None:
+    live = [ours("a", 10, paths=["/x"]), ours("b", 20, "two", paths=["/z"])]
+    steps = [forward(live[0], "old"), forward(live[0], "three")]
+    with pytest.raises(
+        Unsafe, match=f"^{NAME}: a request would go astray .*GET https://elsewhere.test/x gets"
+    ) as error:
+        prove_safe(Model(live).observed(), wanting(*live), steps)
+    assert "quota" in error.value.remedy
+    assert error.value.details["proof"]["safe"] is False
+
+
+def test_a_hundred_rules_in_reverse_and_all_replaced_are_proved_in_less_than_a_second() -> None:
+    live = [ours(f"r{n}", n + 1, GROUPS[n % 4], hosts=["h.test"], paths=[f"/{n}*"]) for n in range(100)]
+    wanted = [rule(f"r{n}", 100 - n, GROUPS[(n + 1) % 4], hosts=["*.test"], paths=[f"/{n}*", "/*"]) for n in range(100)]
+    observed, desired = Model(live).observed(), wanting(*wanted, quota=200)
+    steps = tuple(plan(observed, desired))
+    assert len(steps) > 200
+    proof = prove(live, steps)
+    assert proof.safe
+    assert proof.classes > 100

@@ -50,6 +50,12 @@ bench-gateway: install  ## the gateway beside nginx, haproxy and a naive proxy, 
 soak: install  ## 200,000 requests through the gateway, with restarts of the upstream and idle gaps (6 minutes)
 	@$(RUN) -m tests.bench.soak
 
+.PHONY: reliability
+reliability: install  ## kill -9 at every write of a run, and 300 throttled runs of modules (a night)
+	@$(RUN) -m tests.reliability.throttle
+	@$(RUN) -m tests.reliability.throttle --runs 40 --chance 0.7
+	@$(RUN) -m tests.reliability.kill
+
 .PHONY: mlflow-versions
 mlflow-versions: install  ## the client's story with MLflow 3.4 to the newest, with and without a static prefix (20 minutes)
 	@$(RUN) -m tests.story.versions

@@ -77,6 +77,7 @@ OWN = "sandboxes of their own"
 INPUT = "tests/integration/test_a_bad_input.py"
 """Needs the incident alone, and so a sandbox beside that which the other integration tests repair."""
 
+LONG = ("tests/story", "tests/bench", "tests/reliability")
 PLUGINS = "ansible_collections.hokusai.platform.plugins"
 STAGES = (
     Stage("lint", (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("lint-imports",))),
@@ -93,6 +94,7 @@ STAGES = (
                 "tests/story",
                 "tests/bench",
             ),
+            ("env", "MYPYPATH=.collections", "mypy", "tests/reliability/kill.py", "tests/reliability/throttle.py"),
             ("env", f"MYPYPATH={SCRIPTS}", "mypy", SCRIPTS),
             ("env", "--chdir=.collections", "mypy", "--config-file", "../pyproject.toml", "-p", PLUGINS),
         ),
@@ -103,7 +105,7 @@ STAGES = (
     Stage("integration", (pytest("--timeout", "900", "tests/integration", "--ignore", INPUT),), True, 1800, BIG),
     Stage("molecule", (("molecule", "test", "--all"),), limit=1800, batch=BIG, lane=OWN),
     Stage("input", (pytest("--timeout", "300", INPUT),), True, 900, BIG, OWN),
-    Stage("story", (pytest("--timeout", "300", "tests/story", "tests/bench"),), True, 900, BIG, OWN),
+    Stage("story", (pytest("--timeout", "300", *LONG),), True, 900, BIG, OWN),
 )
 
 

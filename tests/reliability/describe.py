@@ -1,0 +1,114 @@
+"""What AWS holds of the platform, by plain describe calls: the collection's own readers are what is tested with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from tests.harness import Sandbox
+
+VOLATILE = frozenset(
+    {
+        "ResponseMetadata",
+        "createdAt",
+        "deployments",
+        "events",
+        "instanceCount",
+        "pendingCount",
+        "runningCount",
+        "updatedAt",
+        "InstanceCount",
+        "ServiceCount",
+    }
+)
+"""What no rollback brings back, at any depth: counts of what runs, times of deployments, the log of events."""
+
+Document = dict[str, Any]
+
+
+def describe(sandbox: Sandbox) -> Document:
+    """One entry per resource, by a key that tells what it is."""
+    found = [*balancing(sandbox), *network(sandbox), *compute(sandbox)]
+    return dict(sorted((key, plain(value)) for key, value in found))
+
+
+def plain(value: Any) -> Any:
+    """JSON-like, ordered where AWS promises no order, without what is volatile."""
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in sorted(value.items()) if key not in VOLATILE}
+    if isinstance(value, list):
+        return sorted((plain(inner) for inner in value), key=str)
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+
+def pages(client: Any, call: str, key: str, **arguments: Any) -> list[Any]:
+    found: list[Any] = client.get_paginator(call).paginate(**arguments).build_full_result()[key]
+    return found
+
+
+def balancing(sandbox: Sandbox) -> Iterator[tuple[str, Any]]:
+    elb = sandbox.client("elbv2")
+    for group in pages(elb, "describe_target_groups", "TargetGroups"):
+        arn = group["TargetGroupArn"]
+        yield arn, group
+        yield f"{arn} attributes", elb.describe_target_group_attributes(TargetGroupArn=arn)["Attributes"]
+        yield f"{arn} tags", tags(elb, arn)
+    for balancer in pages(elb, "describe_load_balancers", "LoadBalancers"):
+        yield balancer["LoadBalancerArn"], balancer
+        for listener in pages(elb, "describe_listeners", "Listeners", LoadBalancerArn=balancer["LoadBalancerArn"]):
+            yield listener["ListenerArn"], listener
+            arguments = {"ListenerArn": listener["ListenerArn"]}
+            yield f"{listener['ListenerArn']} attributes", elb.describe_listener_attributes(**arguments)["Attributes"]
+            yield f"{listener['ListenerArn']} certificates", elb.describe_listener_certificates(**arguments)
+            for rule in pages(elb, "describe_rules", "Rules", **arguments):
+                yield rule["RuleArn"], rule
+                yield f"{rule['RuleArn']} tags", tags(elb, rule["RuleArn"])
+
+
+def tags(elb: Any, arn: str) -> Any:
+    return elb.describe_tags(ResourceArns=[arn])["TagDescriptions"]
+
+
+def network(sandbox: Sandbox) -> Iterator[tuple[str, Any]]:
+    ec2, discovery = sandbox.client("ec2"), sandbox.client("servicediscovery")
+    for group in pages(ec2, "describe_security_groups", "SecurityGroups"):
+        yield group["GroupId"], group
+    for rule in pages(ec2, "describe_security_group_rules", "SecurityGroupRules"):
+        yield rule["SecurityGroupRuleId"], rule
+    for namespace in pages(discovery, "list_namespaces", "Namespaces"):
+        yield namespace["Id"], discovery.get_namespace(Id=namespace["Id"])
+    for service in pages(discovery, "list_services", "Services"):
+        yield service["Id"], discovery.get_service(Id=service["Id"])
+
+
+def compute(sandbox: Sandbox) -> Iterator[tuple[str, Any]]:
+    ecs = sandbox.client("ecs")
+    for cluster in pages(ecs, "list_clusters", "clusterArns"):
+        services = pages(ecs, "list_services", "serviceArns", cluster=cluster)
+        for service in ecs.describe_services(cluster=cluster, services=services)["services"] if services else []:
+            yield service["serviceArn"], service
+    for family in pages(ecs, "list_task_definition_families", "families", status="ACTIVE"):
+        yield f"revisions of {family}", pages(ecs, "list_task_definitions", "taskDefinitionArns", familyPrefix=family)
+
+
+def differences(before: Document, after: Document) -> list[str]:
+    """Each entry that is not the same, in words."""
+    return [
+        f"{key}: {words(before.get(key), after.get(key))}"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key)
+    ]
+
+
+def words(before: Any, after: Any) -> str:
+    if before is None or after is None:
+        return "was not there before" if before is None else "is gone"
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        return f"{before} became {after}"
+    return "; ".join(parts(before, after))
+
+
+def parts(before: Document, after: Document) -> Iterable[str]:
+    for name in sorted(before.keys() | after.keys()):
+        if before.get(name) != after.get(name):
+            yield f"{name} {before.get(name)!r} became {after.get(name)!r}"

@@ -1,0 +1,143 @@
+"""kill -9 at the writes of `site.yml`, and what becomes of the platform.
+
+    python -m tests.reliability.kill [--writes N ...] [--moments MOMENT ...] [--then WHAT ...] [--home DIRECTORY]
+
+For every write and every moment of it (before the call, answered but unheard, before the journal's line) a run on the
+incident is killed with everything below it. Then either it is rolled back, and AWS must describe the incident again,
+byte for byte but for `describe.VOLATILE`; or it is run again, must end as an uninterrupted run ends, and both runs are
+rolled back. Without --writes, all of them: some hours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.harness import ROOT, Run, Sandbox, play, run, running_sandbox
+from tests.reliability.describe import Document, describe, differences
+
+KILLER = ROOT / "tests" / "reliability" / "killer"
+MOMENTS = ("call", "response", "journal")
+KILLED = 137
+PAST_THE_END = 1000
+SHELL = ("sh", "-c", 'export HOKUSAI_KILL_ROOT=$$; exec "$@"', "sh")
+
+
+@dataclass
+class Trial:
+    """A sandbox in the state of the incident, and what is known of it."""
+
+    sandbox: Sandbox
+    before: Document
+    writes: int = 0
+    shape: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def at(self) -> dict[str, str]:
+        return {"HOKUSAI_SANDBOX_HOME": str(self.sandbox.home)}
+
+    def newest(self) -> str:
+        runs = self.sandbox.home / "runs" / "sandbox"
+        return max(path.name for path in runs.iterdir() if path.is_dir())
+
+    def killed(self, number: int, moment: str) -> tuple[Run, int]:
+        """The run that was to die at this write, and how many writes it began."""
+        with tempfile.TemporaryDirectory() as place:
+            count = Path(place) / "count"
+            given = json.dumps({"at": number, "moment": moment, "count": str(count)})
+            command = [*SHELL, "ansible-playbook", "playbooks/site.yml", "-i", "inventories/sandbox"]
+            ended = run(command, self.at | {"HOKUSAI_KILL": given, "PYTHONPATH": str(KILLER)})
+            return ended, count.stat().st_size if count.exists() else 0
+
+    def again(self) -> Run:
+        return play("playbooks/site.yml", "-e", f"hokusai_break_lock={self.newest()}", extra=self.at)
+
+    def back(self, run_id: str) -> list[str]:
+        """What is not as the incident was, once this run is taken back."""
+        arguments = ["-e", f"run_id={run_id}", "-e", "hokusai_allow_bypass=true"]
+        play("playbooks/rollback.yml", *arguments, extra=self.at).wanted()
+        return differences(self.before, describe(self.sandbox))
+
+
+def kinds(document: Document) -> Counter[str]:
+    """How many there are of each kind of resource."""
+    return Counter(key.split("/")[0].split(":")[-1] if "/" in key else key.partition("-")[0] for key in document)
+
+
+def reference(trial: Trial) -> list[str]:
+    """An uninterrupted run: how many writes it makes and what there is afterwards. Then back."""
+    ended, trial.writes = trial.killed(PAST_THE_END, "call")
+    ended.wanted()
+    trial.shape = kinds(describe(trial.sandbox))
+    return trial.back(trial.newest())
+
+
+def rolled_back(trial: Trial, number: int, moment: str) -> list[str]:
+    ended, _ = trial.killed(number, moment)
+    if ended.code not in {KILLED, -9}:
+        return [f"it was not killed: exit code {ended.code}"]
+    victim = trial.newest()
+    return trial.back(victim)
+
+
+def run_again(trial: Trial, number: int, moment: str) -> list[str]:
+    ended, _ = trial.killed(number, moment)
+    if ended.code not in {KILLED, -9}:
+        return [f"it was not killed: exit code {ended.code}"]
+    victim = trial.newest()
+    again = trial.again()
+    if again.code:
+        return [f"the second run ended with {again.code}: {again.output[-2000:]}"]
+    wrong = []
+    if (shape := kinds(describe(trial.sandbox))) != trial.shape:
+        wrong.append(f"there is {dict(shape)}, and an uninterrupted run leaves {dict(trial.shape)}")
+    if steps := play("playbooks/site.yml", "--check", extra=trial.at).wanted().steps:
+        wrong.append(f"it is not complete: {steps}")
+    trial.back(trial.newest())
+    return wrong + trial.back(victim)
+
+
+FOLLOWING = {"rollback": rolled_back, "again": run_again}
+
+
+def trials(trial: Trial, writes: list[int], moments: list[str], following: list[str]) -> Iterator[bool]:
+    for number in writes or range(1, trial.writes + 1):
+        for moment in moments:
+            for follow in map(FOLLOWING.__getitem__, following):
+                began = time.monotonic()
+                wrong = follow(trial, number, moment)
+                verdict = "good" if not wrong else "BAD "
+                what = f"write {number:3}, {moment:8}, {follow.__name__:11}"
+                print(f"{verdict} {what} {time.monotonic() - began:5.0f} s", *wrong, sep="\n    ", flush=True)
+                yield not wrong
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--writes", type=int, nargs="+", default=[], metavar="N", help="(all)")
+    parser.add_argument("--moments", nargs="+", choices=MOMENTS, default=list(MOMENTS), help="(all)")
+    parser.add_argument("--then", nargs="+", choices=FOLLOWING, default=list(FOLLOWING), help="(both)")
+    parser.add_argument("--home", type=Path, help="keep the sandbox and its runs here")
+    options = parser.parse_args()
+    place = nullcontext(options.home) if options.home else tempfile.TemporaryDirectory()
+    with place as home, running_sandbox(Path(home) / "sandbox", "--incident") as sandbox:
+        trial = Trial(sandbox, describe(sandbox))
+        needed = not options.writes or "again" in options.then
+        if needed and (wrong := reference(trial)):
+            print("An uninterrupted run cannot be taken back:", *wrong, sep="\n    ")
+            return 1
+        verdicts = list(trials(trial, options.writes, options.moments, options.then))
+    print(f"{sum(verdicts)} of {len(verdicts)} good")
+    return 0 if all(verdicts) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

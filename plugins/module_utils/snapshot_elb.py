@@ -47,7 +47,9 @@ def edge(aws: Aws, names: Collection[str]) -> Iterator[Entry]:
         (name, listener, rule) for (name, listener), several in zip(listeners, ruled, strict=True) for rule in several
     ]
     arns = [one["LoadBalancerArn"] for one in balancers]
-    arns += [listener["ListenerArn"] for _name, listener in listeners] + [rule["RuleArn"] for *_, rule in rules]
+    arns += [listener["ListenerArn"] for _name, listener in listeners] + [
+        rule["RuleArn"] for _name, _listener, rule in rules
+    ]
     tagged = elb.tags_of(aws, arns)
     yield from (_balancer(one, tagged) for one in balancers)
     for (name, listener), extra in zip(listeners, extras, strict=True):

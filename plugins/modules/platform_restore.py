@@ -27,6 +27,10 @@ extends_documentation_fragment:
   - hokusai.platform.aws.writes
   - hokusai.platform.archive
 options:
+  environment:
+    required: true
+  runs:
+    required: true
   run_id:
     description:
       - The run to take back.

@@ -214,6 +214,12 @@ class Plan(NoPlan):
         return [part for part in parts if (part["module"], part["resource"]) == (self.module, self.resource)]
 
 
+def refuse_planned(params: Params, what: str, remedy: str) -> None:
+    """Raise `BadInput` for a task that no plan can hold, when it is given one."""
+    if params.get("plan"):
+        raise BadInput(f"{what} can be in no approved plan", remedy)
+
+
 def plan_of(aws: Aws, params: Params, module: str) -> NoPlan:
     """The plan that the option `plan` names, or none."""
     if not params.get("plan"):

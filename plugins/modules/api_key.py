@@ -225,7 +225,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ansible_collections.hokusai.platform.plugins.module_utils.approved_plan import PLAN_OPTION
+from ansible_collections.hokusai.platform.plugins.module_utils.approved_plan import PLAN_OPTION, refuse_planned
 from ansible_collections.hokusai.platform.plugins.module_utils.auth_service import VALID, AuthService, Standing
 from ansible_collections.hokusai.platform.plugins.module_utils.credentials import (
     Credentials,
@@ -235,7 +235,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.credentials impor
     source_option,
     store_option,
 )
-from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, NotConverged, PlatformError
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import NotConverged, PlatformError
 from ansible_collections.hokusai.platform.plugins.module_utils.http_client import check_url
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params, failing, make_module
 from ansible_collections.hokusai.platform.plugins.module_utils.transaction import RUN_OPTION, Outside, in_run
@@ -433,18 +433,13 @@ def writing_in(
     return nullcontext(Outside())
 
 
-def refuse_planned(params: Params) -> None:
-    """An approved plan says which key is written by nothing that could be compared, so it cannot hold such a task."""
-    if params["plan"] and params["action"] not in {"check", "validate"}:
-        problem = f"The action {params['action']} of api_key can be in no approved plan"
-        raise BadInput(problem, "mint, revoke or copy keys in a play of their own, without the option plan")
-
-
 def main() -> None:
     module = make_module(SPEC, needs_boto3=False, required_if=REQUIRED)
     params = module.params
     with failing(module):
-        refuse_planned(params)
+        if params["action"] not in {"check", "validate"}:
+            what = f"The action {params['action']} of api_key"
+            refuse_planned(params, what, "mint, revoke or copy keys in a play of their own, without the option plan")
         credentials = Credentials(params, module.no_log_values.add)
         auth = None
         if params["auth_url"]:

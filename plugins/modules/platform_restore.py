@@ -188,6 +188,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import restore, three_way
+from ansible_collections.hokusai.platform.plugins.module_utils.approved_plan import PLAN_OPTION, refuse_planned
 from ansible_collections.hokusai.platform.plugins.module_utils.archive import ARCHIVE_OPTIONS, Archive
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.bypass import bypasses
@@ -201,6 +202,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.transaction impor
 
 SPEC: dict[str, Any] = {
     **RUN_OPTION,
+    **PLAN_OPTION,
     **ARCHIVE_OPTIONS,
     "environment": {"type": "str", "required": True},
     "runs": {**ARCHIVE_OPTIONS["runs"], "required": True},
@@ -282,6 +284,9 @@ def main() -> None:
     module = make_module(SPEC)
     params, dry = module.params, module.check_mode
     with failing(module):
+        refuse_planned(
+            params, "A rollback", "let its own --check --diff say what it would do, and leave the option plan out"
+        )
         aws = Aws(params)
         contents = chosen(Archive(aws, params), params)
         if not dry:

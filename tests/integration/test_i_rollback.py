@@ -27,7 +27,7 @@ def running(sandbox: Sandbox) -> str:
 def repairing(sandbox: Sandbox) -> str:
     """The run that closed the bypass."""
     wrote = {run["run_id"]: " ".join(each["why"] for each in run["writes"]) for run in runs_of(sandbox)}
-    return next(run_id for run_id, why in wrote.items() if "rule mlflow-through-api of hokusai-registry" in why)
+    return next(str(run_id) for run_id, why in wrote.items() if "rule mlflow-through-api of hokusai-registry" in why)
 
 
 def active(sandbox: Sandbox) -> list[str]:

@@ -16,6 +16,7 @@ from ansible_collections.hokusai.platform.plugins.modules import (
     api_key,
     ecs_service,
     platform_plan,
+    platform_restore,
 )
 
 from tests.unit.alb_edge import BALANCER, PORT, Edge
@@ -221,3 +222,9 @@ def test_a_key_is_written_in_no_approved_plan(run_module: Any, place: dict[str, 
     }
     told = run_module(api_key.main, action=action, plan=place["file"], **options)
     assert "can be in no approved plan" in told["msg"]
+
+
+def test_a_rollback_is_in_no_approved_plan(run_module: Any, place: dict[str, Any]) -> None:
+    place.pop("scope")
+    told = run_module(platform_restore.main, plan=place.pop("file"), mlflow_target_groups=["mlflow"], **place)
+    assert "A rollback can be in no approved plan" in told["msg"]

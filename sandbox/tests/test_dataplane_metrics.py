@@ -16,8 +16,8 @@ from sandbox.tests.dataplane_bench import Bench, FakeWorld, default, eventually,
 from sandbox.world import World
 
 BASE = "https://registry.hokus.ai"
-BALANCER = (("LoadBalancer", "lb/main"),)
 Dimensions = tuple[tuple[str, str], ...]
+BALANCER: Dimensions = (("LoadBalancer", "lb/main"),)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_answers_of_the_target_are_counted_by_class_for_the_balancer_and_for_the
     bench.one_target(bench.backend(lambda _: (next(statuses), {}, b"x"))[1])
     for _ in range(3):
         bench.session().get(BASE)
-    wanted = {}
+    wanted: dict[tuple[str, Dimensions], int] = {}
     for dimensions in (BALANCER, of("only")):
         wanted |= {(f"HTTPCode_Target_{each}XX_Count", dimensions): 1 for each in (2, 4, 5)}
         wanted |= {("RequestCount", dimensions): 3}

@@ -184,7 +184,7 @@ def _go_on(state: State, seen: Seen) -> Decision:
         return Decision(UNDO, f"it was being taken back: {state.why}")
     if state.kind == STRANGE:
         return Decision(REFUSE, f"{state.why}: somebody else changed the weights, or the steps were changed")
-    if seen.is_other:
+    if seen.is_other and not seen.is_promoted:
         return Decision(REFUSE, "the canary that is there runs something else than is asked for")
     if state.kind == STARTING and not (seen.service or seen.is_new):
         return Decision(UNDO, "its start was cut off, and it is not known what it was to run")

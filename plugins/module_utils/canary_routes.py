@@ -211,8 +211,14 @@ def marking(current: Shares, after: Shares) -> Iterator[Step]:
 
 
 def weighing(was: Rule, rule: Rule, find: Find) -> Step:
-    why = f"{rule.name}: {elb_action.says(was.actions)} becomes {elb_action.says(rule.actions)}"
-    return Step("modify_rule", {"RuleArn": rule.arn, "Actions": list(_to_aws(rule.actions, find))}, why, "weigh")
+    had, gets = was.route.canary, rule.route.canary
+    what = f"{rule.pair.canary} from {had or 0} to {gets} %" if gets is not None else f"all to {rule.pair.stable}"
+    return Step(
+        "modify_rule",
+        {"RuleArn": rule.arn, "Actions": list(_to_aws(rule.actions, find))},
+        f"{rule.name}: {what}",
+        "weigh",
+    )
 
 
 def _to_aws(actions: Iterable[Action], find: Find) -> Iterator[dict[str, Any]]:

@@ -97,9 +97,7 @@ steps:
       type: str
   sample:
     - verb: modify_rule
-      why: >-
-        hokusai-registry-development:443 rule 105: forward to hokusai-reg-api-development becomes forward to
-        hokusai-reg-api-development 95, hokusai-reg-canary-development 5
+      why: "hokusai-registry-development:443 rule 105: hokusai-reg-canary-development from 0 to 5 %"
 resource:
   description: The rules as they are now, or in check mode would be.
   returned: success
@@ -143,9 +141,7 @@ step_failed:
   type: dict
   sample:
     verb: modify_rule
-    why: >-
-      hokusai-registry-development:443 rule 105: forward to hokusai-reg-api-development becomes forward to
-      hokusai-reg-api-development 95, hokusai-reg-canary-development 5
+    why: "hokusai-registry-development:443 rule 105: hokusai-reg-canary-development from 0 to 5 %"
 """
 
 import re

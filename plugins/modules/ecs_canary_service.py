@@ -177,22 +177,22 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.hokusai.platform.plugins.module_utils import ecs_deployment, elb, redaction, tags
+from ansible_collections.hokusai.platform.plugins.module_utils import (
+    ecs_canary_observation,
+    ecs_deployment,
+    elb,
+    redaction,
+)
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.canary_routes import Pair
-from ansible_collections.hokusai.platform.plugins.module_utils.ecs_canary import Running, Services, Wish, plan
-from ansible_collections.hokusai.platform.plugins.module_utils.ecs_observation import (
-    describe,
-    newest_revision,
-    primary,
-    refuse_foreign_controller,
-)
+from ansible_collections.hokusai.platform.plugins.module_utils.ecs_canary import Services, Wish, plan
+from ansible_collections.hokusai.platform.plugins.module_utils.ecs_observation import describe, primary
 from ansible_collections.hokusai.platform.plugins.module_utils.ecs_options import values
-from ansible_collections.hokusai.platform.plugins.module_utils.errors import GaveUp, NotFound, calling
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import GaveUp
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Observed
 from ansible_collections.hokusai.platform.plugins.module_utils.runner import Response, run
-from ansible_collections.hokusai.platform.plugins.module_utils.task_definition import ContainerChange, Revision
+from ansible_collections.hokusai.platform.plugins.module_utils.task_definition import ContainerChange
 
 NAMED = {"type": "str", "required": True}
 SPEC: dict[str, Any] = {
@@ -226,44 +226,8 @@ def desire(params: Params) -> Services:
 
 
 def observe(aws: Aws, params: Params) -> Observed[Services]:
-    names = [params["service"], params["name"]]
-    with calling(f"describe the services {' and '.join(names)}"):
-        answer = aws.ecs.describe_services(cluster=params["cluster"], services=names, include=["TAGS"])
-    found = {each["serviceName"]: each for each in answer["services"] if each["status"] != "INACTIVE"}
-    stable = found.get(params["service"])
-    if stable is None or stable["status"] != "ACTIVE":
-        raise NotFound(
-            f"There is no ECS service {params['service']} in the cluster {params['cluster']}",
-            "check the options service and cluster",
-        )
-    refuse_foreign_controller(stable)
-    canary = found.get(params["name"])
-    is_draining = canary is not None and canary["status"] != "ACTIVE"
-    there = running(aws, stable)
-    services = Services(
-        params["cluster"],
-        params["name"],
-        there,
-        running(aws, canary) if canary and not is_draining else None,
-        newest_revision(aws, there.revision),
-        is_draining,
-    )
+    services = ecs_canary_observation.read(aws, params["cluster"], params["service"], params["name"])
     return Observed(services, elb.group_ids(aws, [each["canary"] for each in params["target_groups"]], ()))
-
-
-def running(aws: Aws, described: Mapping[str, Any]) -> Running:
-    name = described["serviceName"]
-    with calling(f"describe the revision of {name}"):
-        wanted = primary(described)["taskDefinition"]
-        answer = aws.ecs.describe_task_definition(taskDefinition=wanted, include=["TAGS"])
-    return Running(
-        name,
-        Revision.described(answer),
-        described["desiredCount"],
-        tags.from_aws(described.get("tags")),
-        described,
-        answer["taskDefinition"]["status"] == "ACTIVE",
-    )
 
 
 def settle(aws: Aws, params: Params, responses: Sequence[Response]) -> None:

@@ -108,6 +108,7 @@ NEW = Seen(is_new=True)
 THERE = Seen(groups=MADE, service=True)
 OTHER = Seen(groups=MADE, service=True, is_new=True, is_other=True)
 PROMOTED = Seen(groups=MADE, service=True, is_promoted=True)
+PROMOTED_OTHER = Seen(groups=MADE, service=True, is_new=True, is_other=True, is_promoted=True)
 
 # state, what else is seen, action: what is done
 DECISIONS: list[tuple[str, Seen, str, str]] = [
@@ -132,6 +133,7 @@ DECISIONS: list[tuple[str, Seen, str, str]] = [
     (PROMOTING, THERE, "auto", FINISH),
     (PROMOTING, PROMOTED, "auto", FINISH),
     (PROMOTING, OTHER, "auto", REFUSE),
+    (PROMOTING, PROMOTED_OTHER, "auto", FINISH),
     (PROMOTING, THERE, "abort", UNDO),
     (PROMOTING, PROMOTED, "abort", REFUSE),
     (UNDOING, THERE, "auto", UNDO),

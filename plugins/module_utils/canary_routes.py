@@ -108,7 +108,8 @@ class Shares:
         )
 
     def shown(self) -> dict[str, Any]:
-        return {"canary": self.canary, "rules": list(self.rules)}
+        since = max((rule.mark.since for rule in self.rules if rule.mark), default="")
+        return {"canary": self.canary, "since": since, "rules": list(self.rules)}
 
 
 # --- as AWS has them

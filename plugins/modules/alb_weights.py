@@ -106,12 +106,16 @@ resource:
     canary:
       description: Name of the canary.
       type: str
+    since:
+      description: Since when it has this share, as the marks say. Empty where they do not.
+      type: str
     rules:
       description: Each rule that forwards to one of the groups, with its weights, stickiness and mark.
       type: list
       elements: dict
   sample:
     canary: hokusai-api-canary-development
+    since: "2026-11-21T15:00:00Z"
     rules:
       - rule: hokusai-registry-development:443 rule 105
         weights: {hokusai-reg-api-development: 95, hokusai-reg-canary-development: 5}

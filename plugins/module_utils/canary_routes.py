@@ -9,7 +9,7 @@ Default actions are no rules: what they forward to the stable group stays there.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils import elb, elb_a
 from ansible_collections.hokusai.platform.plugins.module_utils import tags as tagging
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.canary import BAKE, WHOLE, Mark, Route
-from ansible_collections.hokusai.platform.plugins.module_utils.elb_action import Action, Actions, Foreign, Forward
+from ansible_collections.hokusai.platform.plugins.module_utils.elb_action import Actions, Foreign, Forward
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, NotFound, calling
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Find, Missing, Observed, Step
 
@@ -222,7 +222,7 @@ def weighing(was: Rule, rule: Rule, find: Find) -> Step:
     )
 
 
-def _to_aws(actions: Iterable[Action], find: Find) -> Iterator[dict[str, Any]]:
+def _to_aws(actions: Actions, find: Find) -> Iterator[dict[str, Any]]:
     """Whole, in order; what stands in front of the forward (an authentication) as it was read."""
 
     def arn(name: str) -> str | Missing:
@@ -230,7 +230,8 @@ def _to_aws(actions: Iterable[Action], find: Find) -> Iterator[dict[str, Any]]:
 
     for number, action in enumerate(actions, 1):
         raw = _as_read(action) if isinstance(action, Foreign) else elb_action.to_aws(action, arn)
-        yield {**raw, "Order": number}
+        # AWS reads an order back where there are several, and a lone one only if it was given.
+        yield {**raw, "Order": number} if len(actions) > 1 else raw
 
 
 def _as_read(action: Foreign) -> dict[str, Any]:

@@ -106,6 +106,15 @@ class NetworkInterface:
 
 
 @dataclass(frozen=True)
+class MetricPoint:
+    """The values of one CloudWatch metric in one period; `dimensions` are names and values."""
+
+    name: str
+    dimensions: tuple[tuple[str, str], ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Answer:
     """A name's resolution: addresses of the VPC, or the DNS name of a load balancer; both empty is NXDOMAIN."""
 

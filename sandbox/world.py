@@ -7,13 +7,15 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar, cast
 
 from sandbox.controlplane import ControlPlane
 from sandbox.controlplane.view import loadbalancing, names, network
-from sandbox.model import Answer, Certificate, LoadBalancer, NetworkInterface, TargetGroup
+from sandbox.model import Answer, Certificate, LoadBalancer, MetricPoint, NetworkInterface, TargetGroup
 
 T = TypeVar("T")
+METRICS_KEPT = timedelta(hours=1)
 
 
 class UnknownResourceError(LookupError):
@@ -102,6 +104,29 @@ class World:
             return loadbalancing.certificate(held[arn])
 
         return self._view(("certificate", arn), build)
+
+    # metrics
+
+    def publish_metrics(self, namespace: str, points: tuple[MetricPoint, ...]) -> None:
+        """Give CloudWatch data points of now, as an AWS service does; those older than an hour are forgotten."""
+        data = [
+            {
+                "MetricName": point.name,
+                "Dimensions": [{"Name": name, "Value": value} for name, value in point.dimensions],
+                "StatisticValues": {
+                    "SampleCount": len(point.values),
+                    "Sum": sum(point.values),
+                    "Minimum": min(point.values),
+                    "Maximum": max(point.values),
+                },
+            }
+            for point in points
+        ]
+        with self._control_plane.lock:
+            backend = self._backend("cloudwatch")
+            backend.put_metric_data(namespace, data)
+            oldest = backend.metric_data[-1].timestamp - METRICS_KEPT
+            backend.metric_data = [each for each in backend.metric_data if each.timestamp > oldest]
 
     # names
 

@@ -137,12 +137,17 @@ def read_revision(aws: Aws, name: str) -> Revision:
 
 
 def newest_if_needed(aws: Aws, current: Revision, wish: Service) -> Revision | None:
-    """The family's newest revision when one has to be registered: it may already be that one, from a run cut off.
+    """The family's newest revision when one has to be registered: it may already be that one, from a run cut off."""
+    if changed(current.containers, wish.changes) == current.containers:
+        return None
+    return newest_revision(aws, current)
+
+
+def newest_revision(aws: Aws, current: Revision) -> Revision | None:
+    """The family's newest revision, if it is another one.
 
     A family all revisions of which are deregistered has none, though its services run on.
     """
-    if changed(current.containers, wish.changes) == current.containers:
-        return None
     try:
         newest = read_revision(aws, current.family)
     except aws.ecs.exceptions.ClientException:

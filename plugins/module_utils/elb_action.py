@@ -197,6 +197,15 @@ def keep_weights(wanted: Actions, live: Actions) -> Actions:
     )
 
 
+def is_share(wanted: Actions, live: Actions) -> bool:
+    """Whether the live actions are the wanted ones, but for a canary that takes part in what is forwarded."""
+    pairs = list(zip(wanted, live, strict=False))
+    return len(wanted) == len(live) and all(
+        want == is_ or (isinstance(want, Forward) and isinstance(is_, Forward) and want.groups < is_.groups)
+        for want, is_ in pairs
+    )
+
+
 # --- as it is asked for
 
 

@@ -93,6 +93,9 @@ class Policy:
         return self.owns(rule) or (self.adopt and tagging.MANAGED_BY not in (rule.tags or {}))
 
     def actions(self, wanted: Rule, live: Rule) -> Actions:
+        """What the live rule is to do: a running canary (see alb_weights) keeps its share of the group asked for."""
+        if tagging.CANARY in (live.tags or {}) and elb_action.is_share(wanted.actions, live.actions):
+            return live.actions
         return elb_action.keep_weights(wanted.actions, live.actions) if self.weights == "observed" else wanted.actions
 
     def content(self, wanted: Rule, live: Rule) -> tuple[Any, ...]:

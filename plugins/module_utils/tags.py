@@ -9,6 +9,7 @@ from typing import Any
 
 MANAGED_BY = "hokusai:managed-by"
 NAME = "hokusai:name"
+CANARY = "hokusai:canary"
 OWNER = "hokusai.platform"
 
 

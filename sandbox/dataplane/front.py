@@ -14,6 +14,7 @@ from sandbox.dataplane import answers, routing
 from sandbox.dataplane.accesslog import AccessLog, Entry, now
 from sandbox.dataplane.balancing import Balancer
 from sandbox.dataplane.fabric import DroppedError, Endpoint, Fabric
+from sandbox.dataplane.metrics import Happened, Metrics
 from sandbox.dataplane.relay import (
     CONNECT_SECONDS,
     ClientGoneError,
@@ -69,6 +70,7 @@ class Site:
     session: aiohttp.ClientSession
     balancer: Balancer
     log: AccessLog
+    metrics: Metrics
 
 
 Place = tuple[LoadBalancer, Listener]
@@ -101,6 +103,9 @@ class Visit:
         self._request = _request(scope, listener, site.fabric.origin(tuple(scope["client"])))
         self._trace = _trace_id(self._raw)
         self._exchange = Exchange()
+        self._group: TargetGroup | None = None
+        self._sent_at = 0.0
+        self._failed: RelayError | None = None
         self._entry = self._opened()
 
     async def run(self, receive: Receive, send: Send) -> None:
@@ -108,7 +113,7 @@ class Visit:
         try:
             await self._serve(receive, send)
         except RelayError as error:
-            self._entry.reason = str(error)
+            self._entry.reason, self._failed = str(error), error
             if not self._exchange.started:
                 self._entry.status = error.status
                 await self._apologise(error, send)
@@ -157,6 +162,7 @@ class Visit:
         if target is None:
             raise NoTargetError(f"target group {group.name} has no registered target")
         self._entry.target = f"{target.address}:{target.port}"
+        self._group, self._sent_at = group, time.monotonic()
         return group, target
 
     async def _reach(self, target: Target) -> Endpoint:
@@ -218,6 +224,18 @@ class Visit:
         entry.received_bytes, entry.sent_bytes = exchange.received_bytes, exchange.sent_bytes
         entry.seconds = round(seconds, 6)
         self._site.log.write(entry)
+        self._site.metrics.count(self._happened())
+
+    def _happened(self) -> Happened:
+        exchange, own = self._exchange, self._failed if not self._exchange.started else None
+        return Happened(
+            self._load_balancer.arn,
+            self._group,
+            exchange.target_status,
+            None if exchange.answered_at is None else exchange.answered_at - self._sent_at,
+            own.status if own else 0,
+            isinstance(own.__cause__ if own else None, (DroppedError, aiohttp.ClientConnectorError)),
+        )
 
 
 def _request(scope: Scope, listener: Listener, source: str) -> routing.Request:

@@ -17,6 +17,7 @@ from sandbox.dataplane.balancing import Balancer
 from sandbox.dataplane.fabric import LOCALHOST, Fabric, ListenerPorts
 from sandbox.dataplane.front import Site
 from sandbox.dataplane.internet import InternetProxy
+from sandbox.dataplane.metrics import Metrics
 from sandbox.dataplane.prober import Prober
 from sandbox.dataplane.relay import client_session
 from sandbox.dataplane.seam import World
@@ -89,7 +90,8 @@ class DataPlane:
             session = await stack.enter_async_context(client_session())
             ports: ListenerPorts = {}
             fabric = Fabric(self._world, ports)
-            balancers = LoadBalancers(self._world, ports, Site(self._world, fabric, session, Balancer(), log))
+            metrics = Metrics(self._world, self._pace)
+            balancers = LoadBalancers(self._world, ports, Site(self._world, fabric, session, Balancer(), log, metrics))
             prober = Prober(self._world, fabric, session, self._pace)
             socks = SocksServer(fabric, self._token)
             internet = InternetProxy(fabric, session)
@@ -97,7 +99,9 @@ class DataPlane:
                 stack.push_async_callback(part.stop)
             await balancers.reconcile()
             self._ready.set_result((await socks.start(), await internet.start()))
-            await self._keep(balancers.reconcile, _as_async(prober.reconcile), _as_async(socks.reconcile))
+            await self._keep(
+                balancers.reconcile, *map(_as_async, (prober.reconcile, socks.reconcile, metrics.reconcile))
+            )
 
     async def _keep(self, *duties: Callable[[], Awaitable[None]]) -> None:
         """Let each part follow the world, until told to finish; one that fails is tried again."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -59,9 +60,13 @@ class ClientGoneError(RelayError):
 
 @dataclass
 class Exchange:
-    """What happened so far, also when it ends in an error: for the log and for what can still be said."""
+    """What happened so far, also when it ends in an error: for the log and for what can still be said.
+
+    `answered_at` is when (`time.monotonic`) the target began to answer.
+    """
 
     target_status: int | None = None
+    answered_at: float | None = None
     started: bool = False
     received_bytes: int = 0
     sent_bytes: int = 0
@@ -180,7 +185,7 @@ async def _stream(
     request = session.request(outgoing.method, url, headers=headers, data=body, allow_redirects=False)
     async with request as response:
         intake.touch()
-        exchange.target_status = response.status
+        exchange.target_status, exchange.answered_at = response.status, time.monotonic()
         await send(_start(outgoing.method, response))
         exchange.started = True
         async for chunk in response.content.iter_any():

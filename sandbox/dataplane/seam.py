@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from sandbox.model import Answer, Certificate, LoadBalancer, NetworkInterface, TargetGroup
+from sandbox.model import Answer, Certificate, LoadBalancer, MetricPoint, NetworkInterface, TargetGroup
 
 
 class World(Protocol):
@@ -22,6 +22,8 @@ class World(Protocol):
     def set_target_health(
         self, arn: str, address: str, port: int, state: str, reason: str = "", description: str = ""
     ) -> None: ...
+
+    def publish_metrics(self, namespace: str, points: tuple[MetricPoint, ...]) -> None: ...
 
     def certificate(self, arn: str) -> Certificate: ...
 

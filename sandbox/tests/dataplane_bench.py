@@ -27,6 +27,7 @@ from sandbox.model import (
     HealthCheck,
     Listener,
     LoadBalancer,
+    MetricPoint,
     NetworkInterface,
     Rule,
     Target,
@@ -50,6 +51,7 @@ class FakeWorld:
         self.denied: set[tuple[str, int]] = set()
         self.asked: list[tuple[tuple[str, ...], str, tuple[str, ...], str, int]] = []
         self.told: list[tuple[str, str, str]] = []
+        self.points: list[MetricPoint] = []
 
     def load_balancers(self) -> tuple[LoadBalancer, ...]:
         return self.balancers
@@ -74,6 +76,9 @@ class FakeWorld:
                 for item in group.targets
             ),
         )
+
+    def publish_metrics(self, _namespace: str, points: tuple[MetricPoint, ...]) -> None:
+        self.points += points
 
     def certificate(self, arn: str) -> Certificate:
         return self.certificates[arn]

@@ -15,6 +15,8 @@ MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py
 OTHERS = {
     "alb_route",
     "api_key",
+    "canary_gate",
+    "canary_state",
     "health_score",
     "http_probe",
     "platform_history",

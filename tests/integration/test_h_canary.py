@@ -1,0 +1,315 @@
+"""A canary on the whole platform: promoted, taken back, refused, cut off and finished, cut off and undone.
+
+Each chapter is one play (or two), on a sandbox of its own; requests pass all the while, and are counted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness import BIN, ROOT, Run, Sandbox, plain_environment, play, running_sandbox
+from tests.integration.traffic import Traffic
+
+CLUSTER, STABLE, CANARY = "hokusai-development", "hokusai-api-development", "hokusai-api-canary-development"
+IMAGES = "123456789012.dkr.ecr.us-east-1.amazonaws.com/hokusai-api"
+PLAYBOOK = "playbooks/canary.yml"
+RATE = float(os.environ.get("HOKUSAI_CANARY_RATE", "50"))
+WEIGHTS = (5, 25, 50, 100)
+KILL_SECONDS = 90.0
+
+
+def steps(bake: float, *weights: int) -> dict[str, Any]:
+    return {"hokusai_canary_steps": [{"weight": weight, "bake": bake} for weight in weights]}
+
+
+def gates(**more: Any) -> dict[str, Any]:
+    """The inventory's, without the probes: they take time, and one chapter has them."""
+    given = {"alarms": [], "probes": [], "patience": 8, "poll": 0.5}
+    limits = {"minimum_sample": 8, "max_error_ratio": 0.02, "max_above_stable": 0.01}
+    return {"hokusai_canary_gates": {**given, **limits, **more}}
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What the canary is about: the sandbox, and what AWS says of its rules and services."""
+
+    sandbox: Sandbox
+
+    def rules(self) -> list[Any]:
+        """Every rule of the load balancers that serve the API, its tags included."""
+        elbv2 = self.sandbox.client("elbv2")
+        found: list[Any] = []
+        names = ["hokusai-registry-development", "hokusai-main-development"]
+        for balancer in elbv2.describe_load_balancers(Names=names)["LoadBalancers"]:
+            for listener in elbv2.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]:
+                rules = elbv2.describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]
+                tags = elbv2.describe_tags(ResourceArns=[rule["RuleArn"] for rule in rules])["TagDescriptions"]
+                found += [rules, tags]
+        return found
+
+    def shares(self) -> set[int]:
+        """The weights that the rules give to the canary."""
+        rules = [rule for some in self.rules()[::2] for rule in some]
+        forwards = [
+            action["ForwardConfig"] for rule in rules for action in rule["Actions"] if "ForwardConfig" in action
+        ]
+        weighed = [group for forward in forwards for group in forward["TargetGroups"]]
+        return {group["Weight"] for group in weighed if "canary" in group["TargetGroupArn"]}
+
+    def image(self) -> str:
+        """What the stable service runs."""
+        ecs = self.sandbox.client("ecs")
+        service = ecs.describe_services(cluster=CLUSTER, services=[STABLE])["services"][0]
+        (primary,) = service["deployments"]
+        assert primary["rolloutState"] == "COMPLETED"
+        definition = ecs.describe_task_definition(taskDefinition=primary["taskDefinition"])["taskDefinition"]
+        return str(definition["containerDefinitions"][0]["image"])
+
+    def newest_image(self) -> str:
+        """What the newest revision of the family would run."""
+        definition = self.sandbox.client("ecs").describe_task_definition(taskDefinition=STABLE)["taskDefinition"]
+        return str(definition["containerDefinitions"][0]["image"])
+
+    def leftovers(self) -> list[str]:
+        """What there still is of a canary."""
+        services = self.sandbox.client("ecs").describe_services(cluster=CLUSTER, services=[CANARY])["services"]
+        groups = self.sandbox.client("elbv2").describe_target_groups()["TargetGroups"]
+        living = [each["serviceName"] for each in services if each["status"] != "INACTIVE"]
+        return living + [each["TargetGroupName"] for each in groups if "canary" in each["TargetGroupName"]]
+
+    def play(self, **variables: Any) -> Run:
+        return play(PLAYBOOK, "-e", json.dumps(variables), extra=self.at)
+
+    @property
+    def at(self) -> dict[str, str]:
+        return {"HOKUSAI_SANDBOX_HOME": str(self.sandbox.home)}
+
+    def play_until_killed(self, **variables: Any) -> None:
+        """Start the playbook, and kill it and all its children as soon as the first share is given."""
+        command = [str(BIN / "ansible-playbook"), PLAYBOOK, "-i", "inventories/sandbox", "-e", json.dumps(variables)]
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=plain_environment(self.at),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            deadline = time.monotonic() + KILL_SECONDS
+            while not self.shares() & set(WEIGHTS):
+                assert process.poll() is None, "the playbook ended by itself"
+                assert time.monotonic() < deadline, "no share was given"
+                time.sleep(0.2)
+        finally:
+            for pid in [*children(process.pid), process.pid]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            process.wait()
+
+
+def children(parent: int) -> list[int]:
+    """All descendants of a process of ours: Ansible's workers lead sessions of their own."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    family = [parent]
+    for pid in family:
+        family += [child for child, its in parents.items() if its == pid]
+    return family[1:]
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A play, what AWS said of the rules before and says after, and what became of the requests meanwhile."""
+
+    run: Run
+    before: list[Any]
+    after: list[Any]
+    outcomes: Counter[str]
+    lost: dict[str, int]
+
+
+@contextlib.contextmanager
+def traffic(platform: Platform) -> Iterator[Traffic]:
+    with Traffic(platform.sandbox, RATE) as passing:
+        yield passing
+
+
+def tell(platform: Platform, **variables: Any) -> Chapter:
+    """One play with requests passing."""
+    before = platform.rules()
+    with traffic(platform) as passing:
+        run = platform.play(**variables)
+    return Chapter(run, before, platform.rules(), passing.outcomes, passing.lost)
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    with running_sandbox(tmp_path_factory.mktemp("canary"), "--healthy") as sandbox:
+        yield Platform(sandbox)
+
+
+# a gate alarm that is in ALARM already
+
+
+@pytest.fixture(scope="module")
+def alarmed(platform: Platform) -> tuple[Run, dict[str, Any]]:
+    cloudwatch = platform.sandbox.client("cloudwatch")
+    cloudwatch.put_metric_alarm(
+        AlarmName="registry-elb-5xx",
+        Namespace="AWS/ApplicationELB",
+        MetricName="HTTPCode_ELB_5XX_Count",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    cloudwatch.set_alarm_state(AlarmName="registry-elb-5xx", StateValue="ALARM", StateReason="a test")
+    platform.sandbox.forget_calls()
+    run = platform.play(canary_image=f"{IMAGES}:2026.12.0", **steps(2, *WEIGHTS), **gates(alarms=["registry-elb-5xx"]))
+    return run, platform.sandbox.calls()
+
+
+def test_an_alarm_that_sounds_refuses_the_start(alarmed: tuple[Run, dict[str, Any]]) -> None:
+    run, _calls = alarmed
+    assert run.code != 0
+    assert "alarm registry-elb-5xx: it is ALARM" in " ".join(run.output.split())
+
+
+def test_a_refused_start_writes_nothing(alarmed: tuple[Run, dict[str, Any]]) -> None:
+    _run, calls = alarmed
+    assert calls["writes"] == 0, calls
+
+
+# nobody asks the canary anything
+
+
+@pytest.fixture(scope="module")
+def unasked(platform: Platform, alarmed: object) -> Chapter:
+    before = platform.rules()
+    run = platform.play(canary_image=f"{IMAGES}:2026.12.0", **steps(1, *WEIGHTS), **gates(patience=1))
+    return Chapter(run, before, platform.rules(), Counter(), {})
+
+
+def test_no_traffic_is_inconclusive_and_not_promoted(unasked: Chapter, platform: Platform) -> None:
+    assert unasked.run.code != 0
+    said = " ".join(unasked.run.output.split())
+    assert "At 5 %, inconclusive: error ratio: 0 of 0 requests failed" in said
+    assert "from 5 to 25 %" not in said
+    assert unasked.after == unasked.before
+
+
+# a good one
+
+
+@pytest.fixture(scope="module")
+def good(platform: Platform, unasked: object) -> Chapter:
+    return tell(platform, canary_image=f"{IMAGES}:2026.12.0", **steps(5, *WEIGHTS))
+
+
+def test_a_good_canary_is_promoted_step_by_step(good: Chapter, platform: Platform) -> None:
+    good.run.wanted()
+    shares = [why.rpartition(" from ")[2] for _role, _verb, why in good.run.steps if "443 rule 105: hokusai-reg" in why]
+    assert shares == ["0 to 0 %", "0 to 5 %", "5 to 25 %", "25 to 50 %", "50 to 100 %"]
+    assert platform.image() == f"{IMAGES}:2026.12.0"
+
+
+def test_no_request_is_lost_meanwhile(good: Chapter) -> None:
+    assert good.outcomes["200"] > 10 * RATE
+    assert good.lost == {}
+
+
+def test_the_canary_had_its_requests(good: Chapter, platform: Platform) -> None:
+    lines = (platform.sandbox.home / "logs" / "alb.jsonl").read_text().splitlines()
+    served = Counter(json.loads(line)["target_group"] for line in lines)
+    assert served["hokusai-reg-canary-development"] > RATE
+
+
+def test_afterwards_nothing_is_left_but_the_new_revision(good: Chapter, platform: Platform) -> None:
+    assert good.after == good.before
+    assert platform.leftovers() == []
+
+
+# a bad one
+
+
+@pytest.fixture(scope="module")
+def bad(platform: Platform, good: object) -> Chapter:
+    nowhere = {"MLFLOW_SERVER_URL": "http://nowhere.hokusai-development.local:5000"}
+    return tell(
+        platform, canary_image=f"{IMAGES}:2026.13.0", canary_environment=nowhere, **steps(60, *WEIGHTS), **gates()
+    )
+
+
+def test_a_bad_canary_goes_back_at_once(bad: Chapter) -> None:
+    assert bad.run.code != 0
+    said = " ".join(bad.run.output.split())
+    assert "At 5 %, fail: error ratio:" in said
+    assert not [why for _role, _verb, why in bad.run.steps if "5 to 25 %" in why]
+
+
+def test_a_bad_canary_fails_no_more_requests_than_its_share(bad: Chapter) -> None:
+    assert set(bad.lost) <= {"502", "503", "504"}
+    assert sum(bad.lost.values()) < 0.05 * bad.outcomes.total()
+
+
+def test_after_a_bad_canary_all_is_as_it_was(bad: Chapter, platform: Platform) -> None:
+    assert bad.after == bad.before
+    assert platform.leftovers() == []
+    assert platform.image() == f"{IMAGES}:2026.12.0"
+    assert platform.newest_image() == f"{IMAGES}:2026.12.0"
+
+
+# one that is cut off, and then finished; another, and then undone
+
+
+@pytest.fixture(scope="module")
+def finished(platform: Platform, bad: object) -> Chapter:
+    before = platform.rules()
+    with traffic(platform) as passing:
+        platform.play_until_killed(canary_image=f"{IMAGES}:2026.14.0", **steps(600, 5, 100), **gates())
+        run = platform.play(**steps(3, 5, 100), **gates())
+    return Chapter(run, before, platform.rules(), passing.outcomes, passing.lost)
+
+
+def test_a_canary_that_was_cut_off_is_finished(finished: Chapter, platform: Platform) -> None:
+    finished.run.wanted()
+    assert "it was cut off at step 1" in " ".join(finished.run.output.split())
+    assert platform.image() == f"{IMAGES}:2026.14.0"
+    assert finished.after == finished.before
+    assert platform.leftovers() == []
+    assert finished.lost == {}
+
+
+@pytest.fixture(scope="module")
+def undone(platform: Platform, finished: object) -> Chapter:
+    before = platform.rules()
+    with traffic(platform) as passing:
+        platform.play_until_killed(canary_image=f"{IMAGES}:2026.15.0", **steps(600, 5, 100), **gates())
+        assert platform.shares() == {5}
+        run = platform.play(canary_action="abort", **steps(600, 5, 100), **gates())
+    return Chapter(run, before, platform.rules(), passing.outcomes, passing.lost)
+
+
+def test_a_canary_that_was_cut_off_is_undone(undone: Chapter, platform: Platform) -> None:
+    undone.run.wanted()
+    assert platform.image() == f"{IMAGES}:2026.14.0"
+    assert undone.after == undone.before
+    assert platform.leftovers() == []
+    assert undone.lost == {}

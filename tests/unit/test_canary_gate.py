@@ -1,0 +1,222 @@
+"""canary_gate against the sandbox's AWS: what it reads there, when it goes on looking, and what it says."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from ansible_collections.hokusai.platform.plugins.modules import canary_gate
+from ansible_collections.hokusai.platform.plugins.modules.canary_gate import main
+
+from sandbox.controlplane import ControlPlane
+from sandbox.controlplane.faults import Fault
+from sandbox.dataplane.metrics import NAMESPACE, suffix
+from sandbox.model import MetricPoint
+from sandbox.world import World
+from tests.unit.alb_edge import Edge
+from tests.unit.conftest import RunModule
+
+STABLE, CANARY = "one", "three"
+PAIRS = {"target_groups": [{"stable": STABLE, "canary": CANARY}]}
+
+
+def now(seconds: float = 0) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@pytest.fixture
+def world(edge: Edge, control_plane: ControlPlane) -> World:
+    """Both groups get requests from the load balancer, and have a healthy target."""
+    weights = [{"TargetGroupArn": edge.groups[name], "Weight": 50} for name in (STABLE, CANARY)]
+    forward = [{"Type": "forward", "ForwardConfig": {"TargetGroups": weights}}]
+    edge.aws.elbv2.modify_listener(ListenerArn=edge.listener, DefaultActions=forward)
+    world = World(control_plane)
+    for name in (STABLE, CANARY):
+        world.register_target(edge.groups[name], "10.0.0.9", 8001)
+        world.set_target_health(edge.groups[name], "10.0.0.9", 8001, "healthy")
+    return world
+
+
+def served(world: World, edge: Edge, group: str, requests: int, **outcomes: int) -> None:
+    """Let the load balancer have sent so many requests to the group; 2XX but for the outcomes by metric."""
+    of = (("TargetGroup", suffix(edge.groups[group])), ("LoadBalancer", suffix(edge.balancer, "loadbalancer/")))
+    good = {"HTTPCode_Target_2XX_Count": requests - sum(outcomes.values())}
+    figures = {"RequestCount": requests, **good, **outcomes}
+    world.publish_metrics(NAMESPACE, tuple(MetricPoint(name, of, (1.0,) * n) for name, n in figures.items() if n))
+
+
+def gate(run_module: RunModule, **options: Any) -> dict[str, Any]:
+    given = {**PAIRS, "since": now(-2), "poll": 0.05, "minimum_sample": 10, **options}
+    result = run_module(main, **given)
+    assert not result.get("failed"), result
+    return result
+
+
+def alarm(edge: Edge, name: str, state: str) -> None:
+    cloudwatch = edge.aws.client("cloudwatch")
+    cloudwatch.put_metric_alarm(
+        AlarmName=name,
+        Namespace=NAMESPACE,
+        MetricName="HTTPCode_ELB_5XX_Count",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    cloudwatch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="a test")
+
+
+def test_a_good_canary_passes(run_module: RunModule, edge: Edge, world: World) -> None:
+    alarm(edge, "quiet", "OK")
+    served(world, edge, CANARY, 20)
+    served(world, edge, STABLE, 20)
+    result = gate(run_module, alarms=["quiet"], probes=[{"name": "health", "ok": True, "count": 5}])
+    assert (result["verdict"], result["next"], result["why"], result["looks"]) == ("pass", "advance", [], 1)
+    assert [each["gate"] for each in result["gates"]] == [
+        "alarm quiet",
+        "targets of three",
+        "error ratio",
+        "probe health",
+    ]
+    assert result["gates"][2]["why"].startswith("0 of 20 requests failed (0.00%), of the stable service 0 of 20")
+
+
+@pytest.mark.parametrize("metric", ["HTTPCode_Target_5XX_Count", "TargetConnectionErrorCount"])
+def test_what_the_targets_fail_is_counted(metric: str, run_module: RunModule, edge: Edge, world: World) -> None:
+    served(world, edge, CANARY, 20, **{metric: 5})
+    result = gate(run_module)
+    assert (result["verdict"], result["next"]) == ("fail", "back")
+    assert result["why"] == ["error ratio: 5 of 20 requests failed (25.00%), borne are 2.00%"]
+
+
+def test_what_clients_did_wrong_is_no_failure(run_module: RunModule, edge: Edge, world: World) -> None:
+    served(world, edge, CANARY, 20, HTTPCode_Target_4XX_Count=15, HTTPCode_Target_3XX_Count=5)
+    assert gate(run_module)["verdict"] == "pass"
+
+
+def test_requests_that_hang_do_not_pass(run_module: RunModule, edge: Edge, world: World) -> None:
+    served(world, edge, CANARY, 20, HTTPCode_Target_2XX_Count=0, Hanging=5)
+    result = gate(run_module)
+    assert (result["verdict"], result["next"]) == ("inconclusive", "back")
+
+
+def test_requests_from_before_the_step_do_not_count(run_module: RunModule, edge: Edge, world: World) -> None:
+    served(world, edge, CANARY, 20)
+    result = gate(run_module, since=now(30))
+    assert "0 of 0 requests failed" in result["why"][0]
+
+
+def test_no_traffic_is_inconclusive_and_goes_back(run_module: RunModule, world: World) -> None:
+    result = gate(run_module)
+    assert (result["verdict"], result["next"]) == ("inconclusive", "back")
+    assert "at least 10 requests are needed" in result["why"][0]
+
+
+def test_an_inconclusive_verdict_has_patience(
+    run_module: RunModule, edge: Edge, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The requests come late, but within the patience."""
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 2:
+            served(world, edge, CANARY, 20)
+
+    monkeypatch.setattr(canary_gate.time, "sleep", sleep)
+    result = gate(run_module, patience=60)
+    assert (result["verdict"], result["next"], result["looks"]) == ("pass", "advance", 3)
+
+
+def test_the_bake_lasts_to_its_end_however_good_it_looks(run_module: RunModule, edge: Edge, world: World) -> None:
+    served(world, edge, CANARY, 20)
+    since = now()
+    result = gate(run_module, since=since, bake=2, poll=0.2)
+    assert result["next"] == "advance"
+    assert result["looks"] >= 2
+    assert datetime.now(UTC) >= datetime.fromisoformat(since) + timedelta(seconds=2)
+
+
+def test_a_failure_ends_the_bake_at_once(run_module: RunModule, edge: Edge, world: World) -> None:
+    served(world, edge, CANARY, 20, HTTPCode_Target_5XX_Count=20)
+    began = datetime.now(UTC)
+    result = gate(run_module, since=now(), bake=600)
+    assert (result["verdict"], result["next"], result["looks"]) == ("fail", "back", 1)
+    assert datetime.now(UTC) - began < timedelta(seconds=30)
+
+
+def test_an_alarm_that_sounds_during_the_bake_ends_it(
+    run_module: RunModule, edge: Edge, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alarm(edge, "loud", "OK")
+    served(world, edge, CANARY, 20)
+    monkeypatch.setattr(canary_gate.time, "sleep", lambda _seconds: alarm(edge, "loud", "ALARM"))
+    result = gate(run_module, alarms=["loud"], since=now(), bake=600)
+    assert (result["next"], result["looks"], result["why"]) == ("back", 2, ["alarm loud: it is ALARM"])
+
+
+def test_an_unhealthy_target_fails(run_module: RunModule, edge: Edge, world: World) -> None:
+    served(world, edge, CANARY, 20)
+    world.set_target_health(edge.groups[CANARY], "10.0.0.9", 8001, "unhealthy")
+    assert gate(run_module)["why"] == ["targets of three: unhealthy"]
+
+
+READS = ["cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData", "elasticloadbalancing:DescribeTargetHealth"]
+
+
+@pytest.mark.parametrize("read", READS)
+def test_what_aws_refuses_to_tell_is_inconclusive(
+    read: str, run_module: RunModule, edge: Edge, world: World, control_plane: ControlPlane
+) -> None:
+    alarm(edge, "quiet", "OK")
+    served(world, edge, CANARY, 20)
+    name = read.replace("elasticloadbalancing", "elbv2")
+    control_plane.faults.replace([Fault.parse({"match": name, "code": "AccessDenied", "status": 403, "times": 99})])
+    result = gate(run_module, alarms=["quiet"])
+    assert (result["verdict"], result["next"]) == ("inconclusive", "back")
+    assert "AccessDenied" in " ".join(result["why"])
+
+
+def test_an_alarm_that_does_not_exist_is_inconclusive(run_module: RunModule, edge: Edge, world: World) -> None:
+    served(world, edge, CANARY, 20)
+    assert gate(run_module, alarms=["nowhere"])["why"] == ["alarm nowhere: it does not exist"]
+
+
+# before it starts
+
+
+def test_quiet_alarms_and_healthy_stable_targets_let_it_start(run_module: RunModule, edge: Edge, world: World) -> None:
+    alarm(edge, "quiet", "OK")
+    world.set_target_health(edge.groups[CANARY], "10.0.0.9", 8001, "unhealthy")
+    result = run_module(main, **PAIRS, moment="start", alarms=["quiet"])
+    assert (result["verdict"], result["next"]) == ("pass", "advance")
+
+
+@pytest.mark.parametrize(("state", "verdict"), [("ALARM", "fail"), ("INSUFFICIENT_DATA", "inconclusive")])
+def test_an_alarm_that_is_not_quiet_does_not(
+    state: str, verdict: str, run_module: RunModule, edge: Edge, world: World
+) -> None:
+    alarm(edge, "loud", state)
+    result = run_module(main, **PAIRS, moment="start", alarms=["loud"])
+    assert (result["verdict"], result["next"]) == (verdict, "back")
+
+
+def test_an_unhealthy_stable_target_does_not(run_module: RunModule, edge: Edge, world: World) -> None:
+    world.set_target_health(edge.groups[STABLE], "10.0.0.9", 8001, "unhealthy")
+    assert run_module(main, **PAIRS, moment="start")["verdict"] == "fail"
+
+
+@pytest.mark.parametrize(
+    "options", [{"since": "now"}, {"minimum_sample": 0}, {"max_error_ratio": 1.0}, {"max_above_stable": -0.1}]
+)
+def test_bad_input_is_refused(options: dict[str, Any], run_module: RunModule, world: World) -> None:
+    result = run_module(main, **{**PAIRS, "since": now(), **options})
+    assert result["error"] == "BadInput"
+
+
+def test_it_writes_nothing(run_module: RunModule, world: World, control_plane: ControlPlane) -> None:
+    control_plane.calls.reset()
+    gate(run_module, alarms=["nowhere"])
+    assert control_plane.calls.as_dict()["writes"] == 0

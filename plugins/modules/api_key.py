@@ -418,17 +418,19 @@ def service_of(store: Mapping[str, Any]) -> str:
     return {"ssm_parameter": "ssm", "secret": "secretsmanager"}.get(chosen(store)[0], FILES)
 
 
+def changes_platform(params: Params) -> bool:
+    """A key that only goes into a file changes nothing of the platform: it needs no lock and no approval."""
+    copies = params["action"] == "copy" and service_of(params["store"]) != FILES
+    return copies or params["action"] in {"mint", "revoke"}
+
+
 def writing_in(
     credentials: Credentials, params: Params, name: str, *, dry: bool
 ) -> AbstractContextManager[Outside | None]:
-    """The run that a write is made in, or none; None in check mode, in which nothing is written.
-
-    A key that only goes into a file changes nothing of the platform, and needs no lock.
-    """
-    copies = params["action"] == "copy" and service_of(params["store"]) != FILES
+    """The run that a write is made in, or none; None in check mode, in which nothing is written."""
     if dry:
         return nullcontext(None)
-    if params["run"] and (copies or params["action"] in {"mint", "revoke"}):
+    if params["run"] and changes_platform(params):
         return in_run(credentials.aws, params, name, dry=False)
     return nullcontext(Outside())
 
@@ -437,7 +439,7 @@ def main() -> None:
     module = make_module(SPEC, needs_boto3=False, required_if=REQUIRED)
     params = module.params
     with failing(module):
-        if params["action"] not in {"check", "validate"}:
+        if changes_platform(params):
             what = f"The action {params['action']} of api_key"
             refuse_planned(params, what, "mint, revoke or copy keys in a play of their own, without the option plan")
         credentials = Credentials(params, module.no_log_values.add)

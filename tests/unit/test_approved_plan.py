@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -216,12 +217,22 @@ def test_a_key_is_written_in_no_approved_plan(run_module: Any, place: dict[str, 
         "auth_url": "http://auth.test",
         "source": source,
         "admin_source": source,
-        "store": {"file": "/tmp/none"},
+        "store": {"ssm_parameter": "/hokusai/key"},
         "name": "n",
         "key_id": "k",
     }
     told = run_module(api_key.main, action=action, plan=place["file"], **options)
     assert "can be in no approved plan" in told["msg"]
+
+
+def test_a_key_may_be_copied_into_a_file_under_any_plan(
+    run_module: Any, place: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the verification does at the end of a run: nothing of the platform changes."""
+    monkeypatch.setenv("HOKUSAI_API_KEY", f"hk_test_{secrets.token_hex(16)}")
+    source, store = {"environment": "HOKUSAI_API_KEY"}, {"file": str(tmp_path / "key")}
+    told = run_module(api_key.main, action="copy", source=source, store=store, plan=place["file"])
+    assert told["changed"], told
 
 
 def test_a_rollback_is_in_no_approved_plan(run_module: Any, place: dict[str, Any]) -> None:

@@ -61,8 +61,8 @@ class Trial:
         return play("playbooks/site.yml", "-e", f"hokusai_break_lock={self.newest()}", extra=self.at)
 
     def back(self, run_id: str) -> list[str]:
-        """What is not as the incident was, once this run is taken back."""
-        arguments = ["-e", f"run_id={run_id}", "-e", "hokusai_allow_bypass=true"]
+        """What is not as the incident was, once this run is taken back; its lock is broken if it died with it."""
+        arguments = ["-e", f"run_id={run_id}", "-e", "hokusai_allow_bypass=true", "-e", f"hokusai_break_lock={run_id}"]
         play("playbooks/rollback.yml", *arguments, extra=self.at).wanted()
         return differences(self.before, describe(self.sandbox))
 

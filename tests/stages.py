@@ -108,7 +108,7 @@ STAGES = (
         "integration",
         (pytest("--timeout", "900", "tests/integration", "--ignore", INPUT, "--ignore", CANARY),),
         True,
-        1800,
+        3000,
         BIG,
     ),
     Stage("molecule", (("molecule", "test", "--all"),), limit=1800, batch=BIG, lane=OWN),

@@ -11,6 +11,7 @@ VOLATILE = frozenset(
     {
         "ResponseMetadata",
         "createdAt",
+        "currentServiceRevisions",
         "deployments",
         "events",
         "instanceCount",
@@ -21,7 +22,8 @@ VOLATILE = frozenset(
         "ServiceCount",
     }
 )
-"""What no rollback brings back, at any depth: counts of what runs, times of deployments, the log of events."""
+"""What no rollback brings back, at any depth: counts of what runs, what deployments are called and when
+they were, the log of events."""
 
 Document = dict[str, Any]
 

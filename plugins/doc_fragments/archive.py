@@ -51,3 +51,42 @@ options:
         description: Id, alias or ARN of a KMS key for C(HMAC_256). It makes the key of each run and never leaves AWS.
         type: str
 """
+
+    SCOPE = r"""
+options:
+  scope:
+    description:
+      - The names of what belongs to the environment; what is not named is not looked at. Required when O(moment) is the
+        first one.
+    type: dict
+    suboptions:
+      vpc:
+        description: Id or C(Name) tag of the VPC; it tells apart security groups and namespaces of one name.
+        type: str
+      load_balancers:
+        description: Names of load balancers; with them come their listeners and rules.
+        type: list
+        elements: str
+        default: []
+      target_groups:
+        description: Names of target groups.
+        type: list
+        elements: str
+        default: []
+      security_groups:
+        description: Names of security groups; with them come their rules.
+        type: list
+        elements: str
+        default: []
+      namespace:
+        description: Name of the private DNS namespace; with it come its services.
+        type: str
+      cluster:
+        description: Name of the ECS cluster.
+        type: str
+      services:
+        description: Names of ECS services.
+        type: list
+        elements: str
+        default: []
+"""

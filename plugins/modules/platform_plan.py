@@ -24,6 +24,7 @@ extends_documentation_fragment:
   - hokusai.platform.aws.group
   - hokusai.platform.aws.locks
   - hokusai.platform.archive
+  - hokusai.platform.archive.scope
 options:
   moment:
     description: Whether a plan is begun, finished, or to be applied.
@@ -34,39 +35,6 @@ options:
     description: Path of the plan. V(begin) replaces what is there. The file can be read by its owner alone.
     type: path
     required: true
-  scope:
-    description: What belongs to the environment, as for M(hokusai.platform.platform_snapshot). Required for V(begin).
-    type: dict
-    suboptions:
-      vpc:
-        description: Id or C(Name) tag of the VPC; it tells apart security groups and namespaces of one name.
-        type: str
-      load_balancers:
-        description: Names of load balancers; with them come their listeners and rules.
-        type: list
-        elements: str
-        default: []
-      target_groups:
-        description: Names of target groups.
-        type: list
-        elements: str
-        default: []
-      security_groups:
-        description: Names of security groups; with them come their rules.
-        type: list
-        elements: str
-        default: []
-      namespace:
-        description: Name of the private DNS namespace; with it come its services.
-        type: str
-      cluster:
-        description: Name of the ECS cluster.
-        type: str
-      services:
-        description: Names of ECS services.
-        type: list
-        elements: str
-        default: []
 seealso:
   - module: hokusai.platform.platform_snapshot
 """

@@ -24,46 +24,13 @@ extends_documentation_fragment:
   - hokusai.platform.aws.group
   - hokusai.platform.aws.locks
   - hokusai.platform.archive
+  - hokusai.platform.archive.scope
 options:
   moment:
     description: Whether a run begins or ends.
     type: str
     required: true
     choices: [before, after]
-  scope:
-    description:
-      - The names of what belongs to the environment. Required for V(before); what is not named is not recorded.
-    type: dict
-    suboptions:
-      vpc:
-        description: Id or C(Name) tag of the VPC; it tells apart security groups and namespaces of one name.
-        type: str
-      load_balancers:
-        description: Names of load balancers; with them come their listeners and rules.
-        type: list
-        elements: str
-        default: []
-      target_groups:
-        description: Names of target groups.
-        type: list
-        elements: str
-        default: []
-      security_groups:
-        description: Names of security groups; with them come their rules.
-        type: list
-        elements: str
-        default: []
-      namespace:
-        description: Name of the private DNS namespace; with it come its services.
-        type: str
-      cluster:
-        description: Name of the ECS cluster.
-        type: str
-      services:
-        description: Names of ECS services.
-        type: list
-        elements: str
-        default: []
   owner:
     description: Who runs it, for the lock and the record. Omitted, the name of the user that the module runs as.
     type: str

@@ -21,13 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import recordable
-from ansible_collections.hokusai.platform.plugins.module_utils.archive import Archive
+from ansible_collections.hokusai.platform.plugins.module_utils.archive import Archive, Told, unsealed
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, BadRecord, PlanMoved
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Step
-from ansible_collections.hokusai.platform.plugins.module_utils.record_key import run_key
-from ansible_collections.hokusai.platform.plugins.module_utils.run_envelope import Identity, Seal, canonical, parsed
+from ansible_collections.hokusai.platform.plugins.module_utils.run_envelope import Seal, canonical, parsed
 
 PLAN_OPTION: dict[str, dict[str, Any]] = {"plan": {"type": "path"}}
 """The option of every module that writes; documented in the fragment `writes`."""
@@ -50,18 +49,11 @@ class PlanFile:
     @classmethod
     def open(cls, aws: Aws, path: Path) -> PlanFile:
         """Raises `BadInput` for no file, `BadRecord` for one that was altered or is of another region."""
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            told = f"The plan {path} cannot be read: {error.strerror}"
-            raise BadInput(told, "name a file that was made with hokusai_plan_out") from error
-        claimed = parsed(data, str(path))
-        try:
-            identity = Identity(*(str(claimed[each.name]) for each in dataclasses.fields(Identity)))
-            seal = Seal(run_key(dict(claimed["body"]["key"]), identity.run_id, aws), identity)
-        except (KeyError, TypeError, ValueError) as error:
-            raise BadRecord(f"{path} is not a plan", ANEW) from error
-        body = seal.unwrap(data, KIND, str(path))
+        told = Told(
+            f"The plan {path}", "name a file that was made with hokusai_plan_out", f"{path} is not a plan", ANEW
+        )
+        seal, body = unsealed(aws, path, KIND, told)
+        identity = seal.identity
         if identity.region != aws.region:
             raise BadRecord(f"The plan {path} is for the region {identity.region}, not {aws.region}", ANEW)
         return cls(path, seal, body)

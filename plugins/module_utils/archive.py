@@ -5,18 +5,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
-from ansible_collections.hokusai.platform.plugins.module_utils.errors import NotFound, calling
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, BadRecord, NotFound, calling
 from ansible_collections.hokusai.platform.plugins.module_utils.record_key import (
     KEY_OPTION,
     chosen_source,
     make_file,
     run_key,
 )
-from ansible_collections.hokusai.platform.plugins.module_utils.run_envelope import Identity, Seal
+from ansible_collections.hokusai.platform.plugins.module_utils.run_envelope import Identity, Seal, parsed
 from ansible_collections.hokusai.platform.plugins.module_utils.run_record import Record
 from ansible_collections.hokusai.platform.plugins.module_utils.run_store import Runs
 
@@ -86,3 +87,31 @@ class Archive:
             return run_id
         where = self.runs.bucket or self.runs.directory
         raise NotFound(f"There is no run of {self.environment} in {where}", "name the place that the run was told")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is said of a sealed file: how it is called, where to find one, what it is not, and the remedy then."""
+
+    called: str
+    find: str
+    is_none: str
+    remedy: str
+
+
+def unsealed(aws: Aws, file: Path, kind: str, told: Told) -> tuple[Seal, dict[str, Any]]:
+    """The seal and the body of a file that says whose it is and where its key is.
+
+    Raises `BadInput` for no file, `BadRecord` for one that was altered.
+    """
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise BadInput(f"{told.called} cannot be read: {error.strerror}", told.find) from error
+    claimed = parsed(data, str(file))
+    try:
+        identity = Identity(**{name: str(claimed[name]) for name in Identity.__dataclass_fields__})
+        seal = Seal(run_key(dict(claimed["body"]["key"]), identity.run_id, aws), identity)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadRecord(told.is_none, told.remedy) from error
+    return seal, seal.unwrap(data, kind, str(file))

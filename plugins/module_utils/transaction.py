@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import recordable
+from ansible_collections.hokusai.platform.plugins.module_utils.archive import Told, unsealed
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import (
     AwsError,
-    BadInput,
     BadRecord,
     LockLost,
     PlatformError,
@@ -27,8 +27,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.errors import (
 from ansible_collections.hokusai.platform.plugins.module_utils.lock import COARSE, Claim, Lock
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Step
-from ansible_collections.hokusai.platform.plugins.module_utils.record_key import run_key
-from ansible_collections.hokusai.platform.plugins.module_utils.run_envelope import UNUSABLE, Identity, Seal, parsed
+from ansible_collections.hokusai.platform.plugins.module_utils.run_envelope import UNUSABLE
 from ansible_collections.hokusai.platform.plugins.module_utils.run_record import Record
 from ansible_collections.hokusai.platform.plugins.module_utils.run_store import Runs
 
@@ -169,21 +168,16 @@ def in_run(aws: Aws, params: Params, module: str, *, dry: bool) -> Iterator[Outs
 
 def opened(aws: Aws, context_file: Path) -> Record:
     """The record whose context a file is. Raises `BadInput` for no file, `BadRecord` for one that was altered."""
-    try:
-        data = context_file.read_bytes()
-    except OSError as error:
-        told = f"The context of the run, {context_file}, cannot be read: {error.strerror}"
-        raise BadInput(told, "give the path that platform_snapshot returned as context") from error
-    claimed = parsed(data, str(context_file))
-    try:
-        identity = Identity(**{name: str(claimed[name]) for name in Identity.__dataclass_fields__})
-        key, place = dict(claimed["body"]["key"]), claimed["body"]["runs"]
-        seal = Seal(run_key(key, identity.run_id, aws), identity)
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadRecord(f"{context_file} is not the context of a run", UNUSABLE) from error
-    context = seal.unwrap(data, "run", str(context_file))
+    told = Told(
+        f"The context of the run, {context_file},",
+        "give the path that platform_snapshot returned as context",
+        f"{context_file} is not the context of a run",
+        UNUSABLE,
+    )
+    seal, context = unsealed(aws, context_file, "run", told)
+    identity = seal.identity
     if identity.region != aws.region:
-        told = f"The run {identity.run_id} is of the region {identity.region}, not {aws.region}"
-        raise BadRecord(told, "give the task the region of its run; nothing was written")
-    store = Runs.of(place).store(aws, identity.environment, identity.run_id)
+        problem = f"The run {identity.run_id} is of the region {identity.region}, not {aws.region}"
+        raise BadRecord(problem, "give the task the region of its run; nothing was written")
+    store = Runs.of(context["runs"]).store(aws, identity.environment, identity.run_id)
     return Record(store, seal, context, seal.mac({"run": context}))

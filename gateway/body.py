@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -20,20 +21,20 @@ class RequestBody:
     that comes in one piece is ``whole`` and can be sent again; one that has begun to stream cannot.
     """
 
-    def __init__(self, headers: Headers, receive: Receive, moved: Callable[[], None]) -> None:
+    def __init__(self, headers: Headers, receive: Receive) -> None:
         self._receive = receive
-        self._moved = moved
         self._first = b""
-        self._read = asyncio.Event()
+        self._end: asyncio.Event | None = None
         self._streams = False
+        self.moved = 0.0
+        """When the last chunk came (``time.monotonic``)."""
         self.whole: bytes | None = None
         self.disconnected = False
         self.waiting = False
         """True while the next chunk is the client's to send; stays so when the wait is cancelled."""
         self.chunked = first(headers, b"transfer-encoding") is not None
         self.expected = self.chunked or (first(headers, b"content-length") or b"0") != b"0"
-        if not self.expected:
-            self._read.set()
+        self._ended = not self.expected
 
     @property
     def replayable(self) -> bool:
@@ -63,17 +64,24 @@ class RequestBody:
         self.waiting = False
         if message["type"] == "http.disconnect":
             self.disconnected = True
-            self._read.set()
+            self._finish()
             raise ClientGoneError
-        self._moved()
+        self.moved = time.monotonic()
         more = bool(message.get("more_body", False))
         if not more:
-            self._read.set()
+            self._finish()
         return message.get("body", b""), more
+
+    def _finish(self) -> None:
+        self._ended = True
+        if self._end is not None:
+            self._end.set()
 
     async def gone(self) -> None:
         """Return when the client has left; wait as long as it has not."""
-        await self._read.wait()
+        if not self._ended:
+            self._end = asyncio.Event()
+            await self._end.wait()
         while not self.disconnected:
             message = await self._receive()
             self.disconnected = message["type"] == "http.disconnect"

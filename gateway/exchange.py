@@ -123,8 +123,8 @@ class Exchange:
 
 def _request_id(headers: Headers) -> str:
     """The caller's id when it can be trusted with a place in a log line, else a new one. Never a part of its key."""
-    value = (first(headers, b"x-request-id") or b"").decode("latin-1")
-    if _REQUEST_ID.fullmatch(value):
+    given = first(headers, b"x-request-id")
+    if given and _REQUEST_ID.fullmatch(value := given.decode("latin-1")):
         secrets = [secret.decode("latin-1") for name, secret in headers if name in CREDENTIAL_HEADERS]
         if not any(shares(value, secret) for secret in secrets or [""]):
             return value

@@ -9,6 +9,7 @@ they were headers.
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from gateway.errors import BadRequestError
 from gateway.headers import WAY, Headers
@@ -101,16 +102,14 @@ def body_length(minor: int, fields: Headers) -> int:
     """Bytes of the request's body, or CHUNKED. ``fields`` have names in lower case. Raises BadRequestError."""
     if len(fields) > MAX_FIELDS:
         raise BadRequestError(f"The request has more than {MAX_FIELDS} headers.")
-    once: dict[bytes, bytes] = {}
-    for name, value in fields:
-        if name in _ONCE:
-            if name in once:
-                raise BadRequestError(f"The header {name.decode()} was sent more than once.")
-            once[name] = value
-        elif b"_" in name and name.replace(b"_", b"-") in _MEANINGFUL:
+    named = dict(fields)
+    if len(named) < len(fields):
+        _refuse_repeated(fields)
+    for name in named:
+        if b"_" in name and name.replace(b"_", b"-") in _MEANINGFUL:
             raise BadRequestError("A header's name has underscores in place of dashes.")
-    _check_host(minor, once.get(b"host"))
-    encoding, length = once.get(b"transfer-encoding"), once.get(b"content-length")
+    _check_host(minor, named.get(b"host"))
+    encoding, length = named.get(b"transfer-encoding"), named.get(b"content-length")
     if encoding is None:
         return 0 if length is None else _checked_length(length)
     if length is not None:
@@ -118,6 +117,12 @@ def body_length(minor: int, fields: Headers) -> int:
     if minor == 0 or encoding.lower() != b"chunked":
         raise BadRequestError("The only Transfer-Encoding known here is 'chunked', and in HTTP/1.1.")
     return CHUNKED
+
+
+def _refuse_repeated(fields: Headers) -> None:
+    for name, count in Counter(name for name, _ in fields).items():
+        if count > 1 and name in _ONCE:
+            raise BadRequestError(f"The header {name.decode()} was sent more than once.")
 
 
 def _check_host(minor: int, host: bytes | None) -> None:

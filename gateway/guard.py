@@ -25,9 +25,11 @@ _LOOKS = 8
 
 
 class Sender(Protocol):
-    """A request's body. ``waiting`` is true while the next bytes are the client's to send."""
+    """A request's body. ``waiting`` is true while the next bytes are the client's to send, and ``moved`` is when the
+    last ones came (``time.monotonic``, 0 before any)."""
 
     waiting: bool
+    moved: float
 
     async def gone(self) -> None: ...
 
@@ -126,6 +128,7 @@ class Guard:
         now = time.monotonic()
         limits = self._limits
         if self._sender is not None:
+            self._last = max(self._last, self._sender.moved)
             self._follow(now, self._sender, self._receiver)
         left = self._last + limits.patience - now
         left_in_all = self._began + limits.total - now

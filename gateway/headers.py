@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 from gateway.identity import Identity
@@ -68,8 +68,7 @@ def _named_by_connection(headers: Headers) -> frozenset[bytes]:
     return named
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a request came from, as told to the auth service and to MLflow."""
 
     client_ip: str

@@ -8,14 +8,13 @@ unknown.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 PREFIX = b"/api/mlflow"
 _NOWHERE = frozenset({b"/", PREFIX})
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """A path on MLflow, raw, and the mount's prefix that was taken off it (``b""`` at the root).
 
     ``below`` is the static prefix MLflow itself runs with, which no client knows of.

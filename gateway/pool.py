@@ -109,7 +109,7 @@ class Pool:
             connection.close()
             return
         connection.idle_since = time.monotonic()
-        connection.answer = None
+        connection.rest()
         self._idle.append(connection)
         if self._sweeper is None:
             self._sweeper = asyncio.get_running_loop().call_later(KEEP_ALIVE, self._sweep)

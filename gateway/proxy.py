@@ -34,7 +34,7 @@ class Proxy:
         """Raises what Upstream.open does before the answer has begun, BrokenResponseError after."""
         limits = self._streams if exchange.family == STREAMED else self._calls
         guard = Guard(self._loop, limits, exchange.began)
-        body = RequestBody(exchange.headers, exchange.receive, guard.touch)
+        body = RequestBody(exchange.headers, exchange.receive)
         guard.watch(body, exchange)
         request = UpstreamRequest(
             exchange.method,

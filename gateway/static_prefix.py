@@ -7,7 +7,6 @@ the UI, ``/ajax-api``, ``/graphql`` and ``/get-artifact`` have always been prefi
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import re
 import time
 from collections.abc import Callable
@@ -85,7 +84,7 @@ class StaticPrefix:
         path = upstream_path(target.path, self._prefix, self._version or await self._first(probe))
         if self._clock() >= self._ask_again:
             self._start(probe)
-        return dataclasses.replace(target, path=path, below=self._prefix)
+        return target._replace(path=path, below=self._prefix)
 
     async def _first(self, probe: bool) -> Version:
         if self._clock() >= self._ask_again:

@@ -18,7 +18,7 @@ _PARENT = re.compile(
 
 def trace_context(headers: Headers) -> tuple[str, Headers]:
     """The trace's id, ``""`` without a valid one, and the headers that may go on."""
-    if not any(name in _TRACE for name, _ in headers):
+    if _TRACE.isdisjoint(dict(headers)):
         return "", headers
     parents = [value for name, value in headers if name == b"traceparent"]
     match = _PARENT.fullmatch(parents[0]) if len(parents) == 1 else None

@@ -156,15 +156,14 @@ class Upstream:
         await self.pool.enter(self._connect_timeout, request.holder)
         request.queued = False
         try:
-            connection, answer = await self._first_answer(request)
+            head = self._head(request)
+            connection, answer = await self.retries.run(
+                lambda number: self._once(request, head, number), request.may_repeat
+            )
         except BaseException:
             self.pool.leave(request.holder)
             raise
         return Lease(self.pool, request.holder, connection, answer)
-
-    async def _first_answer(self, request: UpstreamRequest) -> tuple[Connection, Answer]:
-        head = self._head(request)
-        return await self.retries.run(lambda number: self._once(request, head, number), request.may_repeat)
 
     async def _once(self, request: UpstreamRequest, head: bytes, number: int) -> tuple[Connection, Answer]:
         request.tries = number

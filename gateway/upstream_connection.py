@@ -8,7 +8,6 @@ HEAD has no body, and a byte that nobody asked for ends the connection.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator
 from typing import cast
 
@@ -65,6 +64,12 @@ class Connection(asyncio.Protocol):
     def reusable(self) -> bool:
         """True between two requests on a connection that both sides leave open."""
         return not self._lost and self._pump is None and (self.answer is None or self.answer.left_clean)
+
+    def rest(self) -> None:
+        """Forget the exchange, which is over. An answer and its parser know each other until then."""
+        if self.answer is not None:
+            self.answer.forget_parser()
+            self.answer = None
 
     def close(self) -> None:
         """At once: what the other side has not said by now is not wanted."""
@@ -154,7 +159,7 @@ class Answer:
         self._connection = connection
         self._bodiless = method == "HEAD"
         self._parser = httptools.HttpResponseParser(self)
-        self._chunks: deque[bytes] = deque()
+        self._chunks: list[bytes] = []
         self._size = 0
         self._held_back = False
         self._until_closed = False
@@ -186,7 +191,7 @@ class Answer:
             if self.complete:
                 return b""
             await self._wait()
-        data = self._chunks.popleft() if len(self._chunks) == 1 else b"".join(self._chunks)
+        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks.clear()
         self._size = 0
         if self._held_back:
@@ -202,6 +207,9 @@ class Answer:
             if len(whole) > limit:
                 raise HopError(INVALID)
         return whole
+
+    def forget_parser(self) -> None:
+        del self._parser
 
     def fail(self, error: BaseException) -> None:
         if not self.complete and self._failure is None:

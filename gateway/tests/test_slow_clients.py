@@ -85,6 +85,7 @@ class Backlog:
     choked = True
     received = 0
     waiting = False
+    moved = 0.0
 
     def __init__(self, rate: int) -> None:
         self._rate = rate

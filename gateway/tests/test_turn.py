@@ -129,23 +129,33 @@ async def test_a_status_nobody_knows_passes() -> None:
     assert (await answer([], b"", status=299)).written.startswith(b"HTTP/1.1 299 \r\n")
 
 
+class DrainingLink(FakeLink):
+    """Of 1000 bytes its client has taken some more at every look; there is room once it has them all."""
+
+    choked = True
+
+    def __init__(self, taken: int) -> None:
+        super().__init__()
+        self._taken = taken
+        self._left = 1000
+
+    @property
+    def unsent(self) -> int:  # type: ignore[override]
+        self._left -= self._taken
+        return self._left
+
+    async def room_to_write(self) -> None:
+        if self._left > 0:
+            await asyncio.Event().wait()
+
+
 @pytest.mark.parametrize(("taken", "aborted"), [(100, False), (10, True)])
 async def test_a_client_that_takes_an_answer_too_slowly_is_cut_off(
     taken: int, aborted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that takes enough of it goes on, though there is no room for more in all that time."""
     monkeypatch.setattr("gateway.turn._STALL", 0.05)
-    link = FakeLink()
-    link.least_rate = 1000
-    link.unsent = 1000
-
-    async def room() -> None:
-        while link.unsent > 0:
-            await asyncio.sleep(0.045)
-            link.unsent -= taken
-
-    monkeypatch.setattr(link, "choked", True)
-    monkeypatch.setattr(link, "room_to_write", room)
+    link = DrainingLink(taken)
     await Turn(link, "GET", 1, []).send({"type": "http.response.start", "status": 200, "headers": []})
 
     assert link.aborted is aborted

@@ -101,7 +101,7 @@ class Aws:
             retries={"mode": "standard", "total_max_attempts": 10},
             connect_timeout=10,
             read_timeout=60,
-            max_pool_connections=16,
+            max_pool_connections=32,
         )
         try:
             return session.client(

@@ -40,7 +40,7 @@ T = TypeVar("T")
 Response = tuple[Step, Mapping[str, Any]]
 
 MAX_ROUNDS = 5
-PARALLEL_WRITES = 8
+PARALLEL_WRITES = 16
 REREAD_DELAYS = (0.0, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0)
 """Seconds before each new look at what was just written: reads may lag behind writes (11 s in all)."""
 

@@ -69,6 +69,17 @@ def on_port(found: Iterable[dict[str, Any]], port: int, where: str) -> dict[str,
     return here[0] if here else None
 
 
+def certificates(aws: Aws, listener: Mapping[str, Any]) -> list[str]:
+    """ARNs of the listener's certificates, the default one first; AWS may list that among the others again."""
+    if listener["Protocol"] != "HTTPS":
+        return []
+    arn = listener["ListenerArn"]
+    with calling("describe the listener's certificates"):
+        found = every(aws.elbv2, "describe_listener_certificates", "Certificates", ListenerArn=arn)
+    ordered = sorted(found, key=lambda each: not each.get("IsDefault"))
+    return list(dict.fromkeys(each["CertificateArn"] for each in ordered))
+
+
 def rules(aws: Aws, listener_arn: str, name: str) -> list[dict[str, Any]]:
     """The rules of a listener, without its default rule. `name` is the listener's in a message."""
     with calling(f"describe the rules of {name}"):

@@ -298,7 +298,7 @@ def observe(aws: Aws, params: Params) -> Observed[Listener]:
     if live is None:
         return Observed(None, {**ids, **meant})
     arn = live["ListenerArn"]
-    used = certificate_names(available, meant, certificate_arns(aws, live)) if meant else {}
+    used = certificate_names(available, meant, elb.certificates(aws, live)) if meant else {}
     found_tags = elb.tags_of(aws, [arn])[arn] if params["tags"] or params["state"] == "absent" else {}
     listener = Listener(
         name=name_of(params),
@@ -322,16 +322,6 @@ def certificate_names(
         name = available.name(arn, references)
         named[arn if name in named else name] = arn
     return named
-
-
-def certificate_arns(aws: Aws, live: Mapping[str, Any]) -> Iterable[str]:
-    """The listener's certificates, the default one first; it may be listed among the others again."""
-    if live["Protocol"] != "HTTPS":
-        return ()
-    with calling("describe the listener's certificates"):
-        found = elb.every(aws.elbv2, "describe_listener_certificates", "Certificates", ListenerArn=live["ListenerArn"])
-    ordered = sorted(found, key=lambda each: not each.get("IsDefault"))
-    return dict.fromkeys(each["CertificateArn"] for each in ordered)
 
 
 def attributes(aws: Aws, arn: str, asked: Mapping[str, Any] | None) -> Mapping[str, str] | None:

@@ -51,6 +51,15 @@ def revoke_the_rule_from_api_to_mlflow(sandbox: Sandbox) -> None:
     ec2.revoke_security_group_ingress(GroupId=mlflow, SecurityGroupRuleIds=ids)
 
 
+def delete_a_public_name(sandbox: Sandbox) -> None:
+    route53 = sandbox.client("route53")
+    zone = next(each["Id"] for each in route53.list_hosted_zones()["HostedZones"] if each["Name"] == "hokus.ai.")
+    sets = route53.list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
+    record = next(each for each in sets if each["Name"] == "api.hokus.ai.")
+    change = {"Action": "DELETE", "ResourceRecordSet": record}
+    route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": [change]})
+
+
 def stop_mlflow(sandbox: Sandbox) -> None:
     service = "hokusai-mlflow-development"
     sandbox.client("ecs").update_service(cluster=CLUSTER, service=service, desiredCount=0)
@@ -67,12 +76,14 @@ def deregister_the_auth_service(sandbox: Sandbox) -> None:
 BREAKAGES = {
     "route": delete_a_route,
     "group rule": revoke_the_rule_from_api_to_mlflow,
+    "name": delete_a_public_name,
     "instance": deregister_the_auth_service,
     "mlflow": stop_mlflow,
 }
 NAMED = {
     "route": ("mlflow-through-api", "hokusai-main-development"),
     "group rule": ("api-to-mlflow", "hokusai-mlflow-development"),
+    "name": ("api.hokus.ai leads to nothing, not to hokusai-main-development",),
     "instance": (
         "service hokusai-auth-development: replace tasks that are not registered in Cloud Map",
         "auth.hokusai-development.local",
@@ -90,7 +101,8 @@ def broken(repaired: Sandbox, at: dict[str, str]) -> Broken:
     for name, breaks in BREAKAGES.items():
         breaks(repaired)
         verdicts[name] = counted(repaired, "playbooks/verify.yml", extra=at)
-    return Broken(verdicts, play("playbooks/site.yml", inventory="inventories/development", extra=repaired.environment))
+    asked = ("playbooks/site.yml", "-e", "alb_routing_dns=true")
+    return Broken(verdicts, play(*asked, inventory="inventories/development", extra=repaired.environment))
 
 
 @pytest.mark.parametrize("breakage", BREAKAGES)
@@ -106,7 +118,7 @@ def test_a_hop_is_not_named_before_it_is_broken(broken: Broken) -> None:
 
 
 def test_the_verification_writes_nothing(broken: Broken) -> None:
-    assert [verdict.calls["writes"] for verdict in broken.verdicts.values()] == [0, 0, 0, 0]
+    assert [verdict.calls["writes"] for verdict in broken.verdicts.values()] == [0] * len(BREAKAGES)
 
 
 def test_one_run_repairs_all_of_it_and_proves_it(broken: Broken) -> None:
@@ -116,6 +128,11 @@ def test_one_run_repairs_all_of_it_and_proves_it(broken: Broken) -> None:
         "security_groups",
         "service_discovery",
     }
+
+
+def test_a_public_name_is_given_back_when_that_is_asked_for(broken: Broken) -> None:
+    (why,) = (why for _role, verb, why in broken.repair.steps if verb == "change_resource_record_sets")
+    assert why == "hosted zone hokus.ai: api.hokus.ai becomes A alias of hokusai-main-development"
 
 
 def test_only_the_service_that_lost_its_registration_gets_new_tasks_for_it(broken: Broken) -> None:

@@ -22,6 +22,7 @@ OTHERS = {
     "platform_history",
     "platform_lock",
     "platform_plan",
+    "public_endpoint_info",
     "platform_snapshot",
 }
 """They do something else than bring a resource to a state in steps."""

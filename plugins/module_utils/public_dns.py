@@ -1,0 +1,137 @@
+# Copyright (c) 2026 Hokusai Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Public host names in Route 53: the hosted zone a name belongs to, its records, and the load balancer they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import Ambiguous, BadInput, NotFound, calling
+
+ADDRESS_TYPES = ("A", "AAAA")
+RECORD_TYPES = frozenset({*ADDRESS_TYPES, "CNAME"})
+"""What tells where a name leads; a name with a CNAME has no other record."""
+
+
+@dataclass(frozen=True)
+class HostedZone:
+    """A public hosted zone. `name` has no dot at its end."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Balancer:
+    """A load balancer as an alias names it. `canonical_zone` is the zone of its own name (`CanonicalHostedZoneId`)."""
+
+    name: str
+    dns_name: str
+    canonical_zone: str
+    dualstack: bool = False
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record set of a host. `target` is the alias's name or the values; `aws` is the whole, as Route 53 shows it."""
+
+    host: str
+    type: str
+    target: str
+    alias: bool
+    aws: Mapping[str, Any]
+
+    @property
+    def routed(self) -> bool:
+        """True of one of several records of its name and type, which a routing policy chooses among."""
+        return "SetIdentifier" in self.aws
+
+    def leads_to(self, balancer: Balancer) -> bool:
+        return self.target == plain_name(balancer.dns_name) and (self.alias or self.type == "CNAME")
+
+    def __str__(self) -> str:
+        return f"{self.type}{' alias of' if self.alias else ''} {self.target}"
+
+
+def balancer_by_host(hosts: Mapping[str, Any]) -> dict[str, str]:
+    """Of an option with lists of hosts by load balancer. Raises `BadInput` for a host that has two."""
+    found: dict[str, str] = {}
+    for balancer, names in hosts.items():
+        if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+            raise BadInput(f"The hosts of {balancer} are no list of names", "write them as a list: [registry.hokus.ai]")
+        for name in names:
+            host = name.lower().rstrip(".")
+            if found.setdefault(host, balancer) != balancer:
+                raise BadInput(f"{host} is listed for {found[host]} and for {balancer}", "leave one of them")
+    return found
+
+
+def plain_name(name: str) -> str:
+    """A DNS name to compare: the console puts `dualstack.` in front of a load balancer's, and Route 53 a dot behind."""
+    return name.lower().rstrip(".").removeprefix("dualstack.").replace("\\052", "*")
+
+
+def public_zones(aws: Aws) -> list[HostedZone]:
+    with calling("list the hosted zones"):
+        pages = aws.route53.get_paginator("list_hosted_zones").paginate()
+        found = [zone for page in pages for zone in page["HostedZones"] if not zone["Config"].get("PrivateZone")]
+    return [HostedZone(zone["Id"].rpartition("/")[2], zone["Name"].lower().rstrip(".")) for zone in found]
+
+
+def zone_of(host: str, zones: Iterable[HostedZone]) -> HostedZone:
+    """The zone with the longest name that the host is below. Raises `NotFound` or `Ambiguous`."""
+    above = [zone for zone in zones if f".{host.lower()}".endswith(f".{zone.name}")]
+    if not above:
+        raise NotFound(
+            f"No public hosted zone of this account holds {host}",
+            "make the record where its DNS is kept, or use a profile of the account that has the zone",
+        )
+    longest = max(len(zone.name) for zone in above)
+    nearest = [zone for zone in above if len(zone.name) == longest]
+    if len(nearest) > 1:
+        ids = ", ".join(sorted(zone.id for zone in nearest))
+        raise Ambiguous(f"{len(nearest)} public hosted zones are named {nearest[0].name}: {ids}", "give the zone's id")
+    return nearest[0]
+
+
+def records(aws: Aws, zone: HostedZone, host: str) -> list[Record]:
+    """The host's records of `RECORD_TYPES`, in one call but for a name with very many."""
+    with calling(f"list the records of {host}"):
+        pages = aws.route53.get_paginator("list_resource_record_sets").paginate(
+            HostedZoneId=zone.id, StartRecordName=host, StartRecordType="A", PaginationConfig={"PageSize": 10}
+        )
+        found: list[Record] = []
+        for page in pages:
+            here = [each for each in page["ResourceRecordSets"] if plain_name(each["Name"]) == host.lower()]
+            found += [from_aws(host, each) for each in here if each["Type"] in RECORD_TYPES]
+            if len(here) < len(page["ResourceRecordSets"]):
+                break
+    return found
+
+
+def from_aws(host: str, live: Mapping[str, Any]) -> Record:
+    alias = live.get("AliasTarget")
+    values = [alias["DNSName"]] if alias else [each["Value"] for each in live.get("ResourceRecords", ())]
+    return Record(host, live["Type"], ", ".join(map(plain_name, values)), alias is not None, live)
+
+
+def balancers(aws: Aws, names: Iterable[str]) -> dict[str, Balancer]:
+    """Load balancers by name, in one call. Raises `NotFound` when one is absent."""
+    wanted = sorted(set(names))
+    with calling("describe the load balancers"):
+        pages = aws.elbv2.get_paginator("describe_load_balancers").paginate(PaginationConfig={"PageSize": 400})
+        live = {each["LoadBalancerName"]: each for page in pages for each in page["LoadBalancers"]}
+    if absent := [name for name in wanted if name not in live]:
+        raise NotFound(
+            f"No load balancer {', '.join(absent)} in {aws.region}",
+            "check its name, the region and the account of the profile",
+        )
+    return {name: _balancer(live[name]) for name in wanted}
+
+
+def _balancer(live: Mapping[str, Any]) -> Balancer:
+    dualstack = str(live.get("IpAddressType", "")).startswith("dualstack")
+    return Balancer(live["LoadBalancerName"], live["DNSName"], live["CanonicalHostedZoneId"], dualstack)

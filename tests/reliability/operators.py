@@ -30,6 +30,9 @@ ENVIRONMENT, TTL = "development", 60
 READS = ("Describe", "List", "Get", "Discover", "Search")
 PATIENCE = 60.0
 """Seconds that a call may wait for its turn before the schedule counts as stuck."""
+DONE = "done"
+AGAIN = {LockHeld.__name__, LockLost.__name__}
+"""Ends of a run after which it is started again."""
 Task = tuple[ModuleType, Mapping[str, Any]]
 
 
@@ -135,12 +138,15 @@ class Operator:
     _writing: threading.local = field(default_factory=threading.local)
 
     def live(self) -> None:
-        """Start runs until one is completed."""
+        """Start runs until one is completed, or one ends for another reason than the lock."""
         self.aws.before = self.before_call
         try:
-            while "done" not in self.ends:
+            while not set(self.ends) - AGAIN:
                 self.ends.append(self.run())
+        except PlatformError as error:
+            self.ends.append(str(error))
         finally:
+            self.end_write()
             self.stage.end(self.name)
 
     def run(self) -> str:
@@ -172,7 +178,7 @@ class Operator:
         if verdict == "succeeded":
             self.stage.completed[self.name] = self.token
         Lock(self.aws, ENVIRONMENT).release(Claim(**record.context["lock"]))
-        return "done" if verdict == "succeeded" else LockLost.__name__
+        return DONE if verdict == "succeeded" else LockLost.__name__
 
     def look(self) -> dict[str, Any]:
         return snapshot.read(self.aws, SCOPE)

@@ -32,6 +32,8 @@ from moto.core.base_backend import BackendDict
 from sandbox.controlplane import ControlPlane
 from tests.reliability.counts import RUN_SCHEDULES
 from tests.reliability.operators import (
+    AGAIN,
+    DONE,
     ENVIRONMENT,
     SCOPE,
     TTL,
@@ -148,7 +150,8 @@ def play(theatre: Theatre, seed: int, directory: Path) -> Played:
     through = sorted(operators, key=lambda each: stage.completed.get(each.name, 0))
     serial = one_by_one(theatre, through, directory / "serial")
     ends = Counter(end for each in operators for end in each.ends)
-    return Played(ends, len(stage.written), stood_still, tuple(problems(stage, len(operators), found, serial)))
+    wrong = [*(end for end in ends if end not in {*AGAIN, DONE}), *problems(stage, len(operators), found, serial)]
+    return Played(ends, len(stage.written), stood_still, tuple(wrong))
 
 
 def direct(theatre: Theatre, stage: Stage, chance: random.Random, names: list[str]) -> bool:
@@ -208,7 +211,7 @@ def main() -> int:
     ends: Counter[str] = sum((each.ends for each in played), Counter())
     print(f"{good} of {len(played)} schedules good, in {still} of them a run stood still while it held the lock")
     print(
-        f"{ends['done']} runs completed, {ends['LockHeld']} refused and {ends['LockLost']} stopped before they were; "
+        f"{ends[DONE]} runs completed, {ends['LockHeld']} refused and {ends['LockLost']} stopped before they were; "
         f"{sum(each.writes for each in played)} writes, {(time.monotonic() - began) / len(played):.1f} s a schedule"
     )
     return 0 if good == still == len(played) and ends["LockLost"] else 1

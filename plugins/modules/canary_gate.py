@@ -23,20 +23,6 @@ options:
     type: str
     choices: [start, bake]
     default: bake
-  target_groups:
-    description: The stable service's target groups and the canary's, in pairs.
-    type: list
-    elements: dict
-    required: true
-    suboptions:
-      stable:
-        description: Name of the target group of the stable service.
-        type: str
-        required: true
-      canary:
-        description: Name of the canary's target group.
-        type: str
-        required: true
   alarms:
     description:
       - Names of CloudWatch alarms, composite ones included, of which none may be in ALARM.
@@ -86,6 +72,7 @@ extends_documentation_fragment:
   - hokusai.platform.aws
   - hokusai.platform.aws.group
   - hokusai.platform.aws.reads
+  - hokusai.platform.canary
 seealso:
   - module: hokusai.platform.alb_weights
   - module: hokusai.platform.http_probe
@@ -175,6 +162,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils import canary_gat
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.canary import HOLD, PASS, Finding, after, verdict
 from ansible_collections.hokusai.platform.plugins.module_utils.canary_gates import Limits
+from ansible_collections.hokusai.platform.plugins.module_utils.canary_options import GROUPS, pairs
 from ansible_collections.hokusai.platform.plugins.module_utils.cloudwatch import alarm_states
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import AwsError, BadInput
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params, failing, make_module
@@ -182,16 +170,10 @@ from ansible_collections.hokusai.platform.plugins.module_utils.plan import as_da
 from ansible_collections.hokusai.platform.plugins.module_utils.platform_state import known
 from ansible_collections.hokusai.platform.plugins.module_utils.transaction import RUN_OPTION, Outside, in_run
 
-NAMED = {"type": "str", "required": True}
 SPEC: dict[str, Any] = {
     **RUN_OPTION,
+    **GROUPS,
     "moment": {"type": "str", "choices": ["start", "bake"], "default": "bake"},
-    "target_groups": {
-        "type": "list",
-        "elements": "dict",
-        "required": True,
-        "options": {"stable": NAMED, "canary": NAMED},
-    },
     "alarms": {"type": "list", "elements": "str", "default": []},
     "probes": {"type": "list", "elements": "dict", "default": []},
     "since": {"type": "str"},
@@ -224,7 +206,7 @@ class Gate:
     def __init__(self, aws: Aws, params: Params, run: Outside) -> None:
         self._aws, self._params, self._limits, self._run = aws, params, limits(params), run
         self._since = moment(params["since"]) if params["moment"] == "bake" else None
-        self._reader = canary_metrics.Reader(aws, [(p["stable"], p["canary"]) for p in params["target_groups"]])
+        self._reader = canary_metrics.Reader(aws, [(pair.stable, pair.canary) for pair in pairs(params)])
 
     def look(self) -> list[Finding]:
         """What the gates say. Raises `LockLost` when the canary is not this run's any more."""

@@ -25,6 +25,7 @@ extends_documentation_fragment:
   - hokusai.platform.aws
   - hokusai.platform.aws.group
   - hokusai.platform.aws.writes
+  - hokusai.platform.ecs.wait
   - hokusai.platform.archive
 options:
   environment:
@@ -50,18 +51,6 @@ options:
       - Whether to go back to such a state. Without it the module refuses, before it writes anything.
     type: bool
     default: false
-  wait:
-    description: Whether to wait until the deployments of the ECS services are completed, with healthy targets.
-    type: bool
-    default: true
-  wait_timeout:
-    description: Seconds to wait for each deployment.
-    type: int
-    default: 600
-  wait_delay:
-    description: Seconds between two looks at a deployment.
-    type: float
-    default: 5
 seealso:
   - module: hokusai.platform.alb_rules
   - module: hokusai.platform.ecs_service
@@ -198,6 +187,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.approved_plan imp
 from ansible_collections.hokusai.platform.plugins.module_utils.archive import ARCHIVE_OPTIONS, Archive
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.bypass import bypasses
+from ansible_collections.hokusai.platform.plugins.module_utils.ecs_options import WAIT
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, NotFound
 from ansible_collections.hokusai.platform.plugins.module_utils.lock import Lock
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params, failing, make_module
@@ -215,9 +205,7 @@ SPEC: dict[str, Any] = {
     "run_id": {"type": "str"},
     "mlflow_target_groups": {"type": "list", "elements": "str", "required": True},
     "allow_bypass": {"type": "bool", "default": False},
-    "wait": {"type": "bool", "default": True},
-    "wait_timeout": {"type": "int", "default": 600},
-    "wait_delay": {"type": "float", "default": 5},
+    **WAIT,
 }
 
 

@@ -51,10 +51,8 @@ soak: install  ## 200,000 requests through the gateway, with restarts of the ups
 	@$(RUN) -m tests.bench.soak
 
 .PHONY: reliability
-reliability: install  ## kill -9 at every write of a run, and 300 throttled runs of modules (a night)
-	@$(RUN) -m tests.reliability.throttle
-	@$(RUN) -m tests.reliability.throttle --runs 40 --chance 0.7
-	@$(RUN) -m tests.reliability.kill
+reliability: install  ## kill -9 at every write, concurrent and throttled runs, and all draws by chance in full (a night)
+	@$(RUN) -m tests.reliability
 
 .PHONY: mlflow-versions
 mlflow-versions: install  ## the client's story with MLflow 3.4 to the newest, with and without a static prefix (20 minutes)

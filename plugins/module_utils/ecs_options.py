@@ -21,6 +21,13 @@ from ansible_collections.hokusai.platform.plugins.module_utils.task_definition i
 
 Options = Mapping[str, Any]
 
+WAIT: dict[str, Any] = {
+    "wait": {"type": "bool", "default": True},
+    "wait_timeout": {"type": "int", "default": 600},
+    "wait_delay": {"type": "float", "default": 5},
+}
+"""The options of the modules that wait for ECS; documented in the fragment `ecs`."""
+
 
 def wish(params: Options) -> Service:
     """The service as the options want it. Raises `BadInput`."""

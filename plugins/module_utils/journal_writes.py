@@ -303,9 +303,24 @@ def _register(arguments: Arguments, response: Arguments) -> Iterator[Write]:
     yield Write("task_definition", first(response, "taskDefinitionArn"), CREATE, {}, where)
 
 
+def _create_ecs(arguments: Arguments, response: Arguments) -> Iterator[Write]:
+    where = _service(arguments["cluster"], arguments["serviceName"])
+    tagged = tags.from_aws(arguments.get("tags"))
+    fields = {f"Tags.{name}": text for name, text in tagged.items()}
+    yield Write("ecs_service", first(response, "serviceArn"), CREATE, fields, where)
+
+
 def _update_ecs(arguments: Arguments, _response: Arguments) -> Iterator[Write]:
-    where = {key: str(arguments[key]).rpartition("/")[2] for key in ("cluster", "service")}
+    where = _service(arguments["cluster"], arguments["service"])
     yield Write("ecs_service", "", CHANGE, _but(arguments, "cluster", "service", "forceNewDeployment"), where)
+
+
+def _delete_ecs(arguments: Arguments, _response: Arguments) -> Iterator[Write]:
+    yield Write("ecs_service", "", DELETE, {}, _service(arguments["cluster"], arguments["service"]))
+
+
+def _service(cluster: str, service: str) -> dict[str, str]:
+    return {"cluster": cluster.rpartition("/")[2], "service": service.rpartition("/")[2]}
 
 
 VERBS: Mapping[tuple[str, str], Callable[[Arguments, Arguments], Iterator[Write]]] = {
@@ -342,7 +357,9 @@ VERBS: Mapping[tuple[str, str], Callable[[Arguments, Arguments], Iterator[Write]
     ("servicediscovery", "untag_resource"): _untag("ResourceARN", "TagKeys"),
     ("ecs", "register_task_definition"): _register,
     ("ecs", "deregister_task_definition"): _delete("task_definition", "taskDefinition"),
+    ("ecs", "create_service"): _create_ecs,
     ("ecs", "update_service"): _update_ecs,
+    ("ecs", "delete_service"): _delete_ecs,
     ("ecs", "tag_resource"): _tag("resourceArn", "tags"),
     ("ecs", "untag_resource"): _untag("resourceArn", "tagKeys"),
 }

@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils.archive import Archive
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadRecord
-from ansible_collections.hokusai.platform.plugins.module_utils.run_record import Contents, changes
+from ansible_collections.hokusai.platform.plugins.module_utils.run_record import Contents, Record, changes
 
 Run = dict[str, Any]
 UNKNOWN: Run = {
@@ -35,21 +35,23 @@ def history(archive: Archive, running: str, limit: int) -> list[Run]:
 
 def run(archive: Archive, run_id: str, running: str) -> Run:
     try:
-        contents = archive.open(run_id).verify()
+        record = archive.open(run_id)
+        if record.was_only_opened() and run_id != running:
+            return {**UNKNOWN, **who(record), "verdict": "opened", "reason": "nothing written"}
+        contents = record.verify()
     except BadRecord as error:
         return {"run_id": run_id, "verdict": "refused", **UNKNOWN, "reason": error.message}
-    return {**UNKNOWN, **of(contents), **ended(contents, running)}
+    return {**UNKNOWN, **who(record), **what(contents), **ended(contents, running)}
 
 
-def of(contents: Contents) -> Run:
-    context = contents.context
+def who(record: Record) -> Run:
+    told = {name: record.context[name] for name in ("owner", "host", "caller", "began", "rollback_of")}
+    return {"run_id": record.identity.run_id, **told}
+
+
+def what(contents: Contents) -> Run:
     taken = [entry["holder"]["run_id"] for entry in contents.entries if entry["kind"].startswith("lock_")]
-    return {
-        "run_id": contents.identity.run_id,
-        **{name: context[name] for name in ("owner", "host", "caller", "began", "rollback_of")},
-        "took_over": taken[0] if taken else "",
-        "writes": changes(contents.entries),
-    }
+    return {"took_over": taken[0] if taken else "", "writes": changes(contents.entries)}
 
 
 def ended(contents: Contents, running: str) -> Run:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadRecord, Unrecorded
-from ansible_collections.hokusai.platform.plugins.module_utils.journal import Entry, Journal, Read
+from ansible_collections.hokusai.platform.plugins.module_utils.journal import HEAD, Entry, Journal, Read
 from ansible_collections.hokusai.platform.plugins.module_utils.run_envelope import UNUSABLE, Identity, Seal
 from ansible_collections.hokusai.platform.plugins.module_utils.run_store import JOURNAL, Store
 
@@ -96,6 +96,17 @@ class Record:
         journal = {"count": head.count, "last": head.last}
         self.write("result", {**result, "after": self.has("after"), "journal": journal})
         self.append({"kind": CLOSED})
+
+    def was_only_opened(self) -> bool:
+        """Whether the run was cut off before it had recorded what there was, and so before any task was given it.
+
+        Its journal shows that it wrote nothing: it has not begun, or no write is in it.
+        """
+        if any(self.has(kind) for kind in ("before", "after", "result")):
+            return False
+        if self.store.get(HEAD) is None:
+            return not self.store.lines()
+        return not any(entry["kind"] == "intent" for entry in self.entries())
 
     def verify(self) -> Contents:
         """All of the record. Raises `BadRecord` where any byte of it is not what was written, or is missing."""

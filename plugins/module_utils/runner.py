@@ -253,6 +253,7 @@ class Apply(Generic[T]):
             observed, left = self.look_and_plan()
             if not keys & {step.key for step in left}:
                 return observed, left
+        self.transaction.check()  # a run that lost its lock meanwhile finds what another one wrote
         raise self.stuck(left)
 
     def look_and_plan(self) -> tuple[Observed[T], tuple[Step, ...]]:

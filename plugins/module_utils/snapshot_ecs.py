@@ -38,7 +38,7 @@ def services(aws: Aws, cluster: str, names: Sequence[str]) -> Iterator[Entry]:
     """The services of these names that are not deleted, and the newest active revision of each of their families."""
     if not (cluster and names):
         return
-    found = [one for one in describe(aws, cluster, names) if one["status"] != "INACTIVE"]
+    found = [one for one in describe(aws, cluster, names) if one["status"] == "ACTIVE"]
     entries = [_service(one) for one in found]
     yield from entries
     families = sorted({family_of(entry.fields["taskDefinition"]) for entry in entries})
@@ -47,7 +47,7 @@ def services(aws: Aws, cluster: str, names: Sequence[str]) -> Iterator[Entry]:
 
 def one_service(aws: Aws, cluster: str, name: str) -> list[Entry]:
     """The service as it is now; none if it is deleted."""
-    return [_service(one) for one in describe(aws, cluster, [name]) if one["status"] != "INACTIVE"]
+    return [_service(one) for one in describe(aws, cluster, [name]) if one["status"] == "ACTIVE"]
 
 
 def describe(aws: Aws, cluster: str, names: Sequence[str]) -> list[Described]:

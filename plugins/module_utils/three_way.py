@@ -123,7 +123,7 @@ class _Judge:
         return found
 
     def _known(self, kind: str, where: Mapping[str, str]) -> str:
-        """The id of what the journal names by its place: an ECS service, which no run creates."""
+        """The id of what the journal names by its place: an ECS service."""
         if kind != "ecs_service":
             return ""
         matching = (each for each in (*self.before.values(), *self.now.values()) if each.kind == kind)

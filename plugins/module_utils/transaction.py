@@ -78,6 +78,9 @@ class Outside:
     def intend(self, service: str, steps: Sequence[Step]) -> list[Write]:
         return [Write(step, service) for step in steps]
 
+    def check(self, rounds: int = 1) -> None:
+        """There is no lock to lose."""
+
     @contextmanager
     def once(self, service: str, verb: str, why: str) -> Iterator[None]:
         """A single write that is made inside, of which verb and reason are all that may be known."""

@@ -22,20 +22,6 @@ options:
     description: Name of the canary, kept in the mark. That of its ECS service is a good one.
     type: str
     required: true
-  target_groups:
-    description: The stable service's target groups and the canary's, in pairs.
-    type: list
-    elements: dict
-    required: true
-    suboptions:
-      stable:
-        description: Name of the target group of the stable service.
-        type: str
-        required: true
-      canary:
-        description: Name of the canary's target group that takes its part.
-        type: str
-        required: true
   state:
     description:
       - V(present) gives the canary its O(weight).
@@ -58,6 +44,7 @@ extends_documentation_fragment:
   - hokusai.platform.aws
   - hokusai.platform.aws.group
   - hokusai.platform.aws.writes
+  - hokusai.platform.canary
 seealso:
   - module: hokusai.platform.canary_gate
   - module: hokusai.platform.ecs_canary_service
@@ -155,32 +142,22 @@ from typing import Any
 from ansible_collections.hokusai.platform.plugins.module_utils import canary_routes, tags
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.canary import WHOLE
-from ansible_collections.hokusai.platform.plugins.module_utils.canary_routes import Pair, Shares, Wish, plan
+from ansible_collections.hokusai.platform.plugins.module_utils.canary_options import GROUPS, pairs
+from ansible_collections.hokusai.platform.plugins.module_utils.canary_routes import Shares, Wish, plan
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, calling
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Observed
 from ansible_collections.hokusai.platform.plugins.module_utils.runner import run
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-NAMED = {"type": "str", "required": True}
-PAIRS: dict[str, Any] = {
-    "type": "list",
-    "elements": "dict",
-    "required": True,
-    "options": {"stable": NAMED, "canary": NAMED},
-}
 SPEC: dict[str, Any] = {
+    **GROUPS,
     "canary": {"type": "str", "required": True},
-    "target_groups": PAIRS,
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "weight": {"type": "int"},
     "phase": {"type": "str", "choices": ["bake", "promote"], "default": "bake"},
     "since": {"type": "str"},
 }
-
-
-def pairs(params: Params) -> list[Pair]:
-    return [Pair(each["stable"], each["canary"]) for each in params["target_groups"]]
 
 
 def desire(params: Params) -> Shares | None:

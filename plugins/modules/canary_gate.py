@@ -23,20 +23,6 @@ options:
     type: str
     choices: [start, bake]
     default: bake
-  target_groups:
-    description: The stable service's target groups and the canary's, in pairs.
-    type: list
-    elements: dict
-    required: true
-    suboptions:
-      stable:
-        description: Name of the target group of the stable service.
-        type: str
-        required: true
-      canary:
-        description: Name of the canary's target group.
-        type: str
-        required: true
   alarms:
     description:
       - Names of CloudWatch alarms, composite ones included, of which none may be in ALARM.
@@ -76,10 +62,17 @@ options:
     description: How much larger than the stable service's share it may be, from 0 to 1.
     type: float
     default: 0.01
+  run:
+    description:
+      - Path of the context of the run that the task is a part of, as M(hokusai.platform.platform_snapshot) returns it.
+      - The run's lock is renewed while the gates are asked. Once it is lost the next look is an error, for somebody
+        else may change what is judged.
+    type: path
 extends_documentation_fragment:
   - hokusai.platform.aws
   - hokusai.platform.aws.group
   - hokusai.platform.aws.reads
+  - hokusai.platform.canary
 seealso:
   - module: hokusai.platform.alb_weights
   - module: hokusai.platform.http_probe
@@ -158,6 +151,7 @@ error:
   sample: NotFound
 """
 
+import contextlib
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -168,21 +162,18 @@ from ansible_collections.hokusai.platform.plugins.module_utils import canary_gat
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.canary import HOLD, PASS, Finding, after, verdict
 from ansible_collections.hokusai.platform.plugins.module_utils.canary_gates import Limits
+from ansible_collections.hokusai.platform.plugins.module_utils.canary_options import GROUPS, pairs
 from ansible_collections.hokusai.platform.plugins.module_utils.cloudwatch import alarm_states
-from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import AwsError, BadInput
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params, failing, make_module
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import as_data
 from ansible_collections.hokusai.platform.plugins.module_utils.platform_state import known
+from ansible_collections.hokusai.platform.plugins.module_utils.transaction import RUN_OPTION, Outside, in_run
 
-NAMED = {"type": "str", "required": True}
 SPEC: dict[str, Any] = {
+    **RUN_OPTION,
+    **GROUPS,
     "moment": {"type": "str", "choices": ["start", "bake"], "default": "bake"},
-    "target_groups": {
-        "type": "list",
-        "elements": "dict",
-        "required": True,
-        "options": {"stable": NAMED, "canary": NAMED},
-    },
     "alarms": {"type": "list", "elements": "str", "default": []},
     "probes": {"type": "list", "elements": "dict", "default": []},
     "since": {"type": "str"},
@@ -212,12 +203,15 @@ def limits(params: Params) -> Limits:
 class Gate:
     """All gates of one canary; each look asks them anew."""
 
-    def __init__(self, aws: Aws, params: Params) -> None:
-        self._aws, self._params, self._limits = aws, params, limits(params)
+    def __init__(self, aws: Aws, params: Params, run: Outside) -> None:
+        self._aws, self._params, self._limits, self._run = aws, params, limits(params), run
         self._since = moment(params["since"]) if params["moment"] == "bake" else None
-        self._reader = canary_metrics.Reader(aws, [(p["stable"], p["canary"]) for p in params["target_groups"]])
+        self._reader = canary_metrics.Reader(aws, [(pair.stable, pair.canary) for pair in pairs(params)])
 
     def look(self) -> list[Finding]:
+        """What the gates say. Raises `LockLost` when the canary is not this run's any more."""
+        with contextlib.suppress(AwsError):  # what AWS does not tell now, the next look or the next write finds out
+            self._run.check()
         return list(self._findings())
 
     def _findings(self) -> Iterator[Finding]:
@@ -256,7 +250,10 @@ def report(found: str, step: str, findings: list[Finding], looks: int) -> dict[s
 def main() -> None:
     module = make_module(SPEC, required_if=[("moment", "bake", ["since"])])
     with failing(module):
-        module.exit_json(changed=False, **Gate(Aws(module.params), module.params).wait())
+        aws = Aws(module.params)
+        with in_run(aws, module.params, module._name, dry=module.check_mode) as run:
+            result = Gate(aws, module.params, run).wait()
+        module.exit_json(changed=False, **result)
 
 
 if __name__ == "__main__":

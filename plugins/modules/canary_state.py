@@ -13,20 +13,7 @@ description:
   - Reads the rules that forward to a service's target groups, the canary's groups and its service, and says from them
     alone what the canary is doing. So a canary that was cut off is found from any machine.
   - Says what M(hokusai.platform.alb_weights) and M(hokusai.platform.ecs_canary_service) are to be used for next.
-  - A stable service whose deployments CodeDeploy or a blue-green or canary strategy runs is an error.
 options:
-  cluster:
-    description: Name of the ECS cluster.
-    type: str
-    required: true
-  service:
-    description: Name of the stable service.
-    type: str
-    required: true
-  name:
-    description: Name of the canary, which is that of its service.
-    type: str
-    required: true
   container:
     description: Name of the container that is changed.
     type: str
@@ -34,24 +21,6 @@ options:
   image:
     description: Image that is to be tried. Omitted or empty, none.
     type: str
-  environment:
-    description: Environment variables that are to be tried.
-    type: dict
-    default: {}
-  target_groups:
-    description: The stable service's target groups and the canary's, in pairs.
-    type: list
-    elements: dict
-    required: true
-    suboptions:
-      stable:
-        description: Name of the target group of the stable service.
-        type: str
-        required: true
-      canary:
-        description: Name of the canary's target group.
-        type: str
-        required: true
   weights:
     description: The steps, each with its share in percent and the seconds for which it is held.
     type: list
@@ -77,6 +46,8 @@ extends_documentation_fragment:
   - hokusai.platform.aws
   - hokusai.platform.aws.group
   - hokusai.platform.aws.reads
+  - hokusai.platform.canary
+  - hokusai.platform.canary.services
 """
 
 EXAMPLES = r"""
@@ -162,27 +133,18 @@ from typing import Any
 from ansible_collections.hokusai.platform.plugins.module_utils import canary, canary_routes, ecs_canary_observation
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.canary import Route, Seen
-from ansible_collections.hokusai.platform.plugins.module_utils.canary_routes import Pair
+from ansible_collections.hokusai.platform.plugins.module_utils.canary_options import GROUPS, NAME, SERVICES, pairs
 from ansible_collections.hokusai.platform.plugins.module_utils.ecs_canary import Running
 from ansible_collections.hokusai.platform.plugins.module_utils.ecs_options import values
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params, failing, make_module
 from ansible_collections.hokusai.platform.plugins.module_utils.task_definition import ContainerChange, changed
 
-NAMED = {"type": "str", "required": True}
 STEP = {"weight": {"type": "int", "required": True}, "bake": {"type": "float", "required": True}}
 SPEC: dict[str, Any] = {
-    "cluster": NAMED,
-    "service": NAMED,
-    "name": NAMED,
-    "container": NAMED,
+    **GROUPS,
+    **SERVICES,
+    "container": NAME,
     "image": {"type": "str"},
-    "environment": {"type": "dict", "default": {}},
-    "target_groups": {
-        "type": "list",
-        "elements": "dict",
-        "required": True,
-        "options": {"stable": NAMED, "canary": NAMED},
-    },
     "weights": {"type": "list", "elements": "dict", "required": True, "options": STEP},
     "action": {"type": "str", "choices": ["auto", "start", "finish", "abort"], "default": "auto"},
 }
@@ -190,9 +152,8 @@ SPEC: dict[str, Any] = {
 
 def judge(aws: Aws, params: Params) -> dict[str, Any]:
     steps = canary.steps((each["weight"], each["bake"]) for each in params["weights"])
-    pairs = [Pair(each["stable"], each["canary"]) for each in params["target_groups"]]
     services = ecs_canary_observation.read(aws, params["cluster"], params["service"], params["name"])
-    rules, ids = canary_routes.read(aws, pairs)
+    rules, ids = canary_routes.read(aws, pairs(params))
     seen = see(params, services.stable, services.canary, tuple(rule.route for rule in rules), ids)
     state = canary.state(seen, params["name"], steps)
     decision = canary.decide(state, seen, params["action"])
@@ -224,7 +185,7 @@ def see(
 
     return Seen(
         routes,
-        tuple(each["canary"] for each in params["target_groups"] if each["canary"] in ids),
+        tuple(pair.canary for pair in pairs(params) if pair.canary in ids),
         tried is not None,
         differs(stable),
         differs(stable) and differs(tried),

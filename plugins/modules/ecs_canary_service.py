@@ -13,20 +13,7 @@ description:
   - Its revision belongs to the stable service's family, so that V(promoted) deploys the very revision that was tried.
   - It is registered in no Cloud Map service, since who finds the service by name would reach it whatever its weight.
   - Waits until its deployment has completed with healthy targets, as M(hokusai.platform.ecs_service) does.
-  - A stable service whose deployments CodeDeploy or a blue-green or canary strategy runs is refused.
 options:
-  cluster:
-    description: Name of the ECS cluster.
-    type: str
-    required: true
-  service:
-    description: Name of the stable service.
-    type: str
-    required: true
-  name:
-    description: Name of the canary's service.
-    type: str
-    required: true
   state:
     description:
       - V(present) makes the canary's service, or waits for the one that is there.
@@ -42,43 +29,16 @@ options:
   image:
     description: Its image. Omitted or empty, as the stable service runs.
     type: str
-  environment:
-    description: Environment variables to set in it; the others stay.
-    type: dict
-    default: {}
-  target_groups:
-    description: The stable service's target groups and the canary's, in pairs.
-    type: list
-    elements: dict
-    required: true
-    suboptions:
-      stable:
-        description: Name of the target group of the stable service.
-        type: str
-        required: true
-      canary:
-        description: Name of the canary's target group.
-        type: str
-        required: true
   desired_count:
     description: How many tasks. Omitted, as many as the stable service has. A canary is never scaled in.
     type: int
-  wait:
-    description: Whether to wait for the deployment, or for the end of the draining.
-    type: bool
-    default: true
-  wait_timeout:
-    description: Seconds after which waiting is given up.
-    type: int
-    default: 600
-  wait_delay:
-    description: Seconds between two looks.
-    type: float
-    default: 5
 extends_documentation_fragment:
   - hokusai.platform.aws
   - hokusai.platform.aws.group
   - hokusai.platform.aws.writes
+  - hokusai.platform.canary
+  - hokusai.platform.canary.services
+  - hokusai.platform.ecs.wait
 seealso:
   - module: hokusai.platform.alb_weights
   - module: hokusai.platform.ecs_service
@@ -184,50 +144,38 @@ from ansible_collections.hokusai.platform.plugins.module_utils import (
     redaction,
 )
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
-from ansible_collections.hokusai.platform.plugins.module_utils.canary_routes import Pair
+from ansible_collections.hokusai.platform.plugins.module_utils.canary_options import GROUPS, SERVICES, pairs
 from ansible_collections.hokusai.platform.plugins.module_utils.ecs_canary import Services, Wish, plan
 from ansible_collections.hokusai.platform.plugins.module_utils.ecs_observation import describe, primary
-from ansible_collections.hokusai.platform.plugins.module_utils.ecs_options import values
+from ansible_collections.hokusai.platform.plugins.module_utils.ecs_options import WAIT, values
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import GaveUp
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Observed
 from ansible_collections.hokusai.platform.plugins.module_utils.runner import Response, run
 from ansible_collections.hokusai.platform.plugins.module_utils.task_definition import ContainerChange
 
-NAMED = {"type": "str", "required": True}
 SPEC: dict[str, Any] = {
-    "cluster": NAMED,
-    "service": NAMED,
-    "name": NAMED,
+    **GROUPS,
+    **SERVICES,
+    **WAIT,
     "state": {"type": "str", "choices": ["present", "promoted", "absent"], "default": "present"},
     "container": {"type": "str"},
     "image": {"type": "str"},
-    "environment": {"type": "dict", "default": {}},
-    "target_groups": {
-        "type": "list",
-        "elements": "dict",
-        "required": True,
-        "options": {"stable": NAMED, "canary": NAMED},
-    },
     "desired_count": {"type": "int"},
-    "wait": {"type": "bool", "default": True},
-    "wait_timeout": {"type": "int", "default": 600},
-    "wait_delay": {"type": "float", "default": 5},
 }
 AWAITED = ("create_service", "update_service", "delete_service")
 
 
 def desire(params: Params) -> Services:
-    pairs = tuple(Pair(each["stable"], each["canary"]) for each in params["target_groups"])
     change = ContainerChange(image=params["image"] or None, environment=values(params, "environment"))
     changes = {params["container"]: change} if params["container"] else {}
-    wish = Wish(params["state"], changes, pairs, params["desired_count"])
+    wish = Wish(params["state"], changes, pairs(params), params["desired_count"])
     return Services(params["cluster"], params["name"], wish=wish)
 
 
 def observe(aws: Aws, params: Params) -> Observed[Services]:
     services = ecs_canary_observation.read(aws, params["cluster"], params["service"], params["name"])
-    return Observed(services, elb.group_ids(aws, [each["canary"] for each in params["target_groups"]], ()))
+    return Observed(services, elb.group_ids(aws, [pair.canary for pair in pairs(params)], ()))
 
 
 def settle(aws: Aws, params: Params, responses: Sequence[Response]) -> None:
@@ -253,7 +201,7 @@ def settle(aws: Aws, params: Params, responses: Sequence[Response]) -> None:
 def wait_gone(aws: Aws, params: Params) -> None:
     """Until the canary's target groups have no targets: only then can they be deleted."""
     deadline = time.monotonic() + params["wait_timeout"]
-    groups = elb.group_ids(aws, [each["canary"] for each in params["target_groups"]], ())
+    groups = elb.group_ids(aws, [pair.canary for pair in pairs(params)], ())
     while left := list(targets(aws, groups)):
         if time.monotonic() > deadline:
             text = f"Service {params['name']}: after {params['wait_timeout']} s targets are left: {', '.join(left)}"

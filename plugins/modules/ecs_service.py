@@ -158,22 +158,11 @@ options:
       - Without O(service_registries) nothing is looked for.
     type: bool
     default: true
-  wait:
-    description: Whether to wait for the deployment.
-    type: bool
-    default: true
-  wait_timeout:
-    description: Seconds to wait for the deployment at most.
-    type: int
-    default: 600
-  wait_delay:
-    description: Seconds between two looks at the deployment.
-    type: float
-    default: 5
 extends_documentation_fragment:
   - hokusai.platform.aws
   - hokusai.platform.aws.group
   - hokusai.platform.aws.writes
+  - hokusai.platform.ecs.wait
 seealso:
   - module: hokusai.platform.cloudmap_service
 author:
@@ -325,9 +314,7 @@ SPEC: dict[str, Any] = {
     "desired_count": {"type": "int"},
     "minimum_count": {"type": "int"},
     "replace_unregistered": {"type": "bool", "default": True},
-    "wait": {"type": "bool", "default": True},
-    "wait_timeout": {"type": "int", "default": 600},
-    "wait_delay": {"type": "float", "default": 5},
+    **ecs_options.WAIT,
 }
 
 

@@ -52,7 +52,8 @@ runs:
     verdict:
       description:
         - V(succeeded) or V(failed) as the run was closed, V(running) while it holds the lock, V(interrupted) when it
-          was never closed, or V(refused) when its record does not verify.
+          was never closed, V(opened) when it was cut off before it could write anything, or V(refused) when its record
+          does not verify.
       type: str
     reason:
       description: Why it failed or is refused.

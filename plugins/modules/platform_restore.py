@@ -25,6 +25,7 @@ extends_documentation_fragment:
   - hokusai.platform.aws
   - hokusai.platform.aws.group
   - hokusai.platform.aws.writes
+  - hokusai.platform.ecs.wait
   - hokusai.platform.archive
 options:
   environment:
@@ -50,18 +51,6 @@ options:
       - Whether to go back to such a state. Without it the module refuses, before it writes anything.
     type: bool
     default: false
-  wait:
-    description: Whether to wait until the deployments of the ECS services are completed, with healthy targets.
-    type: bool
-    default: true
-  wait_timeout:
-    description: Seconds to wait for each deployment.
-    type: int
-    default: 600
-  wait_delay:
-    description: Seconds between two looks at a deployment.
-    type: float
-    default: 5
 seealso:
   - module: hokusai.platform.alb_rules
   - module: hokusai.platform.ecs_service
@@ -149,6 +138,12 @@ other:
   elements: dict
   sample:
     - {verb: "ssm:put_parameter", why: "store the key in /hokusai/development/api/key"}
+passed_over:
+  description: Runs newer than that one, if none was named, which were cut off while they were opened and wrote nothing.
+  returned: success
+  type: list
+  elements: str
+  sample: [20261121T160000Z-4d5e6f]
 bypass:
   description: The rules and default actions by which MLflow is open to everybody in the state that is gone back to.
   returned: success
@@ -187,11 +182,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.hokusai.platform.plugins.module_utils import restore, three_way
+from ansible_collections.hokusai.platform.plugins.module_utils import restore, restore_canary, three_way
 from ansible_collections.hokusai.platform.plugins.module_utils.approved_plan import PLAN_OPTION, refuse_planned
 from ansible_collections.hokusai.platform.plugins.module_utils.archive import ARCHIVE_OPTIONS, Archive
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.bypass import bypasses
+from ansible_collections.hokusai.platform.plugins.module_utils.ecs_options import WAIT
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, NotFound
 from ansible_collections.hokusai.platform.plugins.module_utils.lock import Lock
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params, failing, make_module
@@ -209,18 +205,20 @@ SPEC: dict[str, Any] = {
     "run_id": {"type": "str"},
     "mlflow_target_groups": {"type": "list", "elements": "str", "required": True},
     "allow_bypass": {"type": "bool", "default": False},
-    "wait": {"type": "bool", "default": True},
-    "wait_timeout": {"type": "int", "default": 600},
-    "wait_delay": {"type": "float", "default": 5},
+    **WAIT,
 }
 
 
-def chosen(archive: Archive, params: Params) -> Contents:
+def chosen(archive: Archive, params: Params, passed_over: list[str]) -> Contents:
     """The verified record of the run to take back. Raises `BadRecord`, or `NotFound` when there is nothing left."""
     if params["run_id"]:
-        return archive.open(params["run_id"]).verify()
+        record = archive.open(params["run_id"])
+        if record.was_only_opened():
+            told = f"The run {params['run_id']} was cut off while it was opened, and wrote nothing"
+            raise NotFound(told, "there is nothing of it to take back; playbooks/history.yml lists the runs")
+        return record.verify()
     own = Path(params["run"]).parent.name if params["run"] else ""
-    for contents in untaken(archive, own):
+    for contents in untaken(archive, own, passed_over):
         return contents
     raise NotFound(
         f"No run of {archive.environment} is left: each wrote nothing, was taken back, or is a rollback itself",
@@ -228,15 +226,20 @@ def chosen(archive: Archive, params: Params) -> Contents:
     )
 
 
-def untaken(archive: Archive, own: str) -> Iterator[Contents]:
-    """The runs that wrote something and were not taken back, newest first; a rollback itself is none of them."""
+def untaken(archive: Archive, own: str, passed_over: list[str]) -> Iterator[Contents]:
+    """The runs that wrote something and were not taken back, newest first; a rollback itself is none of them.
+
+    `passed_over` gets the ids of those that were cut off before they could write.
+    """
     taken: set[str] = set()
     for run_id in archive.ids():
         if run_id == own:
             continue
         record = archive.open(run_id)
         taken_by_it = record.context.get("rollback_of")
-        if taken_by_it:
+        if record.was_only_opened():
+            passed_over.append(run_id)
+        elif taken_by_it:
             contents = record.verify()
             if contents.result and contents.result["verdict"] == "succeeded":
                 taken.add(str(taken_by_it))
@@ -288,10 +291,13 @@ def main() -> None:
             params, "A rollback", "let its own --check --diff say what it would do, and leave the option plan out"
         )
         aws = Aws(params)
-        contents = chosen(Archive(aws, params), params)
+        passed_over: list[str] = []
+        contents = chosen(Archive(aws, params), params, passed_over)
         if not dry:
             refuse_running(aws, contents)
         judgement = restore.judge(aws, contents.before, contents.entries, contents.after)
+        restore_canary.refuse_left(judgement, contents.identity.run_id)
+        judgement = restore_canary.without_ended(judgement)
         todo = restore.units(judgement, contents.before, params)
         done = restore.apply(aws, judgement, todo, params, dry=True)
         opened = bypasses(judgement.after, params["mlflow_target_groups"]) if done.steps else []
@@ -301,7 +307,8 @@ def main() -> None:
                 done = restore.apply(aws, judgement, todo, params, dry=False, within=transaction)
         elif opened and not params["allow_bypass"]:
             module.warn(f"This would be refused without allow_bypass: {'; '.join(opened)}")
-        module.exit_json(**result(contents, judgement, done, judgement.now), bypass=opened)
+        told = result(contents, judgement, done, judgement.now)
+        module.exit_json(**told, passed_over=passed_over, bypass=opened)
 
 
 if __name__ == "__main__":

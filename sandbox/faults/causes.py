@@ -14,56 +14,13 @@ from sandbox.faults import revisions
 from sandbox.faults.edge import change_rule, delete_rules, forward_to
 from sandbox.faults.live import Live, call
 from sandbox.faults.network import shut
-from sandbox.faults.registry import fault
+from sandbox.faults.registry import FAULTS, Entry, fault
 from sandbox.faults.targets import change_health_check
 from sandbox.platform import incident
 from sandbox.platform.description import API, LoadBalancer, Platform, SecurityGroup, Service, healthy
 
 HEALTHY = healthy(Path(), "")
 RULES_GO = "the rules' ARNs"
-
-
-@fault(
-    "E08", "rule 105 sends /api/mlflow/* straight to MLflow", "MLflow: 404 in HTML; authentication bypassed", cause=1
-)
-def proxy_route_bypasses_the_api(live: Live) -> None:
-    bring_about(live, incident.proxy_route_bypasses_the_api)
-
-
-@fault("E07", "the API's listener has no rules", "ALB: fixed 404 on api.hokus.ai", cause=2, recreates=RULES_GO)
-def main_listener_has_no_rules(live: Live) -> None:
-    bring_about(live, incident.main_listener_has_no_rules)
-
-
-@fault("T01", "health path /health/alb, which nothing serves", "ALB: fails open; ECS replaces tasks", cause=3)
-def health_path_is_not_served(live: Live) -> None:
-    bring_about(live, incident.health_path_is_not_served)
-
-
-@fault("C07", "the API calls MLflow by the address of a task long gone", "API: 502 or 504", cause=4)
-def mlflow_by_hard_coded_address(live: Live) -> None:
-    bring_about(live, incident.mlflow_by_hard_coded_address)
-
-
-@fault("D08", "no ECS service registers in Cloud Map", "API: 503 and 502, the names do not exist", cause=5)
-def services_are_not_registered(live: Live) -> None:
-    """The Cloud Map services `api` and `auth` stay, unlike in the incident, and so do their ARNs."""
-    bring_about(live, incident.services_are_not_registered)
-
-
-@fault("N01", "MLflow's group does not let the API in", "API: 504, connections time out", cause=6)
-def mlflow_group_shuts_out_the_api(live: Live) -> None:
-    bring_about(live, incident.mlflow_group_shuts_out_the_api)
-
-
-@fault("A01", "service_id ml-platform, auth by its public name", "API: 401 or 403 for every key", cause=7)
-def auth_is_asked_for_another_service(live: Live) -> None:
-    bring_about(live, incident.auth_is_asked_for_another_service)
-
-
-@fault("A02", "the old API image: no proxy mount, no API-key header", "API: 401 or 404", cause=8)
-def old_api_image(live: Live) -> None:
-    bring_about(live, incident.old_api_image)
 
 
 @fault("E19", "the API waits 120 s, the ALB 60 s", "ALB: 504 after 60 s, the API goes on", cause=9)
@@ -75,9 +32,9 @@ def proxy_outwaits_the_load_balancer(live: Live) -> None:
     revisions.revise(live, API, environment={**held, **patient})
 
 
-@fault("I10", "a newer revision of the API that the service does not run", "nobody: the fix is not there", cause=10)
-def fix_was_never_deployed(live: Live) -> None:
-    bring_about(live, incident.fix_was_never_deployed)
+def brought_about(cause: Callable[[Platform], Platform]) -> Callable[[Live], None]:
+    """The fault that is one cause, and nothing else."""
+    return lambda live: bring_about(live, cause)
 
 
 def bring_about(live: Live, cause: Callable[[Platform], Platform]) -> None:
@@ -125,3 +82,75 @@ def change_security_group(live: Live, before: SecurityGroup, after: SecurityGrou
 
 def change_target_group(live: Live, _before: Any, after: Any) -> None:
     change_health_check(live, after.name, HealthCheckPath=after.health_path)
+
+
+CAUSES = (
+    Entry(
+        "E08",
+        "rule 105 sends /api/mlflow/* straight to MLflow",
+        "MLflow: 404 in HTML; authentication bypassed",
+        brought_about(incident.proxy_route_bypasses_the_api),
+        cause=1,
+    ),
+    Entry(
+        "E07",
+        "the API's listener has no rules",
+        "ALB: fixed 404 on api.hokus.ai",
+        brought_about(incident.main_listener_has_no_rules),
+        cause=2,
+        recreates=RULES_GO,
+    ),
+    Entry(
+        "T01",
+        "health path /health/alb, which nothing serves",
+        "ALB: fails open; ECS replaces tasks",
+        brought_about(incident.health_path_is_not_served),
+        cause=3,
+    ),
+    Entry(
+        "C07",
+        "the API calls MLflow by the address of a task long gone",
+        "API: 502 or 504",
+        brought_about(incident.mlflow_by_hard_coded_address),
+        cause=4,
+    ),
+    # The Cloud Map services `api` and `auth` stay, unlike in the incident, and so do their ARNs.
+    Entry(
+        "D08",
+        "no ECS service registers in Cloud Map",
+        "API: 503 and 502, the names do not exist",
+        brought_about(incident.services_are_not_registered),
+        cause=5,
+    ),
+    Entry(
+        "N01",
+        "MLflow's group does not let the API in",
+        "API: 504, connections time out",
+        brought_about(incident.mlflow_group_shuts_out_the_api),
+        cause=6,
+    ),
+    Entry(
+        "A01",
+        "service_id ml-platform, auth by its public name",
+        "API: 401 or 403 for every key",
+        brought_about(incident.auth_is_asked_for_another_service),
+        cause=7,
+    ),
+    Entry(
+        "A02",
+        "the old API image: no proxy mount, no API-key header",
+        "API: 401 or 404",
+        brought_about(incident.old_api_image),
+        cause=8,
+    ),
+    Entry(
+        "I10",
+        "a newer revision of the API that the service does not run",
+        "nobody: the fix is not there",
+        brought_about(incident.fix_was_never_deployed),
+        cause=10,
+    ),
+)
+"""Those of which there is no more to say than in `platform/incident.py`."""
+
+FAULTS.update({cause.id: cause for cause in CAUSES})

@@ -52,6 +52,15 @@ ROLLBACK = {
 }
 """The commands of docs/rollback.md, all run on the inventory sandbox."""
 
+CANARY = {
+    "ansible-playbook playbooks/canary.yml -i inventories/development -e canary_image=IMAGE",
+    "ansible-playbook playbooks/canary.yml -i inventories/development",
+    "ansible-playbook playbooks/canary.yml -i inventories/development -e canary_action=abort",
+    "ansible-playbook playbooks/canary.yml -i inventories/development --check",
+    "ansible-playbook playbooks/canary.yml -i inventories/development -e hokusai_break_lock=20261121T150000Z-1a2b3c",
+}
+"""The commands of docs/canary.md, all run by test_h_canary.py on the inventory sandbox."""
+
 
 def commands(document: Path) -> list[str]:
     """The lines of the fenced blocks that are not output (```text) and not the drawing."""
@@ -72,6 +81,11 @@ def test_every_command_about_runs_is_run_somewhere() -> None:
 def test_every_command_about_taking_back_is_run_somewhere() -> None:
     listed = commands(ROOT / "docs" / "rollback.md")
     assert {line.partition("#")[0].strip() for line in listed} == set(ROLLBACK)
+
+
+def test_every_command_about_canaries_is_run_somewhere() -> None:
+    listed = commands(ROOT / "docs" / "canary.md")
+    assert {line.partition("#")[0].strip() for line in listed} == CANARY
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

@@ -1,6 +1,7 @@
-"""A canary on the whole platform: promoted, taken back, refused, cut off and finished, cut off and undone.
+"""A canary on the whole platform: promoted, rolled back, taken back, refused, cut off and finished, cut off and undone.
 
-Each chapter is one play (or two), on a sandbox of its own; requests pass all the while, and are counted.
+Each play is a run with a lock and a record. Each chapter is one play or several, all of them on one sandbox of their
+own; requests pass all the while, and are counted.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 import pytest
 
 from tests.harness import BIN, ROOT, Run, Sandbox, plain_environment, play, running_sandbox
+from tests.integration.test_h_runs import runs_of
 from tests.integration.traffic import Traffic
 
 CLUSTER, STABLE, CANARY = "hokusai-development", "hokusai-api-development", "hokusai-api-canary-development"
@@ -30,8 +32,13 @@ WEIGHTS = (5, 25, 50, 100)
 KILL_SECONDS = 90.0
 
 
-def steps(bake: float, *weights: int) -> dict[str, Any]:
-    return {"hokusai_canary_steps": [{"weight": weight, "bake": bake} for weight in weights]}
+LOCK_SECONDS = 30
+
+
+def steps(bake: float, *weights: int, first: float | None = None) -> dict[str, Any]:
+    """The steps, each held for `bake` seconds; the first one for `first`."""
+    bakes = [bake if first is None else first, *[bake] * (len(weights) - 1)]
+    return {"hokusai_canary_steps": [{"weight": w, "bake": b} for w, b in zip(weights, bakes, strict=True)]}
 
 
 def gates(**more: Any) -> dict[str, Any]:
@@ -89,8 +96,18 @@ class Platform:
         living = [each["serviceName"] for each in services if each["status"] != "INACTIVE"]
         return living + [each["TargetGroupName"] for each in groups if "canary" in each["TargetGroupName"]]
 
-    def play(self, **variables: Any) -> Run:
-        return play(PLAYBOOK, "-e", json.dumps(variables), extra=self.at)
+    def play(self, playbook: str = PLAYBOOK, **variables: Any) -> Run:
+        return play(playbook, "-e", json.dumps(variables), extra=self.at)
+
+    def predict(self, **variables: Any) -> Run:
+        return play(PLAYBOOK, "--check", "-e", json.dumps(variables), extra=self.at)
+
+    def newest(self) -> dict[str, Any]:
+        """The newest run, as the history tells it."""
+        return runs_of(self.sandbox)[0]
+
+    def is_locked(self) -> bool:
+        return not self.sandbox.client("ssm").get_parameters(Names=["/hokusai/sandbox/lock"])["InvalidParameters"]
 
     @property
     def at(self) -> dict[str, str]:
@@ -135,9 +152,10 @@ def children(parent: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Chapter:
-    """A play, what AWS said of the rules before and says after, and what became of the requests meanwhile."""
+    """A play and its record, what AWS said of the rules before and says after, and what became of the requests."""
 
     run: Run
+    record: dict[str, Any]
     before: list[Any]
     after: list[Any]
     outcomes: Counter[str]
@@ -155,7 +173,7 @@ def tell(platform: Platform, **variables: Any) -> Chapter:
     before = platform.rules()
     with traffic(platform) as passing:
         run = platform.play(**variables)
-    return Chapter(run, before, platform.rules(), passing.outcomes, passing.lost)
+    return Chapter(run, platform.newest(), before, platform.rules(), passing.outcomes, passing.lost)
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +210,12 @@ def test_an_alarm_that_sounds_refuses_the_start(alarmed: tuple[Run, dict[str, An
     assert "alarm registry-elb-5xx: it is ALARM" in " ".join(run.output.split())
 
 
+def test_check_mode_says_what_would_be_done_and_asks_the_gates(platform: Platform, alarmed: object) -> None:
+    image = {"canary_image": f"{IMAGES}:2026.12.0"}
+    assert "Next would be: start" in " ".join(platform.predict(**image, **gates()).wanted().output.split())
+    assert platform.predict(**image, **gates(alarms=["registry-elb-5xx"])).code != 0
+
+
 def test_a_refused_start_writes_nothing(alarmed: tuple[Run, dict[str, Any]]) -> None:
     _run, calls = alarmed
     assert calls["writes"] == 0, calls
@@ -204,7 +228,7 @@ def test_a_refused_start_writes_nothing(alarmed: tuple[Run, dict[str, Any]]) -> 
 def unasked(platform: Platform, alarmed: object) -> Chapter:
     before = platform.rules()
     run = platform.play(canary_image=f"{IMAGES}:2026.12.0", **steps(1, *WEIGHTS), **gates(patience=1))
-    return Chapter(run, before, platform.rules(), Counter(), {})
+    return Chapter(run, platform.newest(), before, platform.rules(), Counter(), {})
 
 
 def test_no_traffic_is_inconclusive_and_not_promoted(unasked: Chapter, platform: Platform) -> None:
@@ -215,12 +239,21 @@ def test_no_traffic_is_inconclusive_and_not_promoted(unasked: Chapter, platform:
     assert unasked.after == unasked.before
 
 
-# a good one
+def test_a_canary_that_is_not_promoted_is_a_failed_run_with_the_verdict_as_its_reason(
+    unasked: Chapter, platform: Platform
+) -> None:
+    assert unasked.record["verdict"] == "failed"
+    assert unasked.record["reason"] == "not promoted, but taken back, at 5 %: inconclusive"
+    assert not platform.is_locked()
+
+
+# a good one, with a lock that holds for less than a step is baked
 
 
 @pytest.fixture(scope="module")
 def good(platform: Platform, unasked: object) -> Chapter:
-    return tell(platform, canary_image=f"{IMAGES}:2026.12.0", **steps(5, *WEIGHTS))
+    held = {**steps(5, *WEIGHTS, first=LOCK_SECONDS + 5), "hokusai_lock_ttl": LOCK_SECONDS}
+    return tell(platform, canary_image=f"{IMAGES}:2026.12.0", **held)
 
 
 def test_a_good_canary_is_promoted_step_by_step(good: Chapter, platform: Platform) -> None:
@@ -228,6 +261,13 @@ def test_a_good_canary_is_promoted_step_by_step(good: Chapter, platform: Platfor
     shares = [why.rpartition(" from ")[2] for _role, _verb, why in good.run.steps if "443 rule 105: hokusai-reg" in why]
     assert shares == ["0 to 0 %", "0 to 5 %", "5 to 25 %", "25 to 50 %", "50 to 100 %"]
     assert platform.image() == f"{IMAGES}:2026.12.0"
+
+
+def test_it_is_a_run_whose_record_has_all_its_steps_in_order(good: Chapter, platform: Platform) -> None:
+    assert good.record["verdict"] == "succeeded"
+    assert good.record["reason"] == f"{CANARY} passed all its steps and is promoted"
+    assert [(each["verb"], each["why"]) for each in good.record["writes"]] == [step[1:] for step in good.run.steps]
+    assert not platform.is_locked()
 
 
 def test_no_request_is_lost_meanwhile(good: Chapter) -> None:
@@ -246,11 +286,27 @@ def test_afterwards_nothing_is_left_but_the_new_revision(good: Chapter, platform
     assert platform.leftovers() == []
 
 
+@pytest.fixture(scope="module")
+def taken_back(platform: Platform, good: Chapter) -> Chapter:
+    before = platform.rules()
+    with traffic(platform) as passing:
+        run = platform.play("playbooks/rollback.yml", run_id=good.record["run_id"])
+    return Chapter(run, platform.newest(), before, platform.rules(), passing.outcomes, passing.lost)
+
+
+def test_a_promoted_canary_is_rolled_back_to_the_revision_of_before(taken_back: Chapter, platform: Platform) -> None:
+    taken_back.run.wanted()
+    assert [verb for _role, verb, _why in taken_back.run.steps] == ["update_service", "deregister_task_definition"]
+    assert platform.image() == platform.newest_image() != f"{IMAGES}:2026.12.0"
+    assert taken_back.after == taken_back.before
+    assert taken_back.lost == {}
+
+
 # a bad one
 
 
 @pytest.fixture(scope="module")
-def bad(platform: Platform, good: object) -> Chapter:
+def bad(platform: Platform, taken_back: object) -> Chapter:
     nowhere = {"MLFLOW_SERVER_URL": "http://nowhere.hokusai-development.local:5000"}
     return tell(
         platform, canary_image=f"{IMAGES}:2026.13.0", canary_environment=nowhere, **steps(60, *WEIGHTS), **gates()
@@ -272,44 +328,83 @@ def test_a_bad_canary_fails_no_more_requests_than_its_share(bad: Chapter) -> Non
 def test_after_a_bad_canary_all_is_as_it_was(bad: Chapter, platform: Platform) -> None:
     assert bad.after == bad.before
     assert platform.leftovers() == []
-    assert platform.image() == f"{IMAGES}:2026.12.0"
-    assert platform.newest_image() == f"{IMAGES}:2026.12.0"
+    assert platform.image() == platform.newest_image() != f"{IMAGES}:2026.13.0"
 
 
 # one that is cut off, and then finished; another, and then undone
 
 
-@pytest.fixture(scope="module")
-def finished(platform: Platform, bad: object) -> Chapter:
+@dataclass(frozen=True)
+class Resumed:
+    """A canary that was killed at its first step, what was tried without breaking its lock, and how it went on."""
+
+    killed: str
+    refused: list[Run]
+    chapter: Chapter
+
+
+def resume(platform: Platform, image: str, *playbooks: str, bake: float, **variables: Any) -> Resumed:
+    """Kill a canary at its first step, try the playbooks while its lock is held, then break that and go on."""
     before = platform.rules()
     with traffic(platform) as passing:
-        platform.play_until_killed(canary_image=f"{IMAGES}:2026.14.0", **steps(600, 5, 100), **gates())
-        run = platform.play(**steps(3, 5, 100), **gates())
-    return Chapter(run, before, platform.rules(), passing.outcomes, passing.lost)
-
-
-def test_a_canary_that_was_cut_off_is_finished(finished: Chapter, platform: Platform) -> None:
-    finished.run.wanted()
-    assert "it was cut off at step 1" in " ".join(finished.run.output.split())
-    assert platform.image() == f"{IMAGES}:2026.14.0"
-    assert finished.after == finished.before
-    assert platform.leftovers() == []
-    assert finished.lost == {}
+        platform.play_until_killed(canary_image=image, **steps(600, 5, 100), **gates())
+        killed = platform.newest()
+        assert (killed["verdict"], platform.shares()) == ("running", {5})
+        writes = len(killed["writes"])
+        refused = [platform.play(each, **steps(bake, 5, 100), **gates()) for each in playbooks]
+        assert len(platform.newest()["writes"]) == writes
+        given = {**steps(bake, 5, 100), **gates(), "hokusai_break_lock": killed["run_id"], **variables}
+        run = platform.play(**given)
+    chapter = Chapter(run, platform.newest(), before, platform.rules(), passing.outcomes, passing.lost)
+    return Resumed(str(killed["run_id"]), refused, chapter)
 
 
 @pytest.fixture(scope="module")
-def undone(platform: Platform, finished: object) -> Chapter:
-    before = platform.rules()
-    with traffic(platform) as passing:
-        platform.play_until_killed(canary_image=f"{IMAGES}:2026.15.0", **steps(600, 5, 100), **gates())
-        assert platform.shares() == {5}
-        run = platform.play(canary_action="abort", **steps(600, 5, 100), **gates())
-    return Chapter(run, before, platform.rules(), passing.outcomes, passing.lost)
+def finished(platform: Platform, bad: object) -> Resumed:
+    return resume(platform, f"{IMAGES}:2026.14.0", PLAYBOOK, bake=3)
 
 
-def test_a_canary_that_was_cut_off_is_undone(undone: Chapter, platform: Platform) -> None:
-    undone.run.wanted()
+def test_the_lock_of_a_canary_that_was_cut_off_refuses_the_next_and_says_what_to_type(finished: Resumed) -> None:
+    (run,) = finished.refused
+    assert run.code != 0
+    said = " ".join(run.output.split())
+    assert f"sandbox is locked by the run {finished.killed}" in said
+    assert f"-e hokusai_break_lock={finished.killed}" in said
+    assert run.steps == ()
+
+
+def test_a_canary_that_was_cut_off_is_finished(finished: Resumed, platform: Platform) -> None:
+    finished.chapter.run.wanted()
+    assert "it was cut off at step 1" in " ".join(finished.chapter.run.output.split())
     assert platform.image() == f"{IMAGES}:2026.14.0"
-    assert undone.after == undone.before
+    assert finished.chapter.after == finished.chapter.before
     assert platform.leftovers() == []
-    assert undone.lost == {}
+    assert finished.chapter.lost == {}
+
+
+def test_the_run_that_finished_it_says_whose_lock_it_broke(finished: Resumed, platform: Platform) -> None:
+    assert finished.chapter.record["took_over"] == finished.killed
+    verdicts = {run["run_id"]: run["verdict"] for run in runs_of(platform.sandbox)}
+    assert verdicts[finished.killed] == "interrupted"
+    assert not platform.is_locked()
+
+
+@pytest.fixture(scope="module")
+def undone(platform: Platform, finished: object) -> Resumed:
+    return resume(platform, f"{IMAGES}:2026.15.0", "playbooks/rollback.yml", bake=600, canary_action="abort")
+
+
+def test_a_rollback_of_a_canary_that_is_there_is_refused_and_says_what_to_type(undone: Resumed) -> None:
+    (run,) = undone.refused
+    assert run.code != 0
+    said = " ".join(run.output.split())
+    assert f"The run {undone.killed} left a canary" in said
+    assert f"-e canary_action=abort -e hokusai_break_lock={undone.killed}" in said
+
+
+def test_a_canary_that_was_cut_off_is_undone(undone: Resumed, platform: Platform) -> None:
+    undone.chapter.run.wanted()
+    assert platform.image() == f"{IMAGES}:2026.14.0"
+    assert undone.chapter.after == undone.chapter.before
+    assert platform.leftovers() == []
+    assert undone.chapter.lost == {}

@@ -1,4 +1,4 @@
-"""`make reliability` works, on a small scale: a killed run is taken back, and modules converge while AWS throttles."""
+"""`make reliability` works, on a small scale: killed runs go back, throttled ones converge, no two write at once."""
 
 from __future__ import annotations
 
@@ -17,4 +17,8 @@ def test_a_run_that_is_killed_is_taken_back_to_the_byte() -> None:
 
 
 def test_every_module_converges_while_aws_throttles() -> None:
-    run([sys.executable, "-m", "tests.reliability.throttle", "--runs", "7", "--workers", "2"], HERE).wanted()
+    run([sys.executable, "-m", "tests.reliability.throttle", "--workers", "2"], HERE).wanted()
+
+
+def test_runs_that_are_started_at_the_same_time_never_write_with_a_stale_token() -> None:
+    run([sys.executable, "-m", "tests.reliability.schedules"], HERE).wanted()

@@ -26,6 +26,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from moto.core.base_backend import BackendDict
 
 from sandbox.controlplane import ControlPlane, Fault
+from tests.reliability.counts import THROTTLED_TASKS
 from tests.unit.ecs_model import CLUSTER, CONTAINER, NAME, NAMESPACE
 from tests.unit.ecs_platform import Agent, build
 
@@ -186,7 +187,7 @@ def problems(
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=300)
+    parser.add_argument("--runs", type=int, default=THROTTLED_TASKS)
     parser.add_argument("--chance", type=float, default=0.3, help="of each call to be throttled (0.3)")
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--seed", type=int, default=1)

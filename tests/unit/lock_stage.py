@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,7 +40,7 @@ class Clock:
 
         patch.setattr(backend, "put_parameter", dated)
         patch.setattr(lock, "server_time", lambda _answer: datetime.fromtimestamp(int(self.now), UTC))
-        patch.setattr(lock.time, "sleep", lambda _seconds: None)
+        patch.setattr(time, "sleep", lambda _seconds: None)
         return self
 
 

@@ -114,9 +114,6 @@ class Notes(Outside):
             self.entries.append({"seq": seq, **common, **({} if told is None else {"args": told})})
         return Write(step, service, self, seq)  # type: ignore[arg-type]
 
-    def check(self) -> None:
-        """There is no lock."""
-
     def outcome(self, write: Write, result: str, error: Exception | None = None) -> None:
         if write.step.verb in self.lost:
             return

@@ -1,8 +1,7 @@
-"""Rule sets and requests by chance, close enough to one another that they meet often; small or large by a setting."""
+"""Rule sets and requests by chance, close enough to one another that they meet often."""
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,9 +11,6 @@ from ansible_collections.hokusai.platform.plugins.module_utils.errors import Bad
 from ansible_collections.hokusai.platform.plugins.module_utils.routing import Request
 
 from tests.unit.alb_model import GROUPS
-
-TRIALS = int(os.environ.get("HOKUSAI_RULE_SETS", "300"))
-"""How many rule sets each of these tests goes through; `make reliability` asks for more."""
 
 HOSTS = ("h.test", "*.test", "a.h.test", "?.test", "*", "H.Test")
 HOST_REGEXES = (r"^[a-z]+\.h\.test$", r"test", r"^h\.test:8443$", r"^A\.")

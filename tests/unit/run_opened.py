@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.hokusai.platform.plugins.module_utils import snapshot
 from ansible_collections.hokusai.platform.plugins.module_utils.archive import Archive
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.lock import Lock
@@ -17,6 +19,12 @@ from ansible_collections.hokusai.platform.plugins.modules import platform_snapsh
 
 READS = ("Describe", "List", "Get", "Discover", "Search")
 RunModule = Callable[..., dict[str, Any]]
+
+
+def name_in_order(patch: pytest.MonkeyPatch) -> None:
+    """Let run ids be in the order of the runs, of which no two begin in one second where people start them."""
+    numbers = count(1)
+    patch.setattr(platform_snapshot, "new_run_id", lambda: f"20261121T150000Z-{next(numbers):06x}")
 
 
 @dataclass
@@ -35,6 +43,20 @@ class Opened:
         if "context" in result:
             self.context, self.run_id = result["context"], result["run_id"]
         return result
+
+    def cut_off(self, patch: pytest.MonkeyPatch, **options: Any) -> None:
+        """End a run after its `run.json` and before its `before.json`; the lock, which would run out, is taken away."""
+
+        def killed(*_given: Any) -> Any:
+            raise KeyboardInterrupt
+
+        known = set(self.archive().ids())
+        with patch.context() as only_now:
+            only_now.setattr(snapshot, "read", killed)
+            with pytest.raises(KeyboardInterrupt):
+                self.open(**options)
+        (self.run_id,) = set(self.archive().ids()) - known
+        self.lock.delete()
 
     def close(self, **options: Any) -> dict[str, Any]:
         given = {"verdict": "succeeded", "run": self.context, **options}

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.hokusai.platform.plugins.module_utils import lock as locking
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import AwsError
+from ansible_collections.hokusai.platform.plugins.module_utils.transaction import Run
 from ansible_collections.hokusai.platform.plugins.modules import canary_gate
 from ansible_collections.hokusai.platform.plugins.modules.canary_gate import main
 
@@ -16,6 +21,7 @@ from sandbox.model import MetricPoint
 from sandbox.world import World
 from tests.unit.alb_edge import Edge
 from tests.unit.conftest import RunModule
+from tests.unit.run_opened import Opened
 
 STABLE, CANARY = "one", "three"
 PAIRS = {"target_groups": [{"stable": STABLE, "canary": CANARY}]}
@@ -220,3 +226,46 @@ def test_it_writes_nothing(run_module: RunModule, world: World, control_plane: C
     control_plane.calls.reset()
     gate(run_module, alarms=["nowhere"])
     assert control_plane.calls.as_dict()["writes"] == 0
+
+
+# In a run
+
+
+@pytest.fixture
+def opened(edge: Edge, run_module: RunModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opened:
+    """A run whose lock holds for 10 s and is renewed after a third of that."""
+    monkeypatch.setattr(locking, "SETTLE", 0.0)
+    run = Opened(edge.aws, run_module, tmp_path / "runs")
+    run.open(ttl=10)
+    return run
+
+
+def test_a_bake_keeps_the_lock_of_its_run(run_module: RunModule, edge: Edge, world: World, opened: Opened) -> None:
+    before = opened.lock.look().until
+    served(world, edge, CANARY, 30)
+    assert gate(run_module, since=now(), bake=5, poll=0.5, run=opened.context)["next"] == "advance"
+    after = opened.lock.look().until
+    assert before
+    assert after
+    assert after - before >= timedelta(seconds=3)
+
+
+def test_a_bake_ends_when_the_lock_of_its_run_is_broken(run_module: RunModule, world: World, opened: Opened) -> None:
+    breaking = threading.Timer(0.5, opened.broken)
+    breaking.start()
+    result = run_module(main, **PAIRS, since=now(), bake=60, poll=0.1, run=opened.context)
+    breaking.join()
+    assert (result["error"], result["failed"]) == ("LockLost", True)
+
+
+def test_a_lock_that_cannot_be_looked_at_for_a_while_does_not_end_a_bake(
+    run_module: RunModule, edge: Edge, world: World, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served(world, edge, CANARY, 30)
+
+    def throttled(_run: Run, rounds: int = 1) -> None:
+        if rounds == 1:
+            raise AwsError("look at the lock", "Throttling", "Rate exceeded")
+
+    monkeypatch.setattr(Run, "check", throttled)
+    assert gate(run_module, run=opened.context)["next"] == "advance"

@@ -12,11 +12,9 @@ from ansible_collections.hokusai.platform.plugins.module_utils.lock import Lock
 from moto.core.base_backend import BackendDict
 
 from sandbox.controlplane import ControlPlane, Fault
+from tests.reliability.counts import LOCK_SCHEDULES
 from tests.unit.conftest import CountingAws
 from tests.unit.lock_stage import TTL, Clock, claim, schedule
-
-SCHEDULES = int(os.environ.get("HOKUSAI_LOCK_SCHEDULES", "25"))
-"""How many orders of calls by chance; `make reliability` asks for 100 and more."""
 
 
 @pytest.fixture
@@ -186,7 +184,7 @@ def test_whatever_the_order_of_calls_a_stale_token_never_writes(
 ) -> None:
     seed = int(os.environ.get("HOKUSAI_SEED", "4"))
     ends: dict[str, int] = {}
-    for number in range(SCHEDULES):
+    for number in range(LOCK_SCHEDULES):
         with control_plane.lock:
             BackendDict.reset()
         holders, written = schedule(aws, clock, random.Random(seed + number))

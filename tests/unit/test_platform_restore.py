@@ -14,7 +14,7 @@ from sandbox.controlplane import ControlPlane
 from tests.unit.alb_edge import BALANCER, PORT, Edge
 from tests.unit.alb_model import theirs
 from tests.unit.conftest import CountingAws, RunModule
-from tests.unit.run_opened import Opened
+from tests.unit.run_opened import Opened, name_in_order
 
 SCOPE = {"load_balancers": [BALANCER], "target_groups": ["one", "two"]}
 
@@ -22,6 +22,7 @@ SCOPE = {"load_balancers": [BALANCER], "target_groups": ["one", "two"]}
 @pytest.fixture
 def run(aws: CountingAws, run_module: RunModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opened:
     monkeypatch.setattr(locking, "SETTLE", 0.0)
+    name_in_order(monkeypatch)
     return Opened(aws, run_module, tmp_path / "runs")
 
 
@@ -109,6 +110,16 @@ def test_an_interrupted_run_is_taken_back(run: Opened, edge: Edge) -> None:
     release(run)
     assert restore(run)["changed"]
     assert path_of(edge) == "/"
+
+
+def test_a_run_that_was_cut_off_while_it_was_opened_is_passed_over_and_named(
+    run: Opened, edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrote = site(run)
+    run.cut_off(monkeypatch, scope=SCOPE)
+    result = restore(run)
+    assert (result["run_id"], result["passed_over"], path_of(edge)) == (wrote, [run.run_id], "/")
+    assert "wrote nothing" in restore(run, run_id=run.run_id)["msg"]
 
 
 def test_a_run_that_holds_the_lock_is_refused(run: Opened, edge: Edge, control_plane: ControlPlane) -> None:

@@ -14,13 +14,14 @@ from ansible_collections.hokusai.platform.plugins.modules import alb_target_grou
 from sandbox.controlplane import ControlPlane, Fault
 from tests.unit.alb_edge import BALANCER, Edge
 from tests.unit.conftest import CountingAws, RunModule
-from tests.unit.run_opened import Opened
+from tests.unit.run_opened import Opened, name_in_order
 
 
 @pytest.fixture
 def run(aws: CountingAws, run_module: RunModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opened:
     """A run that is not open yet."""
     monkeypatch.setattr(locking, "SETTLE", 0.0)
+    name_in_order(monkeypatch)
     return Opened(aws, run_module, tmp_path / "runs")
 
 
@@ -289,6 +290,27 @@ def test_a_record_that_does_not_verify_is_listed_as_refused_with_the_reason(run:
     [listed] = history()
     assert listed["verdict"] == "refused"
     assert "before.json is cut off or damaged" in listed["reason"]
+
+
+def test_a_run_that_was_cut_off_while_it_was_opened_is_listed_as_opened_with_nothing_written(
+    run: Opened, history: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.cut_off(monkeypatch)
+    [listed] = history()
+    assert (listed["verdict"], listed["reason"], listed["writes"]) == ("opened", "nothing written", [])
+    assert listed["owner"]
+
+
+@pytest.mark.parametrize("missing", [["before.json"], ["before.json", "journal.head"]])
+def test_a_run_that_wrote_and_lost_a_file_is_not_taken_for_one_that_was_only_opened(
+    run: Opened, edge: Edge, history: Any, missing: list[str]
+) -> None:
+    run.open(scope={"load_balancers": [BALANCER]})
+    write(run, "/first")
+    run.lock.delete()
+    for name in missing:
+        (run.path / name).unlink()
+    assert [each["verdict"] for each in history()] == ["refused"]
 
 
 def test_records_of_another_region_are_refused(run: Opened, history: Any) -> None:

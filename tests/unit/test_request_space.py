@@ -20,6 +20,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.request_patterns 
 from ansible_collections.hokusai.platform.plugins.module_utils.request_space import Many, Space
 from ansible_collections.hokusai.platform.plugins.module_utils.routing import Request
 
+from tests.reliability.counts import RULE_SETS
 from tests.unit import rule_sets
 from tests.unit.alb_model import rule
 
@@ -36,7 +37,7 @@ def test_no_text_of_a_small_alphabet_matches_in_a_way_that_was_not_found() -> No
     draw = random.Random(7)
     letters = "ab"
     texts = ["".join(text) for length in range(1, 7) for text in itertools.product(letters, repeat=length)]
-    for _ in range(rule_sets.TRIALS):
+    for _ in range(RULE_SETS):
         patterns = tuple("".join(draw.choices("ab*?", k=draw.randint(1, 4))) for _ in range(draw.randint(1, 4)))
         found = distinctions(patterns, Alphabet(letters))
         assert {way: matched(patterns, text) for way, text in found.items()} == {way: way for way in found}
@@ -63,7 +64,7 @@ def met_by(rules: list[Rule], request: Request) -> int:
 
 def test_every_class_has_a_request_that_is_in_it() -> None:
     draw = random.Random(11)
-    for _ in range(rule_sets.TRIALS):
+    for _ in range(RULE_SETS):
         rules = rule_sets.rules(draw, rule, regexes=False)
         space = Space([each.conditions for each in rules])
         for number, (met, _parts) in enumerate(space.classes):
@@ -73,7 +74,7 @@ def test_every_class_has_a_request_that_is_in_it() -> None:
 
 def test_whichever_rules_answer_a_request_in_three_orders_answer_one_of_a_class_too() -> None:
     draw = random.Random(13)
-    for _ in range(rule_sets.TRIALS):
+    for _ in range(RULE_SETS):
         rules = rule_sets.rules(draw, rule)
         space = Space([each.conditions for each in rules])
         orders = [draw.sample(range(len(rules)), len(rules)) for _ in range(3)]
@@ -105,7 +106,7 @@ def test_one_request_may_carry_several_values_of_a_header() -> None:
 
 def test_what_up_to_three_values_meet_together_is_all_found() -> None:
     draw = random.Random(5)
-    for _ in range(rule_sets.TRIALS):
+    for _ in range(RULE_SETS):
         values = [draw.randrange(1, 64) & draw.randrange(1, 64) for _ in range(draw.randint(1, 7))]
         many = Many(needs=[1 << place for place in range(6)], values=[(met, ("query", "x")) for met in values], limit=3)
         sets_of_values = (some for count in range(4) for some in itertools.combinations(values, count))

@@ -13,6 +13,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.routing import Re
 
 from sandbox import model
 from sandbox.dataplane import routing as dataplane
+from tests.reliability.counts import RULE_SETS
 from tests.unit import rule_sets
 from tests.unit.alb_model import rule
 
@@ -115,7 +116,7 @@ def sent(request: Request) -> dataplane.Request:
 def test_the_sandboxs_load_balancers_answer_as_this_says() -> None:
     draw = random.Random(443)
     answered = 0
-    for _ in range(rule_sets.TRIALS):
+    for _ in range(RULE_SETS):
         rules = rule_sets.rules(draw, rule)
         listener = in_the_sandbox(rules)
         for _ in range(40):
@@ -124,4 +125,4 @@ def test_the_sandboxs_load_balancers_answer_as_this_says() -> None:
             assert theirs is not None
             assert (found.name if found else "default") == theirs.arn, f"{request} {rules}"
             answered += found is not None
-    assert answered > 3 * rule_sets.TRIALS
+    assert answered > 3 * RULE_SETS

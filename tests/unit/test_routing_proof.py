@@ -18,6 +18,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.routing import Re
 from ansible_collections.hokusai.platform.plugins.module_utils.routing_proof import prove
 from ansible_collections.hokusai.platform.plugins.module_utils.runner import batches
 
+from tests.reliability.counts import RULE_SETS
 from tests.unit import rule_sets
 from tests.unit.alb_model import GROUPS, NAME, Model, arn, ours, rule, theirs, wanting
 
@@ -138,7 +139,7 @@ def shuffled(draw: random.Random, steps: Sequence[Step]) -> list[Step]:
 def test_the_proof_of_any_steps_in_any_order_is_what_trying_them_out_says() -> None:
     draw = random.Random(17)
     counts = {True: 0, False: 0}
-    for _ in range(rule_sets.TRIALS):
+    for _ in range(RULE_SETS):
         live = rule_sets.rules(draw, ours, regexes=False, most=4)
         wanted = [replace(each, priority=each.priority + 20) for each in rule_sets.rules(draw, rule, most=4)]
         found = Model(live).observed(), wanting(*wanted)
@@ -150,7 +151,7 @@ def test_the_proof_of_any_steps_in_any_order_is_what_trying_them_out_says() -> N
         assert not (proof.safe and seen), f"{seen[0]} {live} {steps}"
         if proof.astray:
             assert list(strays(live, steps, [proof.astray.request])), f"{proof.astray} {live} {steps}"
-    assert min(counts.values()) > rule_sets.TRIALS / 20
+    assert min(counts.values()) > RULE_SETS / 20
 
 
 def sets_of_rules(draw: random.Random) -> tuple[list[Rule], RuleSet]:
@@ -168,7 +169,7 @@ def sets_of_rules(draw: random.Random) -> tuple[list[Rule], RuleSet]:
 def test_every_plan_is_safe_or_refused_where_there_is_no_room_or_rules_of_others_would_have_to_be_replaced() -> None:
     draw = random.Random(19)
     verdicts = {"safe": 0, "refused": 0, "not known": 0}
-    for _ in range(rule_sets.TRIALS):
+    for _ in range(RULE_SETS):
         live, desired = sets_of_rules(draw)
         observed = Model(live).observed()
         try:
@@ -187,7 +188,7 @@ def test_every_plan_is_safe_or_refused_where_there_is_no_room_or_rules_of_others
 
 def test_a_plan_that_is_carried_out_leads_to_the_rules_asked_for_by_no_other_states() -> None:
     draw = random.Random(23)
-    for _ in range(rule_sets.TRIALS // 3):
+    for _ in range(RULE_SETS // 3):
         live, desired = sets_of_rules(draw)
         model = Model(live)
         try:

@@ -14,11 +14,9 @@ from ansible_collections.hokusai.platform.plugins.module_utils.errors import Bad
 from ansible_collections.hokusai.platform.plugins.module_utils.run_record import Record, changes, new_run_id
 from ansible_collections.hokusai.platform.plugins.module_utils.run_store import RUN_ID, Bucket, Directory, Runs, Store
 
+from tests.reliability.counts import RECORD_DAMAGES
 from tests.unit.conftest import CountingAws
 from tests.unit.run_world import BEFORE, RUN, intent, record_in, seal, write
-
-DAMAGES = int(os.environ.get("HOKUSAI_RECORD_DAMAGES", "400"))
-"""How many random bit flips and cuts; `make reliability` asks for 10,000."""
 
 
 @pytest.fixture
@@ -129,7 +127,7 @@ def test_any_flipped_bit_and_any_cut_of_any_file_is_refused_by_name(tmp_path: Pa
     chance = random.Random(int(os.environ.get("HOKUSAI_SEED", "4")))
     files = sorted(file.name for file in sound.iterdir() if file.name != "journal.lock")
     accepted = []
-    for number in range(DAMAGES):
+    for number in range(RECORD_DAMAGES):
         damaged = tmp_path / "damaged"
         shutil.rmtree(damaged, ignore_errors=True)
         shutil.copytree(sound, damaged)

@@ -314,3 +314,19 @@ def test_of_an_answer_the_ids_are_kept_at_their_places() -> None:
         "SecurityGroupRules": [{"SecurityGroupRuleId": "sgr-1"}],
         "Service": {"Id": "srv-1", "Arn": "arn:1"},
     }
+
+
+def test_a_run_that_lost_its_lock_after_its_writes_says_so_and_not_that_they_had_no_effect(
+    rules: Rules, opened: Opened, edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_and_plan = runner.Apply.look_and_plan
+
+    def after_another_run(apply: Any) -> Any:
+        if opened.lock.look().holder == holder:
+            opened.broken()
+            edge.aws.elbv2.delete_rule(RuleArn=edge.rules()[0]["RuleArn"])
+        return look_and_plan(apply)
+
+    holder = opened.lock.look().holder
+    monkeypatch.setattr(runner.Apply, "look_and_plan", after_another_run)
+    assert rules(1)["error"] == "LockLost"

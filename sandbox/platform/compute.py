@@ -17,7 +17,8 @@ OPERATION_TIMEOUT = 15.0
 def build(aws: Clients, platform: Platform, network: Network, groups: dict[str, str]) -> None:
     """Create everything; the services start at once, in the order of the description."""
     registries = discovery(aws, network.vpc_id, platform.discovery)
-    aws.ecs.create_cluster(clusterName=CLUSTER, tags=lower(tags(CLUSTER)))
+    insights = [{"name": "containerInsights", "value": "enabled"}]
+    aws.ecs.create_cluster(clusterName=CLUSTER, tags=lower(tags(CLUSTER)), settings=insights)
     for service in platform.services:
         aws.logs.create_log_group(logGroupName=log_group(service))
         for parameter in (service.secrets or {}).values():

@@ -59,6 +59,16 @@ VOLATILE = {
 """What DescribeAlarms answers beside the settings, with the reason why it is none."""
 
 
+SETTINGS = (
+    *("AlarmDescription", "ActionsEnabled", "AlarmActions", "OKActions", "InsufficientDataActions"),
+    *("Namespace", "MetricName", "Statistic", "ExtendedStatistic", "Dimensions", "Period", "Unit", "Metrics"),
+    *("EvaluationPeriods", "DatapointsToAlarm", "Threshold", "ThresholdMetricId", "ComparisonOperator"),
+    *("TreatMissingData", "EvaluateLowSampleCountPercentile"),
+    *("AlarmRule", "ActionsSuppressor", "ActionsSuppressorWaitPeriod", "ActionsSuppressorExtensionPeriod"),
+)
+"""What a write sets, all of it: what it does not give is then empty."""
+
+
 @dataclass(frozen=True)
 class Alarm:
     """`settings` are AWS's own, without the name. Of a wanted alarm the dimensions are looked up first: see `bound`."""
@@ -328,5 +338,9 @@ _REFERENCE = re.compile(r"\b(?:ALARM|OK|INSUFFICIENT_DATA)\s*\(\s*\"?([^\")]+?)\
 
 def referred(alarm: Alarm) -> list[str]:
     """The names of the alarms that a composite one asks about."""
-    rule = str(alarm.settings.get("AlarmRule", ""))
+    return named(str(alarm.settings.get("AlarmRule", "")))
+
+
+def named(rule: str) -> list[str]:
+    """The names of the alarms in a rule, which may give their ARNs."""
     return [name.rpartition(":alarm:")[2] for name in dict.fromkeys(_REFERENCE.findall(rule))]

@@ -85,8 +85,8 @@ class Widget:
         }
 
     def _lines(self, find: Find) -> Iterator[list[Any]]:
-        for number, each in enumerate(self.expressions, 1):
-            yield [{"expression": each.text, "label": each.label, "id": f"expression{number}"}]
+        for number, computed in enumerate(self.expressions, 1):
+            yield [{"expression": computed.text, "label": computed.label, "id": f"expression{number}"}]
         for each in self.read:
             dimensions = [part for pair in each.resolved(find) for part in (pair["Name"], pair["Value"])]
             options: dict[str, Any] = {"id": each.id, "stat": each.statistic, "period": each.period}

@@ -18,7 +18,9 @@ def live_body(aws: Aws, name: str) -> dict[str, Any] | None:
     """The body of a dashboard, None for none."""
     try:
         with calling(f"get the dashboard {name}"):
-            body: dict[str, Any] = json.loads(aws.client("cloudwatch").get_dashboard(DashboardName=name)["DashboardBody"])
+            body: dict[str, Any] = json.loads(
+                aws.client("cloudwatch").get_dashboard(DashboardName=name)["DashboardBody"]
+            )
     except AwsError as error:
         if error.code in ABSENT:
             return None

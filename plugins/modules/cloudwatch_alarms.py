@@ -132,8 +132,8 @@ EXAMPLES = r"""
     alarm_actions: [hokusai-development]
     metrics:
       - {id: elb_5xx, name: HTTPCode_ELB_5XX_Count, load_balancer: hokusai-registry-development}
-      - {id: desired, name: DesiredTaskCount, statistic: Maximum, cluster: hokusai-development, service: hokusai-api-development}
-      - {id: running, name: RunningTaskCount, statistic: Maximum, cluster: hokusai-development, service: hokusai-api-development}
+      - {id: desired, name: DesiredTaskCount, statistic: Maximum, cluster: hokusai-development, service: hokusai-api}
+      - {id: running, name: RunningTaskCount, statistic: Maximum, cluster: hokusai-development, service: hokusai-api}
     alarms:
       - name: hokusai-development-registry-elb-5xx
         description: The load balancer answers 5xx of its own; see the targets of the registry.
@@ -239,7 +239,7 @@ SPEC: dict[str, Any] = {
         "mutually_exclusive": [("metric", "expression", "rule")],
         "required_one_of": [("metric", "expression", "rule")],
     },
-    **dict.fromkeys(alarm.ACTIONS, {**ARNS, "default": []}),
+    **{key: {**ARNS, "default": []} for key in alarm.ACTIONS},
     "tags": {"type": "dict"},
     "purge": {"type": "str", "choices": ["owned", "none"], "default": "owned"},
     "owner": {"type": "str", "default": tags.OWNER},

@@ -238,7 +238,9 @@ def plan(observed: Observed[Dashboard], desired: Dashboard | None) -> Iterator[S
         return
     text: Any = dashboard.missing(body) or json.dumps(body)
     why = "create" if current is None else "set its widgets"
-    yield Step("put_dashboard", {"DashboardName": desired.name, "DashboardBody": text}, f"dashboard {desired.name}: {why}")
+    yield Step(
+        "put_dashboard", {"DashboardName": desired.name, "DashboardBody": text}, f"dashboard {desired.name}: {why}"
+    )
 
 
 def main() -> None:

@@ -43,7 +43,7 @@ def cloudwatch(edge: Edge) -> Any:
 
 
 @pytest.fixture
-def set_alarms(run_module: RunModule, cloudwatch: Any) -> Set:  # noqa: ARG001 - the load balancer is there
+def set_alarms(run_module: RunModule, cloudwatch: Any) -> Set:
     def run(alarms: list[dict[str, Any]] = ALARMS, **options: Any) -> dict[str, Any]:
         common = {"metrics": METRICS, "owner": OWNER, "alarm_actions": [TOPIC]}
         return run_module(main, **{**common, "alarms": alarms, **options})

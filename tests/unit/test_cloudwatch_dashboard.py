@@ -28,7 +28,7 @@ Put = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def put(run_module: RunModule, edge: Edge) -> Put:  # noqa: ARG001 - the load balancer is there
+def put(run_module: RunModule, edge: Edge) -> Put:
     def run(widgets: list[dict[str, Any]] = WIDGETS, **options: Any) -> dict[str, Any]:
         return run_module(main, **{"name": "platform", "metrics": METRICS, "widgets": widgets, **options})
 
@@ -92,9 +92,7 @@ def test_another_spelling_of_the_same_is_the_same(put: Put, edge: Edge) -> None:
         lambda found: found.update(start="-PT1H"),
     ],
 )
-def test_a_change_behind_its_back_is_one_write(
-    put: Put, edge: Edge, change: Callable[[dict[str, Any]], Any]
-) -> None:
+def test_a_change_behind_its_back_is_one_write(put: Put, edge: Edge, change: Callable[[dict[str, Any]], Any]) -> None:
     put()
     live = body(edge)
     change(live)
@@ -126,7 +124,10 @@ def test_an_alarm_that_does_not_exist_is_refused(put: Put) -> None:
         ([{"title": "a"}], "a shows nothing"),
         ([{"title": "a", "metrics": ["other"]}], "other, which is no metric"),
         ([{"title": "a", "expressions": [{"expression": "other", "label": "x"}]}], "names other"),
-        ([{"title": "a", "metrics": ["elb"], "x": 0, "y": 0}, {"title": "b", "metrics": ["elb"], "x": 6, "y": 3}], "lies over"),
+        (
+            [{"title": "a", "metrics": ["elb"], "x": 0, "y": 0}, {"title": "b", "metrics": ["elb"], "x": 6, "y": 3}],
+            "lies over",
+        ),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(put: Put, widgets: list[dict[str, Any]], said: str) -> None:

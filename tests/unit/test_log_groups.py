@@ -96,4 +96,3 @@ def test_events_can_be_kept_for_ever_again(set_groups: Set) -> None:
 )
 def test_bad_input_is_refused(set_groups: Set, groups: list[dict[str, Any]], said: str) -> None:
     assert said in set_groups(groups)["msg"]
-

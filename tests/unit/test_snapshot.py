@@ -16,12 +16,13 @@ from sandbox.controlplane.faults import Fault
 from tests.unit.alb_edge import Edge
 from tests.unit.alb_model import rule
 from tests.unit.ecs_model import NAME, NAMESPACE
-from tests.unit.restore_platform import Platform
+from tests.unit.restore_platform import Platform, watch
 
 
 @pytest.fixture
 def whole(aws: Any, edge: Edge, platform: dict[str, str]) -> Platform:
     edge.make_rule(rule("api", 10))
+    watch(aws)
     return Platform(aws, edge, platform)
 
 

@@ -95,7 +95,8 @@ options:
         elements: str
         default: []
       alarm_owner:
-        description: The owner all of whose alarms are recorded, as the option C(owner) of M(hokusai.platform.cloudwatch_alarms).
+        description:
+          - The owner all of whose alarms are recorded, as the option C(owner) of M(hokusai.platform.cloudwatch_alarms).
         type: str
       dashboards:
         description: Names of CloudWatch dashboards.

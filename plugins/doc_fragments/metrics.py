@@ -10,7 +10,7 @@ class ModuleDocFragment:
 options:
   metrics:
     description:
-      - The metrics that may be named by their ids. Those that nothing names are looked up all the same, and else unused.
+      - The metrics that may be named by their ids. Those that nothing names have no effect, but must exist too.
       - Their dimensions are derived from the resources named, which must exist. CloudWatch takes a metric of any
         dimensions, and a wrong one has no data for ever.
     type: list

@@ -118,7 +118,7 @@ class Dashboard:
 
 def _told(widget: Body) -> dict[str, Any]:
     properties = widget.get("properties", {})
-    lines = [line for line in expanded(properties.get("metrics", ()))]
+    lines = list(expanded(properties.get("metrics", ())))
     named = [line[-1].get("expression") or " ".join(map(str, line[:2])) for line in lines if isinstance(line[-1], dict)]
     place = {key: widget.get(key) for key in ("x", "y", "width", "height")}
     text = properties.get("markdown", "")
@@ -170,10 +170,9 @@ def _arranged(widgets: Iterable[Widget]) -> Iterator[Widget]:
         if place.x < 0 or place.y < 0:
             if x + place.width > COLUMNS:
                 x, y, height = 0, y + height, 0
-            each = replace(each, place=replace(place, x=x, y=y))
-        x, y = each.place.x + each.place.width, each.place.y
-        height = max(height, each.place.height)
-        yield each
+            place = replace(place, x=x, y=y)
+        x, y, height = place.x + place.width, place.y, max(height, place.height)
+        yield replace(each, place=place)
 
 
 def check(widgets: Sequence[Widget]) -> None:

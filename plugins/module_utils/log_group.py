@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import tags
@@ -117,12 +117,19 @@ def read(aws: Aws, names: Iterable[str]) -> list[tuple[Mapping[str, Any], list[M
     names = set(names)
     if not names:
         return []
-    prefix = os.path.commonprefix(sorted(names))
+    prefix = beginning(names)
     narrowed = {"logGroupNamePrefix": prefix} if prefix else {}
     with calling("describe the log groups"):
         pages = aws.logs.get_paginator("describe_log_groups").paginate(**narrowed)
         found = [each for page in pages for each in page["logGroups"] if each["logGroupName"] in names]
         return [(each, _filters(aws, each["logGroupName"])) for each in found]
+
+
+def beginning(names: Collection[str]) -> str:
+    """What all the names begin with."""
+    first, last = min(names), max(names)
+    alike = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    return "".join(one for one, _other in alike)
 
 
 def _filters(aws: Aws, group: str) -> list[Mapping[str, Any]]:

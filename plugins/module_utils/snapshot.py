@@ -52,8 +52,8 @@ class Scope:
 
     `vpc` (id or Name tag) tells security groups and namespaces of one name apart; `services` are those of ECS. With a
     load balancer come its listeners and their rules, with a security group its rules, with the namespace its services,
-    with an ECS service the newest revision of its family, with a log group its metric filters. Alarms are those named and
-    those whose tag says that they are of `alarm_owner`.
+    with an ECS service the newest revision of its family, with a log group its metric filters. Alarms are those named
+    and those whose tag says that they are of `alarm_owner`.
     """
 
     vpc: str = ""

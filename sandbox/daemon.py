@@ -29,6 +29,7 @@ from sandbox.controlplane import ControlPlane
 from sandbox.dataplane import CertificateAuthority, DataPlane
 from sandbox.environment import Home
 from sandbox.images.keystore import digest, make_key
+from sandbox.monitoring import Monitoring
 from sandbox.platform import edge, keys
 from sandbox.platform.build import build
 from sandbox.platform.clients import Clients
@@ -90,6 +91,9 @@ def start(home: Home, pace: float, stack: ExitStack) -> Running:
     agent = Agent(control_plane, world, host)
     agent.start()
     stack.callback(agent.stop)
+    monitoring = Monitoring(world, pace)
+    monitoring.start()
+    stack.callback(monitoring.stop)
     control_plane.endpoints.add("GET", "status", lambda _: snapshot(control_plane, world.target_groups()))
     control_plane.endpoints.add("POST", "certificates", lambda body: issued(authority, body["names"]))
     return Running(home, control_plane, data_plane, authority)

@@ -7,15 +7,16 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
 from typing import Any, TypeVar, cast
 
 from sandbox.controlplane import ControlPlane
+from sandbox.controlplane.clock import CLOCK
+from sandbox.controlplane.fidelity.cloudwatch.series import Metric
 from sandbox.controlplane.view import loadbalancing, names, network
 from sandbox.model import Answer, Certificate, LoadBalancer, MetricPoint, NetworkInterface, TargetGroup
 
 T = TypeVar("T")
-METRICS_KEPT = timedelta(hours=1)
 
 
 class UnknownResourceError(LookupError):
@@ -105,28 +106,29 @@ class World:
 
         return self._view(("certificate", arn), build)
 
+    def days_to_expiry(self) -> dict[str, int]:
+        """Whole days that each certificate of ACM is still valid, by ARN."""
+        now = CLOCK.datetime()
+
+        def build() -> dict[str, datetime]:
+            held = self._backend("acm")._certificates
+            return {arn: loadbalancing.valid_until(each) for arn, each in held.items()}
+
+        return {arn: (until - now).days for arn, until in self._view("valid_until", build).items()}
+
     # metrics
 
     def publish_metrics(self, namespace: str, points: tuple[MetricPoint, ...]) -> None:
-        """Give CloudWatch data points of now, as an AWS service does; those older than an hour are forgotten."""
-        data = [
-            {
-                "MetricName": point.name,
-                "Dimensions": [{"Name": name, "Value": value} for name, value in point.dimensions],
-                "StatisticValues": {
-                    "SampleCount": len(point.values),
-                    "Sum": sum(point.values),
-                    "Minimum": min(point.values),
-                    "Maximum": max(point.values),
-                },
-            }
-            for point in points
-        ]
+        """Give CloudWatch data points of now, as an AWS service does."""
         with self._control_plane.lock:
             backend = self._backend("cloudwatch")
-            backend.put_metric_data(namespace, data)
-            oldest = backend.metric_data[-1].timestamp - METRICS_KEPT
-            backend.metric_data = [each for each in backend.metric_data if each.timestamp > oldest]
+            for point in points:
+                backend.publish(Metric(namespace, point.name, tuple(sorted(point.dimensions))), point.values)
+
+    def evaluate_alarms(self) -> None:
+        """Bring every alarm to the state that its data has now."""
+        with self._control_plane.lock:
+            self._backend("cloudwatch").evaluate_alarms()
 
     # names
 

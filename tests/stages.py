@@ -78,8 +78,11 @@ INPUT = "tests/integration/test_a_bad_input.py"
 """Needs the incident alone, and so a sandbox beside that which the other integration tests repair."""
 CANARY = "tests/integration/test_h_canary.py"
 """Begins with a healthy platform, and so needs no repair to wait for."""
+MONITORING = "tests/integration/test_h_monitoring.py"
+"""The same."""
 
 LONG = ("tests/story", "tests/bench", "tests/reliability")
+IGNORED = tuple(part for file in (INPUT, CANARY, MONITORING) for part in ("--ignore", file))
 PLUGINS = "ansible_collections.hokusai.platform.plugins"
 STAGES = (
     Stage("lint", (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("lint-imports",))),
@@ -106,7 +109,7 @@ STAGES = (
     Stage("unit", (pytest("-n", "2", "--dist", "loadfile", "tests/unit", "gateway/tests", "sandbox/tests"),), True),
     Stage(
         "integration",
-        (pytest("--timeout", "900", "tests/integration", "--ignore", INPUT, "--ignore", CANARY),),
+        (pytest("--timeout", "900", "tests/integration", *IGNORED),),
         True,
         3000,
         BIG,
@@ -114,6 +117,7 @@ STAGES = (
     Stage("molecule", (("molecule", "test", "--all"),), limit=1800, batch=BIG, lane=OWN),
     Stage("input", (pytest("--timeout", "300", INPUT),), True, 900, BIG, OWN),
     Stage("canary", (pytest("--timeout", "600", CANARY),), True, 1500, BIG, OWN),
+    Stage("monitoring", (pytest("--timeout", "600", MONITORING),), True, 900, BIG, OWN),
     Stage("story", (pytest("--timeout", "300", *LONG),), True, 900, BIG, OWN),
 )
 

@@ -89,4 +89,28 @@ options:
         type: list
         elements: str
         default: []
+      hosts:
+        description: Public host names, with their records in the account's Route 53.
+        type: list
+        elements: str
+        default: []
+      alarms:
+        description: Names of CloudWatch alarms.
+        type: list
+        elements: str
+        default: []
+      alarm_owner:
+        description:
+          - The owner all of whose alarms are recorded, as the option C(owner) of M(hokusai.platform.cloudwatch_alarms).
+        type: str
+      dashboards:
+        description: Names of CloudWatch dashboards.
+        type: list
+        elements: str
+        default: []
+      log_groups:
+        description: Names of log groups; with them come their metric filters.
+        type: list
+        elements: str
+        default: []
 """

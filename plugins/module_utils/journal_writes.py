@@ -8,12 +8,18 @@ that failed otherwise may have taken effect after all, and counts.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from ansible_collections.hokusai.platform.plugins.module_utils import tags
+from ansible_collections.hokusai.platform.plugins.module_utils import (
+    alarm,
+    snapshot_cloudwatch,
+    snapshot_route53,
+    tags,
+)
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_field import flat
 
 Arguments = Mapping[str, Any]
@@ -199,6 +205,8 @@ def _kind(identity: str) -> str:
     for mark, kind in ELB_KINDS.items():
         if mark in identity:
             return kind
+    if ":cloudwatch:" in identity:
+        return "alarm"
     if ":servicediscovery:" in identity:
         return "namespace" if ":namespace/" in identity else "discovery_service"
     if ":ecs:" in identity:
@@ -207,6 +215,8 @@ def _kind(identity: str) -> str:
 
 
 def _id(identity: str) -> str:
+    if ":cloudwatch:" in identity:
+        return identity.rpartition(":alarm:")[2]
     return identity.rpartition("/")[2] if ":servicediscovery:" in identity else identity
 
 
@@ -323,6 +333,61 @@ def _service(cluster: str, service: str) -> dict[str, str]:
     return {"cluster": cluster.rpartition("/")[2], "service": service.rpartition("/")[2]}
 
 
+# --- CloudWatch, whose writes create what is not there
+
+
+def _put_alarm(arguments: Arguments, _response: Arguments) -> Iterator[Write]:
+    fields = {**dict.fromkeys(alarm.SETTINGS), **_but(arguments, "AlarmName")}
+    yield Write("alarm", arguments["AlarmName"], CREATE, fields)
+
+
+def _put_dashboard(arguments: Arguments, _response: Arguments) -> Iterator[Write]:
+    body = json.loads(arguments["DashboardBody"])
+    yield Write("dashboard", arguments["DashboardName"], CREATE, {"DashboardBody": body})
+
+
+def _delete_named(kind: str, listed: str) -> Callable[[Arguments, Arguments], Iterator[Write]]:
+    def told(arguments: Arguments, _response: Arguments) -> Iterator[Write]:
+        for name in arguments[listed]:
+            yield Write(kind, name, DELETE)
+
+    return told
+
+
+def _create_log_group(arguments: Arguments, _response: Arguments) -> Iterator[Write]:
+    yield Write("log_group", arguments["logGroupName"], CREATE)
+
+
+def _retention(arguments: Arguments, _response: Arguments) -> Iterator[Write]:
+    fields = {"retentionInDays": arguments.get("retentionInDays")}
+    yield Write("log_group", arguments["logGroupName"], CHANGE, fields)
+
+
+def _put_filter(arguments: Arguments, _response: Arguments) -> Iterator[Write]:
+    fields = _but(arguments, "logGroupName", "filterName")
+    yield Write("metric_filter", _filter_id(arguments), CREATE, fields)
+
+
+def _delete_filter(arguments: Arguments, _response: Arguments) -> Iterator[Write]:
+    yield Write("metric_filter", _filter_id(arguments), DELETE)
+
+
+def _filter_id(arguments: Arguments) -> str:
+    return snapshot_cloudwatch.filter_id(arguments["logGroupName"], arguments["filterName"])
+
+
+# --- Route 53
+
+
+def _change_records(arguments: Arguments, _response: Arguments) -> Iterator[Write]:
+    zone = arguments["HostedZoneId"]
+    for change in arguments["ChangeBatch"]["Changes"]:
+        record = change["ResourceRecordSet"]
+        act = DELETE if change["Action"] == "DELETE" else CREATE
+        fields = {} if act == DELETE else _but(record, *snapshot_route53.RECORD_VOLATILE)
+        yield Write(snapshot_route53.KIND, snapshot_route53.record_id(zone, record), act, fields)
+
+
 VERBS: Mapping[tuple[str, str], Callable[[Arguments, Arguments], Iterator[Write]]] = {
     ("elbv2", "create_rule"): _create_rule,
     ("elbv2", "modify_rule"): _modify_rule,
@@ -362,5 +427,18 @@ VERBS: Mapping[tuple[str, str], Callable[[Arguments, Arguments], Iterator[Write]
     ("ecs", "delete_service"): _delete_ecs,
     ("ecs", "tag_resource"): _tag("resourceArn", "tags"),
     ("ecs", "untag_resource"): _untag("resourceArn", "tagKeys"),
+    ("route53", "change_resource_record_sets"): _change_records,
+    ("cloudwatch", "put_metric_alarm"): _put_alarm,
+    ("cloudwatch", "put_composite_alarm"): _put_alarm,
+    ("cloudwatch", "delete_alarms"): _delete_named("alarm", "AlarmNames"),
+    ("cloudwatch", "tag_resource"): _tag("ResourceARN"),
+    ("cloudwatch", "untag_resource"): _untag("ResourceARN", "TagKeys"),
+    ("cloudwatch", "put_dashboard"): _put_dashboard,
+    ("cloudwatch", "delete_dashboards"): _delete_named("dashboard", "DashboardNames"),
+    ("logs", "create_log_group"): _create_log_group,
+    ("logs", "put_retention_policy"): _retention,
+    ("logs", "delete_retention_policy"): _retention,
+    ("logs", "put_metric_filter"): _put_filter,
+    ("logs", "delete_metric_filter"): _delete_filter,
 }
 """By service and botocore method what a write does: every method that a plan of this collection has."""

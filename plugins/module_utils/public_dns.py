@@ -74,6 +74,11 @@ def plain_name(name: str) -> str:
     return name.lower().rstrip(".").removeprefix("dualstack.").replace("\\052", "*")
 
 
+def normal_target(target: Mapping[str, Any]) -> dict[str, Any]:
+    """An alias's target in one spelling of its name, to compare."""
+    return {**target, "DNSName": target["DNSName"].lower().rstrip(".")}
+
+
 def public_zones(aws: Aws) -> list[HostedZone]:
     with calling("list the hosted zones"):
         pages = aws.route53.get_paginator("list_hosted_zones").paginate()

@@ -11,10 +11,13 @@ from typing import Any
 from ansible_collections.hokusai.platform.plugins.module_utils import (
     cloudmap,
     journal_writes,
+    restore_cloudwatch,
     restore_ecs,
     restore_elb,
     restore_network,
+    restore_route53,
     snapshot,
+    snapshot_route53,
     three_way,
 )
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
@@ -37,6 +40,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.transaction impor
 
 BY_RULE_SET = "load_balancer_rule"
 BY_GROUP = "security_group_rule"
+ALARM = "alarm"
 
 
 def judge(aws: Aws, before: Document, entries: Iterable[Mapping[str, Any]], after: Document | None) -> Judgement:
@@ -89,6 +93,12 @@ def units(judgement: Judgement, before: Document, waiting: Mapping[str, Any]) ->
         restore_network.group_rules(group, secured[group], scope.vpc, undos)
         for group, undos in _by(judgement.undos, BY_GROUP, "GroupId")
     ]
+    made += [
+        restore_route53.records(zone, undos)
+        for zone, undos in _by(judgement.undos, snapshot_route53.KIND, "HostedZoneId")
+    ]
+    alarms = [undo for undo in judgement.undos if undo.entry.kind == ALARM]
+    made += [restore_cloudwatch.alarms(alarms)] if alarms else []
     floors = {
         each["id"]: str(each["fields"].get("newest", ""))
         for each in before["resources"]
@@ -123,6 +133,9 @@ def _alone(
         "namespace": lambda: restore_network.namespace(undo, scope.vpc),
         "discovery_service": lambda: restore_network.service(undo, scope.namespace, scope.vpc),
         "ecs_service": lambda: restore_ecs.service(undo, waiting),
+        "dashboard": lambda: restore_cloudwatch.dashboard(undo),
+        "log_group": lambda: restore_cloudwatch.logs(undo),
+        "metric_filter": lambda: restore_cloudwatch.logs(undo),
         "task_definition": lambda: restore_ecs.revision(undo, scope.cluster, {family: floors.get(family, "")}),
     }
     return [how[undo.entry.kind]()] if undo.entry.kind in how else []

@@ -181,4 +181,5 @@ class TagCalls:
 ELB_TAGS = TagCalls("add_tags", "remove_tags", "ResourceArns", many=True)
 EC2_TAGS = TagCalls("create_tags", "delete_tags", "Resources", keys="Tags", many=True, pairs=True)
 CLOUDMAP_TAGS = TagCalls("tag_resource", "untag_resource", "ResourceARN")
+CLOUDWATCH_TAGS = TagCalls("tag_resource", "untag_resource", "ResourceARN")
 ECS_TAGS = TagCalls("tag_resource", "untag_resource", "resourceArn", "tags", "tagKeys", lower=True)

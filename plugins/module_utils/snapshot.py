@@ -15,7 +15,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ansible_collections.hokusai.platform.plugins.module_utils import snapshot_ecs, snapshot_elb, snapshot_network
+from ansible_collections.hokusai.platform.plugins.module_utils import (
+    snapshot_cloudwatch,
+    snapshot_ecs,
+    snapshot_elb,
+    snapshot_network,
+    snapshot_route53,
+)
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_entry import Entry
 
@@ -29,8 +35,17 @@ SCOPE_OPTIONS: dict[str, Any] = {
     "namespace": {"type": "str"},
     "cluster": {"type": "str"},
     "services": {"type": "list", "elements": "str", "default": []},
+    "hosts": {"type": "list", "elements": "str", "default": []},
+    "alarms": {"type": "list", "elements": "str", "default": []},
+    "alarm_owner": {"type": "str"},
+    "dashboards": {"type": "list", "elements": "str", "default": []},
+    "log_groups": {"type": "list", "elements": "str", "default": []},
 }
 """The suboptions of a module's option `scope`."""
+
+
+TEXTS = tuple(name for name, option in SCOPE_OPTIONS.items() if option["type"] == "str")
+LISTS = tuple(name for name, option in SCOPE_OPTIONS.items() if option["type"] == "list")
 
 
 @dataclass(frozen=True)
@@ -39,7 +54,8 @@ class Scope:
 
     `vpc` (id or Name tag) tells security groups and namespaces of one name apart; `services` are those of ECS. With a
     load balancer come its listeners and their rules, with a security group its rules, with the namespace its services,
-    with an ECS service the newest revision of its family.
+    with an ECS service the newest revision of its family, with a log group its metric filters. Alarms are those named
+    and those whose tag says that they are of `alarm_owner`. `hosts` are public names.
     """
 
     vpc: str = ""
@@ -49,12 +65,17 @@ class Scope:
     namespace: str = ""
     cluster: str = ""
     services: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    alarms: tuple[str, ...] = ()
+    alarm_owner: str = ""
+    dashboards: tuple[str, ...] = ()
+    log_groups: tuple[str, ...] = ()
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Scope:
         """From the option `scope`, or from the scope that a document carries."""
-        given: dict[str, Any] = {name: str(params.get(name) or "") for name in ("vpc", "namespace", "cluster")}
-        for name in ("load_balancers", "target_groups", "security_groups", "services"):
+        given: dict[str, Any] = {name: str(params.get(name) or "") for name in TEXTS}
+        for name in LISTS:
             given[name] = tuple(sorted(set(params.get(name) or ())))
         return cls(**given)
 
@@ -73,6 +94,11 @@ VOLATILE: Mapping[str, Mapping[str, str]] = {
     "discovery_service": snapshot_network.SERVICE_VOLATILE,
     "ecs_service": snapshot_ecs.SERVICE_VOLATILE,
     "task_definition_family": snapshot_ecs.FAMILY_VOLATILE,
+    "record_set": snapshot_route53.RECORD_VOLATILE,
+    "alarm": snapshot_cloudwatch.ALARM_VOLATILE,
+    "dashboard": snapshot_cloudwatch.DASHBOARD_VOLATILE,
+    "log_group": snapshot_cloudwatch.LOG_GROUP_VOLATILE,
+    "metric_filter": snapshot_cloudwatch.METRIC_FILTER_VOLATILE,
 }
 """By kind of resource what AWS answers and a snapshot leaves out, with the reason. Everything else is in it.
 
@@ -93,3 +119,7 @@ def _entries(aws: Aws, scope: Scope) -> Iterator[Entry]:
     yield from snapshot_network.security_groups(aws, scope.security_groups, scope.vpc)
     yield from snapshot_network.discovery(aws, scope.namespace, scope.vpc)
     yield from snapshot_ecs.services(aws, scope.cluster, scope.services)
+    yield from snapshot_route53.records(aws, scope.hosts)
+    yield from snapshot_cloudwatch.alarms(aws, scope.alarms, scope.alarm_owner)
+    yield from snapshot_cloudwatch.dashboards(aws, scope.dashboards)
+    yield from snapshot_cloudwatch.log_groups(aws, scope.log_groups)

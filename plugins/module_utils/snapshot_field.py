@@ -12,7 +12,14 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ansible_collections.hokusai.platform.plugins.module_utils import elb_action, elb_condition, elb_rules
+from ansible_collections.hokusai.platform.plugins.module_utils import (
+    alarm,
+    dashboard,
+    elb_action,
+    elb_condition,
+    elb_rules,
+    public_dns,
+)
 from ansible_collections.hokusai.platform.plugins.module_utils.elb_target_group import codes
 
 NESTED = ("Tags", "Attributes", "ListenerCertificates", "DnsConfig")
@@ -110,6 +117,10 @@ def _network(value: Mapping[str, Any]) -> tuple[frozenset[str], frozenset[str], 
     return subnets, groups, found.get("assignPublicIp") or "DISABLED"
 
 
+def _transformations(value: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in each.items() if v not in (None, "", {}) and (k, v) != ("unit", "None")} for each in value]
+
+
 FORMS: Mapping[tuple[str, str], Callable[[Any], Any]] = {
     ("load_balancer_rule", "Priority"): int,
     ("load_balancer_rule", "Conditions"): elb_condition.from_aws,
@@ -124,6 +135,10 @@ FORMS: Mapping[tuple[str, str], Callable[[Any], Any]] = {
     ("security_group_rule", "FromPort"): _port,
     ("security_group_rule", "ToPort"): _port,
     ("discovery_service", "DnsConfig.DnsRecords"): _records,
+    ("record_set", "AliasTarget"): public_dns.normal_target,
+    **{("alarm", name): form for name, form in alarm.FORMS.items()},
+    ("dashboard", "DashboardBody"): dashboard.normal,
+    ("metric_filter", "metricTransformations"): _transformations,
     ("ecs_service", "loadBalancers"): _unordered,
     ("ecs_service", "serviceRegistries"): _unordered,
     ("ecs_service", "networkConfiguration"): _network,

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ansible_collections.hokusai.platform.plugins.module_utils import elb_action
+from ansible_collections.hokusai.platform.plugins.module_utils import alarm, elb_action
 from ansible_collections.hokusai.platform.plugins.module_utils.journal_writes import Journal, Written
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_entry import Entry
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_field import flat, holds, nested, same
@@ -324,7 +324,12 @@ class _Judge:
         return after
 
 
-CREATABLE = frozenset({"load_balancer_rule", "listener", "target_group", "security_group_rule", "discovery_service"})
+CREATABLE = frozenset(
+    {
+        *("load_balancer_rule", "listener", "target_group", "security_group_rule", "discovery_service"),
+        *("alarm", "dashboard", "metric_filter", "record_set"),
+    }
+)
 """What can be made again: a namespace cannot, for its hosted zone is another then, nor can a number of a revision."""
 
 
@@ -345,6 +350,7 @@ def unwritable(name: str, value: Any) -> str:
 def references(entry: Entry) -> Iterator[str]:
     """The ids of what a resource refers to."""
     fields = entry.fields
+    yield from alarm.named(str(fields.get("AlarmRule", "")))
     yield from elb_action.group_arns((*fields.get("Actions", ()), *fields.get("DefaultActions", ())))
     yield from (each["registryArn"] for each in fields.get("serviceRegistries", ()))
     yield from (each["targetGroupArn"] for each in fields.get("loadBalancers", ()) if "targetGroupArn" in each)

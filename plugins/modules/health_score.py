@@ -20,6 +20,14 @@ extends_documentation_fragment:
   - hokusai.platform.aws.group
   - hokusai.platform.aws.reads
 options:
+  publish:
+    description:
+      - Namespace of CloudWatch in which the score is published, as C(HealthScore), with C(CheckPassed) (1 or 0) and
+        C(ProbeLatency) (milliseconds) for each check, by the dimension C(Check). Omitted or empty, nothing is.
+      - A data point is an observation and changes no resource. In check mode none is published. One that cannot be
+        published is warned of.
+    type: str
+    version_added: 0.2.0
   health_profile:
     description:
       - V(legacy) is the eleven checks of the old script with their old expectations, some of which only a broken
@@ -221,6 +229,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from ansible_collections.hokusai.platform.plugins.module_utils import score_metrics
 from ansible_collections.hokusai.platform.plugins.module_utils.auth_service import REFUSED, AuthService
 from ansible_collections.hokusai.platform.plugins.module_utils.credentials import (
     Credentials,
@@ -255,6 +264,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "target_groups": {"type": "list", "elements": "str"},
     "api_key": source_option(),
     "timeout": {"type": "float", "default": 10},
+    "publish": {"type": "str"},
 }
 
 
@@ -346,6 +356,10 @@ def main() -> None:
     with failing(module):
         credentials = Credentials(module.params, module.no_log_values.add)
         result = measure(module.params, credentials)
+        if module.params["publish"] and not module.check_mode:
+            problem = score_metrics.publish(credentials.aws, module.params["publish"], score_metrics.data(result))
+            if problem:
+                module.warn(problem)
         module.exit_json(changed=False, profile=module.params["health_profile"], **result)
 
 

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from sandbox.agent.logs import LogShipper
+from sandbox.agent.metrics import Insights
 from sandbox.agent.seam import ControlPlane, Host, World
 from sandbox.agent.service import ServiceReconciler
 from sandbox.agent.task import Loopbacks, ServiceTask
@@ -23,6 +24,7 @@ class Agent:
         self._control_plane, self._world, self._host = control_plane, world, host
         self._loopbacks = Loopbacks(host.loopback)
         self._services: dict[str, ServiceReconciler] = {}
+        self._insights = Insights(world, host.pace, lambda arn: self._services[arn].restarts)
         self._shippers: dict[str, LogShipper] = {}
         self._shipped: set[str] = set()
         self._stopping = threading.Event()
@@ -57,6 +59,8 @@ class Agent:
             if service.deployment_controller["type"] == "ECS" and service.task_definition:
                 self._reconcile(service, now)
         self._publish(services)
+        known = [service for service in services if service.arn in self._services]
+        self._insights.report(self._control_plane.backend("ecs").clusters.values(), known, now)
 
     def _reconcile(self, service: Any, now: float) -> None:
         """One service that cannot be reconciled leaves the others theirs."""

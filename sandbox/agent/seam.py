@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from moto.core.exceptions import ServiceException
 from werkzeug.exceptions import HTTPException
 
-from sandbox.model import NetworkInterface, TargetGroup
+from sandbox.model import MetricPoint, NetworkInterface, TargetGroup
 
 REFUSED = (ServiceException, HTTPException)
 """What moto raises where the AWS API would answer with an error: it has two families of them."""
@@ -39,6 +39,8 @@ class World(Protocol):
     def register_instance(self, service_id: str, instance_id: str, attributes: dict[str, str]) -> None: ...
 
     def deregister_instance(self, service_id: str, instance_id: str) -> None: ...
+
+    def publish_metrics(self, namespace: str, points: tuple[MetricPoint, ...]) -> None: ...
 
 
 class ControlPlane(Protocol):

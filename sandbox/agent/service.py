@@ -35,6 +35,7 @@ class ServiceReconciler:
     def __init__(self, control_plane: ControlPlane, world: World, host: Host, loopbacks: Loopbacks) -> None:
         self._control_plane, self._world, self._host, self._loopbacks = control_plane, world, host, loopbacks
         self.tasks: list[ServiceTask] = []
+        self.restarts = 0
         self._primary = ""
         self._completed: dict[str, Any] | None = None
         self._failures = 0
@@ -129,6 +130,7 @@ class ServiceReconciler:
     def _failed(self, service: Any, deployment: dict[str, Any], task: ServiceTask, now: float) -> None:
         """A task that stopped by itself: it counts against its deployment and delays the next start."""
         self._count_failure(deployment, task)
+        self.restarts += 1
         self._failures += 1
         delay = restart_delay(self._failures)
         self._next_start = now + delay / self._host.pace

@@ -48,8 +48,8 @@ class Call:
 
     @property
     def is_read(self) -> bool:
-        """Whether the call leaves the resources as they are; issuing credentials changes none."""
-        if self.service == "sts" or self.action in {"GET", "HEAD"}:
+        """Whether the call leaves the resources as they are; credentials and data points are none."""
+        if self.service == "sts" or self.action in {"GET", "HEAD", "PutMetricData"}:
             return True
         return _READ.match(self.action) is not None
 

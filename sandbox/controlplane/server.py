@@ -44,6 +44,7 @@ _SERVICES = (
     "s3",
     "secretsmanager",
     "servicediscovery",
+    "sns",
     "ssm",
     "sts",
 )

@@ -1,4 +1,4 @@
-"""What runs: log groups, the cluster, Cloud Map, task definitions and services."""
+"""What runs: log groups, the topic of the alarms, the cluster, Cloud Map, task definitions and services."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from sandbox.platform.network import Network
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/hokusai-task-execution-development"
 OPERATION_TIMEOUT = 15.0
+ALARM_TOPIC = f"{CLUSTER}-alarms"
 
 
 def build(aws: Clients, platform: Platform, network: Network, groups: dict[str, str]) -> None:
     """Create everything; the services start at once, in the order of the description."""
     registries = discovery(aws, network.vpc_id, platform.discovery)
-    aws.ecs.create_cluster(clusterName=CLUSTER, tags=lower(tags(CLUSTER)))
+    insights = [{"name": "containerInsights", "value": "enabled"}]
+    aws.ecs.create_cluster(clusterName=CLUSTER, tags=lower(tags(CLUSTER)), settings=insights)
+    aws.sns.create_topic(Name=ALARM_TOPIC)
     for service in platform.services:
         aws.logs.create_log_group(logGroupName=log_group(service))
         for parameter in (service.secrets or {}).values():

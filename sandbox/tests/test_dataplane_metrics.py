@@ -27,10 +27,10 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 def totals(bench: Bench) -> Counter[tuple[str, Dimensions]]:
-    """The sums of all that was reported, but for times."""
+    """The sums of all that was reported of requests, but for times."""
     found: Counter[tuple[str, Dimensions]] = Counter()
     for point in tuple(bench.world.points):
-        if point.name != "TargetResponseTime":
+        if not point.name.endswith(("TargetResponseTime", "HostCount")):
             found[point.name, point.dimensions] += int(sum(point.values))
     return found
 
@@ -69,7 +69,7 @@ def test_a_refused_connection_is_the_groups_and_the_502_the_balancers_own(bench:
 def test_a_request_for_which_there_is_no_target_is_no_request_and_yet_an_error(bench: Bench) -> None:
     bench.serve(default(forward(bench.group("empty"))))
     assert bench.start().session().get(BASE).status_code == 503
-    eventually(lambda: bench.world.points)
+    eventually(lambda: totals(bench))
     reported(bench, {("HTTPCode_ELB_5XX_Count", BALANCER): 1})
 
 
@@ -98,9 +98,20 @@ def test_each_group_of_a_weighted_rule_has_its_own_count(bench: Bench) -> None:
 def test_the_time_until_the_target_answers_is_reported(bench: Bench) -> None:
     bench.one_target(bench.backend()[1])
     bench.session().get(BASE)
-    eventually(lambda: bench.world.points)
+    eventually(lambda: any(point.name == "TargetResponseTime" for point in tuple(bench.world.points)))
     (taken,) = {point.values for point in bench.world.points if point.name == "TargetResponseTime"}
     assert 0 < taken[0] < 5
+
+
+def test_healthy_and_unhealthy_hosts_are_counted_apart_and_those_that_drain_not_at_all(bench: Bench) -> None:
+    bench.one_target(bench.backend()[1])
+
+    def hosts() -> dict[str, float]:
+        found = {point.name: point for point in tuple(bench.world.points) if point.name.endswith("HostCount")}
+        assert {point.dimensions for point in found.values()} <= {of("only")}
+        return {name: point.values[0] for name, point in found.items()}
+
+    eventually(lambda: hosts() == {"HealthyHostCount": 1.0, "UnHealthyHostCount": 0.0})
 
 
 def test_nothing_is_handed_over_twice_within_a_period() -> None:

@@ -11,7 +11,7 @@ from tests.integration.conftest import Counted, counted
 
 LOCK = {"ssm:PutParameter": 2, "ssm:DeleteParameter": 1}
 """The lock's own writes of a run: it is taken with a token, and released."""
-ROLES = ["alb_routing", "service_discovery", "security_groups", "auth_config"]
+ROLES = ["alb_routing", "service_discovery", "security_groups", "auth_config", "monitoring"]
 
 
 def test_the_incident_scores_what_was_measured_then(score_before: dict[str, Any]) -> None:

@@ -62,6 +62,13 @@ CANARY = {
 """The commands of docs/canary.md, all run by test_h_canary.py on the inventory sandbox."""
 
 
+MONITORING = {
+    "ansible-playbook playbooks/verify.yml -i inventories/development "
+    "-e hokusai_publish_metrics=true": "test_h_monitoring.py, on the inventory sandbox",
+}
+"""The command of docs/monitoring.md."""
+
+
 def commands(document: Path) -> list[str]:
     """The lines of the fenced blocks that are not output (```text) and not the drawing."""
     blocks = re.findall(r"^```(\w*)\n(.*?)^```$", document.read_text(), re.MULTILINE | re.DOTALL)
@@ -86,6 +93,10 @@ def test_every_command_about_taking_back_is_run_somewhere() -> None:
 def test_every_command_about_canaries_is_run_somewhere() -> None:
     listed = commands(ROOT / "docs" / "canary.md")
     assert {line.partition("#")[0].strip() for line in listed} == CANARY
+
+
+def test_every_command_about_monitoring_is_run_somewhere() -> None:
+    assert set(commands(ROOT / "docs" / "monitoring.md")) == set(MONITORING)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

@@ -197,6 +197,7 @@ def alarmed(platform: Platform) -> tuple[Run, dict[str, Any]]:
         EvaluationPeriods=1,
         Threshold=1,
         ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData="ignore",  # or the next evaluation ends it
     )
     cloudwatch.set_alarm_state(AlarmName="registry-elb-5xx", StateValue="ALARM", StateReason="a test")
     platform.sandbox.forget_calls()

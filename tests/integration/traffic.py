@@ -21,10 +21,10 @@ TIMEOUT_SECONDS = 60.0
 class Traffic:
     """`rate` requests a second while the context lasts. `outcomes` counts statuses, and what failed by its name."""
 
-    def __init__(self, sandbox: Sandbox, rate: float = 50.0, paths: tuple[str, ...] = PATHS) -> None:
+    def __init__(self, sandbox: Sandbox, rate: float = 50.0, paths: tuple[str, ...] = PATHS, host: str = HOST) -> None:
         self._proxy = urlsplit(sandbox.environment["HTTPS_PROXY"])
         self._trust = ssl.create_default_context(cafile=sandbox.environment["SSL_CERT_FILE"])
-        self._pause, self._paths = WORKERS / rate, paths
+        self._pause, self._paths, self._host = WORKERS / rate, paths, host
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._workers = [threading.Thread(target=self._work, args=(number,)) for number in range(WORKERS)]
@@ -66,7 +66,7 @@ class Traffic:
         connection = http.client.HTTPSConnection(
             self._proxy.hostname or "", self._proxy.port, timeout=TIMEOUT_SECONDS, context=self._trust
         )
-        connection.set_tunnel(HOST, 443)
+        connection.set_tunnel(self._host, 443)
         return connection
 
     def _ask(self, connection: http.client.HTTPSConnection, path: str) -> str:

@@ -20,6 +20,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.plan import Step
 from ansible_collections.hokusai.platform.plugins.module_utils.restore import Restored
 from ansible_collections.hokusai.platform.plugins.module_utils.runner import Resource, converge
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot import Document, Scope
+from ansible_collections.hokusai.platform.plugins.module_utils.tags import OWNER
 from ansible_collections.hokusai.platform.plugins.module_utils.three_way import Judgement
 from ansible_collections.hokusai.platform.plugins.module_utils.transaction import Outside, Write
 from ansible_collections.hokusai.platform.plugins.modules import (
@@ -28,7 +29,11 @@ from ansible_collections.hokusai.platform.plugins.modules import (
     alb_target_group,
     cloudmap_namespace,
     cloudmap_service,
+    cloudwatch_alarms,
+    cloudwatch_dashboard,
     ecs_service,
+    log_groups,
+    route53_alias,
     security_group_rules,
 )
 
@@ -36,6 +41,36 @@ from tests.unit.alb_edge import BALANCER, Edge
 from tests.unit.ecs_model import CLUSTER, NAME, NAMESPACE
 
 Task = tuple[ModuleType, Mapping[str, Any]]
+
+
+WATCHED = {"alarms": ["alarm"], "alarm_owner": OWNER, "dashboards": ["board"], "log_groups": ["/ecs/api", "/ecs/new"]}
+HOSTS = ["registry.hokus.ai", "api.hokus.ai"]
+
+
+def watch(aws: Any) -> None:
+    """Somebody's alarm, dashboard, and log group with a metric filter."""
+    cloudwatch, logs = aws.client("cloudwatch"), aws.client("logs")
+    cloudwatch.put_metric_alarm(**ALARM)
+    cloudwatch.put_dashboard(DashboardName="board", DashboardBody=json.dumps({"widgets": []}))
+    logs.create_log_group(logGroupName="/ecs/api")
+    change = {"metricName": "Errors", "metricNamespace": "Test", "metricValue": "1"}
+    logs.put_metric_filter(
+        logGroupName="/ecs/api", filterName="errors", filterPattern="ERROR", metricTransformations=[change]
+    )
+
+
+ALARM: dict[str, Any] = {
+    "AlarmName": "alarm",
+    "AlarmDescription": "theirs",
+    "Namespace": "Test",
+    "MetricName": "Errors",
+    "Statistic": "Sum",
+    "Period": 60,
+    "EvaluationPeriods": 1,
+    "Threshold": 1.0,
+    "ComparisonOperator": "GreaterThanThreshold",
+    "Tags": [{"Key": "hokusai:managed-by", "Value": OWNER}],
+}
 
 
 @dataclass(frozen=True)
@@ -56,6 +91,8 @@ class Platform:
                 "namespace": NAMESPACE,
                 "cluster": CLUSTER,
                 "services": [NAME],
+                "hosts": HOSTS,
+                **WATCHED,
             }
         )
 
@@ -148,7 +185,11 @@ SERVICES = {
     alb_target_group: "elbv2",
     cloudmap_namespace: "servicediscovery",
     cloudmap_service: "servicediscovery",
+    cloudwatch_alarms: "cloudwatch",
+    cloudwatch_dashboard: "cloudwatch",
     ecs_service: "ecs",
+    log_groups: "logs",
+    route53_alias: "route53",
     security_group_rules: "ec2",
 }
 SETTLES = {

@@ -22,8 +22,8 @@ class Zone:
         made = aws.route53.create_hosted_zone(Name=name, CallerReference=f"{name}{options}", **options)
         self.id = made["HostedZone"]["Id"].rpartition("/")[2]
 
-    def put(self, **record: Any) -> None:
-        change = {"Action": "CREATE", "ResourceRecordSet": {"TTL": 60, **record}}
+    def put(self, action: str = "CREATE", **record: Any) -> None:
+        change = {"Action": action, "ResourceRecordSet": {"TTL": 60, **record}}
         self.aws.route53.change_resource_record_sets(HostedZoneId=self.id, ChangeBatch={"Changes": [change]})
 
     def held(self, host: str = HOST) -> dict[str, str]:

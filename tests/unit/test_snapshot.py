@@ -16,12 +16,15 @@ from sandbox.controlplane.faults import Fault
 from tests.unit.alb_edge import Edge
 from tests.unit.alb_model import rule
 from tests.unit.ecs_model import NAME, NAMESPACE
-from tests.unit.restore_platform import Platform
+from tests.unit.restore_platform import Platform, watch
+from tests.unit.test_route53_alias import HOST, Zone
 
 
 @pytest.fixture
 def whole(aws: Any, edge: Edge, platform: dict[str, str]) -> Platform:
     edge.make_rule(rule("api", 10))
+    watch(aws)
+    Zone(aws).put(Name=HOST, Type="A", ResourceRecords=[{"Value": "192.0.2.1"}])
     return Platform(aws, edge, platform)
 
 

@@ -5,14 +5,16 @@ Each replaces moto's backend and response classes by subclasses, so every deviat
 
 from __future__ import annotations
 
-from sandbox.controlplane.fidelity import ec2, ecs, elbv2, kms, servicediscovery, ssm
+from sandbox.controlplane.fidelity import cloudwatch, ec2, ecs, elbv2, kms, logs, servicediscovery, ssm
 
 
 def install(pace: float) -> None:
     """Make moto's services strict, for the whole process; doing it twice changes nothing but the pace."""
+    cloudwatch.install(pace)
     elbv2.install(pace)
     ec2.install()
     ecs.install()
     kms.install()
+    logs.install()
     servicediscovery.install()
     ssm.install()

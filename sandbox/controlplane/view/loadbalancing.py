@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from copy import deepcopy
+from datetime import datetime
 from typing import Any
 
 from moto.acm.models import AWS_ROOT_CA
@@ -95,3 +96,9 @@ def certificate(bundle: Any) -> Certificate:
 
 def _text(pem: bytes | str) -> str:
     return pem.decode() if isinstance(pem, bytes) else pem
+
+
+def valid_until(bundle: Any) -> datetime:
+    """Naive UTC, as moto's."""
+    until: datetime = bundle._not_valid_after(bundle._cert)
+    return until

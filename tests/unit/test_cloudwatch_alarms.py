@@ -1,0 +1,242 @@
+"""cloudwatch_alarms against the sandbox's AWS: what it writes, what it leaves, and what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from ansible_collections.hokusai.platform.plugins.module_utils.cloudwatch import alarm_states
+from ansible_collections.hokusai.platform.plugins.modules.cloudwatch_alarms import main
+
+from sandbox.controlplane import ControlPlane
+from tests.unit.alb_edge import BALANCER, Edge
+from tests.unit.conftest import RunModule
+
+TOPIC = "arn:aws:sns:us-east-1:123456789012:platform"
+OWNER = "hokusai.platform/test"
+GROUP = "one"
+METRICS: list[dict[str, Any]] = [
+    {"id": "elb_5xx", "name": "HTTPCode_ELB_5XX_Count", "load_balancer": BALANCER},
+    {"id": "healthy", "name": "HealthyHostCount", "statistic": "Minimum", "target_group": GROUP},
+    {"id": "unhealthy", "name": "UnHealthyHostCount", "statistic": "Maximum", "target_group": GROUP},
+    {"id": "slow", "name": "TargetResponseTime", "statistic": "p95", "load_balancer": BALANCER},
+]
+ALARMS: list[dict[str, Any]] = [
+    {"name": "elb-5xx", "description": "of its own", "metric": "elb_5xx", "threshold": 5},
+    {"name": "no-host", "metric": "healthy", "comparison": "<", "threshold": 1, "evaluation_periods": 2},
+    {"name": "slow", "metric": "slow", "threshold": 2, "evaluation_periods": 3, "datapoints_to_alarm": 2},
+    {"name": "sick", "expression": "unhealthy / (healthy + unhealthy)", "label": "share", "threshold": 0.5},
+    {"name": "platform", "rule": 'ALARM("elb-5xx")\n  OR ALARM("no-host")'},
+]
+Set = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def cloudwatch(edge: Edge) -> Any:
+    """With a load balancer that forwards to the target group."""
+    action = {"Type": "forward", "TargetGroupArn": edge.groups[GROUP]}
+    edge.aws.elbv2.modify_listener(ListenerArn=edge.listener, DefaultActions=[action])
+    client = edge.aws.client("cloudwatch")
+    edge.aws.calls.clear()
+    return client
+
+
+@pytest.fixture
+def set_alarms(run_module: RunModule, cloudwatch: Any) -> Set:
+    def run(alarms: list[dict[str, Any]] = ALARMS, **options: Any) -> dict[str, Any]:
+        common = {"metrics": METRICS, "owner": OWNER, "alarm_actions": [TOPIC]}
+        return run_module(main, **{**common, "alarms": alarms, **options})
+
+    return run
+
+
+def alarm(cloudwatch: Any, name: str) -> dict[str, Any]:
+    found = cloudwatch.describe_alarms(AlarmNames=[name], AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+    (described,) = (*found["MetricAlarms"], *found["CompositeAlarms"])
+    return dict(described)
+
+
+def verbs(result: dict[str, Any]) -> list[tuple[str, str]]:
+    assert not result.get("failed"), result
+    return [(step["verb"], step["why"]) for step in result["steps"]]
+
+
+def test_the_first_run_creates_them_and_the_second_writes_nothing(set_alarms: Set) -> None:
+    assert len(verbs(set_alarms())) == len(ALARMS)
+    again = set_alarms()
+    assert (again["changed"], again["steps"]) == (False, [])
+
+
+def test_check_mode_predicts_the_steps_and_writes_nothing(set_alarms: Set, edge: Edge) -> None:
+    predicted = verbs(set_alarms(_check=True))
+    assert not alarm_states(edge.aws, [each["name"] for each in ALARMS])
+    assert verbs(set_alarms()) == predicted
+
+
+def test_dimensions_are_the_ends_of_the_arns(set_alarms: Set, cloudwatch: Any, edge: Edge) -> None:
+    set_alarms()
+    balancer = edge.balancer.partition("loadbalancer/")[2]
+    group = edge.groups[GROUP].rpartition(":")[2]
+    own = alarm(cloudwatch, "elb-5xx")["Dimensions"]
+    assert own == [{"Name": "LoadBalancer", "Value": balancer}]
+    both = {each["Name"]: each["Value"] for each in alarm(cloudwatch, "no-host")["Dimensions"]}
+    assert both == {"LoadBalancer": balancer, "TargetGroup": group}
+
+
+def test_missing_data_is_treated_by_the_kind_of_the_metric(set_alarms: Set, cloudwatch: Any) -> None:
+    given = {"name": "kept", "metric": "elb_5xx", "threshold": 1, "treat_missing_data": "ignore"}
+    set_alarms([*ALARMS, given])
+    found = {name: alarm(cloudwatch, name)["TreatMissingData"] for name in ("elb-5xx", "no-host", "sick", "kept")}
+    assert found == {"elb-5xx": "notBreaching", "no-host": "breaching", "sick": "breaching", "kept": "ignore"}
+
+
+def test_maths_watches_the_expression_alone(set_alarms: Set, cloudwatch: Any) -> None:
+    set_alarms()
+    queries = {each["Id"]: each for each in alarm(cloudwatch, "sick")["Metrics"]}
+    assert {name: query["ReturnData"] for name, query in queries.items()} == {
+        "healthy": False,
+        "unhealthy": False,
+        "watched": True,
+    }
+    assert (queries["watched"]["Expression"], queries["watched"]["Label"]) == (ALARMS[3]["expression"], "share")
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("elb-5xx", {"Threshold": 50.0}, "Threshold"),
+        ("elb-5xx", {"ActionsEnabled": False}, "ActionsEnabled"),
+        ("elb-5xx", {"AlarmActions": []}, "AlarmActions"),
+        ("elb-5xx", {"AlarmDescription": "other"}, "AlarmDescription"),
+        ("no-host", {"TreatMissingData": "notBreaching"}, "TreatMissingData"),
+        ("no-host", {"Dimensions": [{"Name": "LoadBalancer", "Value": "app/edge/1"}]}, "Dimensions"),
+        ("slow", {"ExtendedStatistic": "p50"}, "ExtendedStatistic"),
+        ("platform", {"AlarmRule": 'ALARM("elb-5xx")'}, "AlarmRule"),
+    ],
+)
+def test_one_field_changed_behind_its_back_is_one_write(
+    set_alarms: Set, cloudwatch: Any, name: str, change: dict[str, Any], said: str
+) -> None:
+    set_alarms()
+    put = cloudwatch.put_composite_alarm if name == "platform" else cloudwatch.put_metric_alarm
+    kept = {key: value for key, value in alarm(cloudwatch, name).items() if key in SETTINGS}
+    put(**{**kept, **change})
+    verb = "put_composite_alarm" if name == "platform" else "put_metric_alarm"
+    assert verbs(set_alarms()) == [(verb, f"alarm {name}: set {said}")]
+    assert set_alarms()["steps"] == []
+
+
+SETTINGS = {
+    *("AlarmName", "AlarmDescription", "ActionsEnabled", "AlarmActions", "Namespace", "MetricName", "Statistic"),
+    *("ExtendedStatistic", "Dimensions", "Period", "EvaluationPeriods", "DatapointsToAlarm", "Threshold"),
+    *("ComparisonOperator", "TreatMissingData", "AlarmRule"),
+}
+
+
+def foreign(cloudwatch: Any, name: str) -> None:
+    cloudwatch.put_metric_alarm(
+        AlarmName=name,
+        Namespace="Theirs",
+        MetricName="Theirs",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+
+
+def test_ours_that_are_not_wanted_go_and_foreign_ones_stay(set_alarms: Set, cloudwatch: Any, edge: Edge) -> None:
+    set_alarms()
+    foreign(cloudwatch, "theirs")
+    taken = verbs(set_alarms(ALARMS[:1]))
+    assert taken == [
+        ("delete_alarms", "alarm platform: not wanted any more"),
+        ("delete_alarms", "alarms no-host, sick, slow: not wanted any more"),
+    ]
+    assert alarm_states(edge.aws, ["theirs", "elb-5xx", "slow"]).keys() == {"theirs", "elb-5xx"}
+
+
+def test_nothing_goes_without_purge(set_alarms: Set) -> None:
+    set_alarms()
+    assert set_alarms(ALARMS[:1], purge="none")["steps"] == []
+
+
+def test_the_alarms_of_another_owner_stay(set_alarms: Set) -> None:
+    set_alarms()
+    assert set_alarms([], owner="hokusai.platform/other")["steps"] == []
+
+
+def test_a_foreign_alarm_of_a_wanted_name_is_refused(set_alarms: Set, cloudwatch: Any) -> None:
+    foreign(cloudwatch, "elb-5xx")
+    result = set_alarms()
+    assert (result["failed"], result["error"]) == (True, "BadInput")
+    assert "exists and is not of hokusai.platform/test" in result["msg"]
+    assert alarm(cloudwatch, "elb-5xx")["Namespace"] == "Theirs"
+
+
+def test_a_resource_that_does_not_exist_is_refused_before_the_first_write(set_alarms: Set, edge: Edge) -> None:
+    metrics = [*METRICS, {"id": "gone", "name": "RequestCount", "load_balancer": "no-such"}]
+    result = set_alarms([*ALARMS, {"name": "gone", "metric": "gone", "threshold": 1}], metrics=metrics)
+    assert result["failed"]
+    assert "load balancer no-such does not exist" in result["msg"]
+    assert not alarm_states(edge.aws, [each["name"] for each in ALARMS])
+
+
+def test_an_alarm_without_actions_is_warned_of(set_alarms: Set) -> None:
+    warnings = set_alarms(ALARMS[:1], alarm_actions=[])["warned"]
+    assert warnings == ["the alarm elb-5xx has no alarm action: nobody is told when it sounds"]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "alarms", "said"),
+    [
+        (
+            [{"id": "a", "name": "HTTPCode_ELB_5XX_Count", "load_balancer": BALANCER, "target_group": GROUP}],
+            [],
+            "does not count HTTPCode_ELB_5XX_Count by target group",
+        ),
+        ([{"id": "a", "name": "A", "dimensions": {"LoadBalancer": "arn:aws:x"}}], [], "has no namespace"),
+        ([{"id": "a", "name": "A", "namespace": "N", "dimensions": {"LoadBalancer": "x"}}], [], "by its value"),
+        ([{"id": "A", "name": "A", "namespace": "N"}], [], "begins with a small letter"),
+        ([{"id": "a", "name": "A", "namespace": "N", "period": 7}], [], "no period is 7 s"),
+        ([{"id": "a", "name": "A", "namespace": "N", "statistic": "Median"}], [], "is no statistic"),
+        ([{"id": "a", "name": "A", "namespace": "N"}] * 2, [], "Two metrics have the id a"),
+        (METRICS, [{"name": "a", "metric": "other", "threshold": 1}], "which is no metric"),
+        (METRICS, [{"name": "a", "expression": "other * 2", "threshold": 1}], "names other"),
+        (METRICS, [{"name": "a", "metric": "slow"}], "has no threshold"),
+        (METRICS, [{"name": "a", "metric": "slow", "threshold": 1, "datapoints_to_alarm": 2}], "2 of 1 data points"),
+        (METRICS, [ALARMS[0]] * 2, "Two alarms are called elb-5xx"),
+        (METRICS, [{"name": "a", "rule": "ALARM(nobody)"}], "asks about the alarm nobody"),
+    ],
+)
+def test_bad_input_is_refused(
+    set_alarms: Set,
+    control_plane: ControlPlane,
+    metrics: list[dict[str, Any]],
+    alarms: list[dict[str, Any]],
+    said: str,
+) -> None:
+    control_plane.calls.reset()
+    result = set_alarms(alarms, metrics=metrics)
+    assert result.get("failed"), result
+    assert said in result["msg"]
+    assert control_plane.calls.writes == 0
+
+
+def test_twenty_alarms_take_few_reads(set_alarms: Set, control_plane: ControlPlane) -> None:
+    many = [{**ALARMS[0], "name": f"elb-5xx-{number}"} for number in range(20)]
+    set_alarms(many)
+    control_plane.calls.reset()
+    set_alarms(many)
+    assert control_plane.calls.as_dict() == {
+        "reads": 4,
+        "writes": 0,
+        "actions": {
+            "cloudwatch:DescribeAlarms": 1,
+            "elbv2:DescribeLoadBalancers": 1,
+            "elbv2:DescribeTargetGroups": 1,
+            "resourcegroupstaggingapi:GetResources": 1,
+        },
+    }

@@ -1,0 +1,141 @@
+"""cloudwatch_dashboard against the sandbox's AWS: what it writes, when two bodies are the same, what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from ansible_collections.hokusai.platform.plugins.module_utils import dashboard
+from ansible_collections.hokusai.platform.plugins.modules.cloudwatch_dashboard import main
+
+from tests.unit.alb_edge import BALANCER, Edge
+from tests.unit.conftest import RunModule
+
+METRICS = [
+    {"id": "elb", "name": "HTTPCode_ELB_5XX_Count", "load_balancer": BALANCER, "label": "load balancer"},
+    {"id": "target", "name": "HTTPCode_Target_5XX_Count", "load_balancer": BALANCER},
+    {"id": "slow", "name": "TargetResponseTime", "statistic": "p95", "load_balancer": BALANCER},
+]
+WIDGETS: list[dict[str, Any]] = [
+    {"title": "errors", "metrics": ["elb", "target"], "stacked": True},
+    {"title": "all", "type": "single_value", "expressions": [{"expression": "elb + target", "label": "5xx"}]},
+    {"title": "latency", "metrics": ["slow"], "minimum": 0},
+    {"type": "text", "markdown": "# platform", "width": 24, "height": 2},
+]
+Put = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def put(run_module: RunModule, edge: Edge) -> Put:
+    def run(widgets: list[dict[str, Any]] = WIDGETS, **options: Any) -> dict[str, Any]:
+        return run_module(main, **{"name": "platform", "metrics": METRICS, "widgets": widgets, **options})
+
+    return run
+
+
+def body(edge: Edge) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(
+        edge.aws.client("cloudwatch").get_dashboard(DashboardName="platform")["DashboardBody"]
+    )
+    return found
+
+
+def verbs(result: dict[str, Any]) -> list[tuple[str, str]]:
+    assert not result.get("failed"), result
+    return [(step["verb"], step["why"]) for step in result["steps"]]
+
+
+def test_the_first_run_creates_it_and_the_second_writes_nothing(put: Put) -> None:
+    assert verbs(put()) == [("put_dashboard", "dashboard platform: create")]
+    assert put()["changed"] is False
+
+
+def test_widgets_without_a_place_follow_one_another(put: Put, edge: Edge) -> None:
+    put()
+    places = [tuple(each[key] for key in ("x", "y", "width", "height")) for each in body(edge)["widgets"]]
+    assert places == [(0, 0, 12, 6), (12, 0, 12, 6), (0, 6, 12, 6), (0, 12, 24, 2)]
+
+
+def test_lines_have_the_dimensions_of_what_is_there(put: Put, edge: Edge) -> None:
+    put()
+    balancer = edge.balancer.partition("loadbalancer/")[2]
+    first, second = body(edge)["widgets"][0]["properties"]["metrics"]
+    assert first[:4] == ["AWS/ApplicationELB", "HTTPCode_ELB_5XX_Count", "LoadBalancer", balancer]
+    assert first[4] == {"id": "elb", "stat": "Sum", "period": 60, "label": "load balancer"}
+    assert second[4] == {"id": "target", "stat": "Sum", "period": 60}
+    drawn = [line[-1].get("visible", True) for line in body(edge)["widgets"][1]["properties"]["metrics"]]
+    assert drawn == [True, False, False]
+
+
+def test_another_spelling_of_the_same_is_the_same(put: Put, edge: Edge) -> None:
+    """The console moves widgets in the list, leaves out what repeats, and writes out defaults."""
+    put()
+    live = body(edge)
+    lines = live["widgets"][0]["properties"]["metrics"]
+    lines[1] = [".", lines[1][1], "...", {**lines[1][-1], "visible": True, "yAxis": "left"}]
+    live["widgets"][2]["properties"].pop("stacked")
+    live["widgets"].reverse()
+    written = json.dumps(live, indent=2, sort_keys=True)
+    edge.aws.client("cloudwatch").put_dashboard(DashboardName="platform", DashboardBody=written)
+    assert put()["steps"] == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda found: found["widgets"][0]["properties"].update(title="other"),
+        lambda found: found["widgets"][0].update(width=6),
+        lambda found: found["widgets"][0]["properties"]["metrics"][0].__setitem__(3, "app/edge/1"),
+        lambda found: found["widgets"].pop(),
+        lambda found: found.update(start="-PT1H"),
+    ],
+)
+def test_a_change_behind_its_back_is_one_write(put: Put, edge: Edge, change: Callable[[dict[str, Any]], Any]) -> None:
+    put()
+    live = body(edge)
+    change(live)
+    edge.aws.client("cloudwatch").put_dashboard(DashboardName="platform", DashboardBody=json.dumps(live))
+    assert verbs(put()) == [("put_dashboard", "dashboard platform: set its widgets")]
+    assert put()["steps"] == []
+
+
+def test_one_that_is_not_wanted_goes(put: Put) -> None:
+    put()
+    assert verbs(put(state="absent")) == [("delete_dashboards", "dashboard platform: delete")]
+    assert put(state="absent")["steps"] == []
+
+
+def test_check_mode_predicts_and_writes_nothing(put: Put) -> None:
+    assert verbs(put(_check=True)) == verbs(put())
+
+
+def test_an_alarm_that_does_not_exist_is_refused(put: Put) -> None:
+    result = put([{"type": "alarms", "title": "states", "alarms": ["nobody"]}])
+    assert "alarm nobody does not exist" in result["msg"]
+
+
+@pytest.mark.parametrize(
+    ("widgets", "said"),
+    [
+        ([{"title": "a", "metrics": ["elb"], "x": 20, "y": 0}], "a does not fit the grid"),
+        ([{"title": "a", "metrics": ["elb"], "height": 0}], "a does not fit the grid"),
+        ([{"title": "a"}], "a shows nothing"),
+        ([{"title": "a", "metrics": ["other"]}], "other, which is no metric"),
+        ([{"title": "a", "expressions": [{"expression": "other", "label": "x"}]}], "names other"),
+        (
+            [{"title": "a", "metrics": ["elb"], "x": 0, "y": 0}, {"title": "b", "metrics": ["elb"], "x": 6, "y": 3}],
+            "lies over",
+        ),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(put: Put, widgets: list[dict[str, Any]], said: str) -> None:
+    result = put(widgets)
+    assert result.get("failed"), result
+    assert said in result["msg"]
+
+
+def test_shorthand_is_written_out() -> None:
+    lines = [["N", "A", "D", "x"], ["...", "y"], [".", "B", ".", "."]]
+    assert list(dashboard.expanded(lines)) == [["N", "A", "D", "x"], ["N", "A", "D", "y"], ["N", "B", "D", "y"]]

@@ -91,6 +91,7 @@ STAGES = (
                 "mypy",
                 "tests/stages.py",
                 "tests/sanity.py",
+                "tests/release.py",
                 "tests/demo.py",
                 "tests/integration",
                 "tests/story",
@@ -103,6 +104,7 @@ STAGES = (
     ),
     Stage("ansible-lint", (("ansible-lint", "--offline", "--strict", "--profile", "production"),)),
     Stage("sanity", (("python", "tests/sanity.py"),)),
+    Stage("release", (("antsibull-changelog", "lint"), ("python", "tests/release.py", "--dry-run"))),
     Stage("unit", (pytest("-n", "2", "--dist", "loadfile", "tests/unit", "gateway/tests", "sandbox/tests"),), True),
     Stage(
         "integration",

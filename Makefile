@@ -68,7 +68,7 @@ release: install  ## version, changelog and tarball, with nothing that galaxy-im
 
 .PHONY: docs
 docs: install  ## the site of the documents, in build/docs/site
-	@$(RUN) tests/docsite.py
+	@$(RUN) -m tests.docsite
 
 .PHONY: install
 install: $(READY) $(LINK)  ## .venv with pinned requirements, and the link by which Ansible finds the checkout

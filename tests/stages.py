@@ -96,6 +96,8 @@ STAGES = (
                 "tests/integration",
                 "tests/story",
                 "tests/bench",
+                "tests/docs",
+                "tests/docsite",
             ),
             ("env", "MYPYPATH=.collections", "mypy", "--exclude", "killer", "tests/reliability"),
             ("env", f"MYPYPATH={SCRIPTS}", "mypy", SCRIPTS),
@@ -115,6 +117,7 @@ STAGES = (
     ),
     Stage("molecule", (("molecule", "test", "--all"),), limit=1800, batch=BIG, lane=OWN),
     Stage("input", (pytest("--timeout", "300", INPUT),), True, 900, BIG, OWN),
+    Stage("docs", (pytest("--timeout", "2400", "tests/docs"),), True, 3000, BIG, OWN),
     Stage("canary", (pytest("--timeout", "600", CANARY),), True, 1500, BIG, OWN),
     Stage("story", (pytest("--timeout", "300", *LONG),), True, 900, BIG, OWN),
 )

@@ -50,8 +50,8 @@ def refusals() -> str:
     )
     head = ("status", "`error_code`", "decided by", "`hop`", "")
     return (
-        "## Errors\n\nEach is a JSON object with `error_code`, `message` and `request_id`, and where a hop is named with "
-        "`hop` and `tries`. Any other answer is MLflow's own.\n\n" + rows(head, body)
+        "## Errors\n\nEach is a JSON object with `error_code`, `message` and `request_id`, and where a hop is named "
+        "with `hop` and `tries`. Any other answer is MLflow's own.\n\n" + rows(head, body)
     )
 
 
@@ -68,10 +68,8 @@ def family(name: str, rules: Iterable[Rule]) -> str:
 def routes() -> str:
     ordered = sorted(MLFLOW, key=lambda rule: rule.route.family)
     parts = [family(name, rules) for name, rules in groupby(ordered, key=lambda rule: rule.route.family)]
-    return (
-        "## MLflow's routes\n\nBoth below `/api/mlflow` and at the bare host. What begins with `/api/` is there with `/ajax-api/` as well.\n\n"
-        + "\n".join(parts)
-    )
+    words = "Both below `/api/mlflow` and at the bare host. What begins with `/api/` is there with `/ajax-api/` too."
+    return f"## MLflow's routes\n\n{words}\n\n" + "\n".join(parts)
 
 
 def text() -> str:

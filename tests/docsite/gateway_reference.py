@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
@@ -29,6 +30,11 @@ def kinds(kind: type[errors.GatewayError]) -> Iterator[type[errors.GatewayError]
         yield from kinds(special)
 
 
+def in_words(kind: type[errors.GatewayError]) -> str:
+    """`BodyTooLargeError` as `body too large`."""
+    return " ".join(re.findall(r"[A-Z][a-z]+", kind.__name__.removesuffix("Error"))).lower()
+
+
 def pages() -> str:
     body = (
         (f"`{path}`", words, media, ", ".join(map(str, statuses)))
@@ -40,15 +46,15 @@ def pages() -> str:
 def refusals() -> str:
     """Every answer of the gateway's own; who decided it, and which hop it names."""
     found = {
-        (kind.status, kind.error_code, kind.emitter, kind.hop, " ".join((kind.__doc__ or "").split()))
+        (kind.status, kind.error_code, kind.emitter, kind.hop, in_words(kind))
         for kind in kinds(errors.GatewayError)
         if kind is not errors.GatewayError
     }
     body = (
-        (str(status), f"`{code}`", emitter, f"`{hop}`" if hop else "", words.replace("``", "`"))
+        (str(status), f"`{code}`", emitter, f"`{hop}`" if hop else "", words)
         for status, code, emitter, hop, words in sorted(found)
     )
-    head = ("status", "`error_code`", "decided by", "`hop`", "")
+    head = ("status", "`error_code`", "decided by", "`hop`", "kind")
     return (
         "## Errors\n\nEach is a JSON object with `error_code`, `message` and `request_id`, and where a hop is named "
         "with `hop` and `tries`. Any other answer is MLflow's own.\n\n" + rows(head, body)

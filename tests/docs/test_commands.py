@@ -61,6 +61,7 @@ def test_every_page_with_blocks_to_run_is_run() -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_does_what_it_says(page: str, checkout: Path) -> None:
     found, ended = follow(page, checkout)
+    print(ended.output)  # pytest shows it when something is lacking
     printed = blocks.outputs(ended.wanted().output)
     lacking = {block.where: blocks.missing(block, printed[n]) for n, block in enumerate(found) if n in printed}
-    assert not {where: lines for where, lines in lacking.items() if lines}, ended.output
+    assert not {where: lines for where, lines in lacking.items() if lines}

@@ -41,6 +41,7 @@ COMMANDS = {
     CANARY: CANARIES,
     f"{CANARY} -e canary_action=abort": CANARIES,
     f"{CANARY} --check": CANARIES,
+    f"{CANARY} -e hokusai_break_lock={RUN_ID}": CANARIES,
     "MLFLOW_SERVER_URL=http://mlflow.hokusai-development.local:5000 "
     "HOKUSAI_AUTH_SERVICE_URL=http://auth.hokusai-development.local:8000 python -m gateway": "gateway/tests/process.py",
     "python -m sandbox up --incident": "tests/integration/conftest.py",

@@ -62,6 +62,14 @@ mlflow-versions: install  ## the client's story with MLflow 3.4 to the newest, w
 sanity: install $(WHEELS)  ## ansible-test sanity on what the built collection holds
 	@$(RUN) tests/stages.py $@
 
+.PHONY: release
+release: install  ## version, changelog and tarball, with nothing that galaxy-importer complains of; VERSION=1.2.3 or the next
+	@$(RUN) tests/release.py --version "$(VERSION)"
+
+.PHONY: docs
+docs: install  ## the site of the documents, in build/docs/site
+	@$(RUN) -m tests.docsite
+
 .PHONY: install
 install: $(READY) $(LINK)  ## .venv with pinned requirements, and the link by which Ansible finds the checkout
 

@@ -38,16 +38,26 @@ def form(spec: Any) -> Any:
     return spec
 
 
+def is_told(option: Any) -> bool:
+    """Whether words say what the default is: `default` cannot hold a template, which is of no type but a string's."""
+    return "default" not in option and any(words.startswith("The default is ") for words in option["description"])
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_every_default_of_a_role_is_documented_with_the_same_value(role: str) -> None:
     documented = {name: option["default"] for name, option in options(role).items() if "default" in option}
-    assert documented == load(ROOT / "roles" / role / "defaults" / "main.yml")
+    told = {name for name, option in options(role).items() if is_told(option)}
+    defaults = load(ROOT / "roles" / role / "defaults" / "main.yml")
+    assert documented == {name: default for name, default in defaults.items() if name not in told}
+    assert told <= {name for name, default in defaults.items() if str(default).startswith("{{")}
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_an_option_without_a_default_is_required(role: str) -> None:
     assert not [
-        name for name, option in options(role).items() if "default" not in option and not option.get("required")
+        name
+        for name, option in options(role).items()
+        if "default" not in option and not option.get("required") and not is_told(option)
     ]
 
 

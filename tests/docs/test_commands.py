@@ -1,0 +1,67 @@
+"""The blocks of the documents, run as they stand, page by page, against one sandbox; and they print what is written.
+
+Pages come in the order in which a reader meets them: the first starts the sandbox, the last ends it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docsite import blocks
+from tests.harness import ROOT, Run, run
+from tests.sanity import tracked
+
+FIRST = "docs/getting-started.md"
+PAGES = (
+    FIRST,
+    "docs/service-discovery.md",
+    "docs/incident.md",
+    "docs/troubleshooting.md",
+    "docs/runbook.md",
+    "docs/contributing.md",
+    *(page for page in blocks.documents() if page.startswith("roles/")),
+    "README.md",
+)
+USE = 'eval "$(python -m sandbox env)"\n'
+"""What the first page leaves its reader's shell with, and each page after it begins with."""
+
+RUNNABLE = {blocks.RUN, blocks.FAILS}
+pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A checkout of its own, for some pages write into it; its sandbox is ended whatever happens."""
+    directory = tmp_path_factory.mktemp("checkout")
+    tracked(ROOT, directory)
+    (directory / ".venv").symlink_to(ROOT / ".venv")
+    link = directory / ".collections" / "ansible_collections" / "hokusai" / "platform"
+    link.parent.mkdir(parents=True)
+    link.symlink_to("../../..")
+    yield directory
+    run(["python", "-m", "sandbox", "down"], cwd=directory)
+
+
+def follow(page: str, checkout: Path) -> tuple[list[blocks.Block], Run]:
+    """The blocks of a page, and what became of them in one shell."""
+    found = blocks.read(page)
+    begin = "" if page == FIRST else USE
+    return found, run(["bash", "-c", begin + blocks.script(found)], cwd=checkout)
+
+
+def test_every_page_with_blocks_to_run_is_run() -> None:
+    wanted = {page for page in blocks.documents() if RUNNABLE & {block.kind for block in blocks.read(page)}}
+    assert set(PAGES) == wanted
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_does_what_it_says(page: str, checkout: Path) -> None:
+    found, ended = follow(page, checkout)
+    print(ended.output)  # pytest shows it when something is lacking
+    printed = blocks.outputs(ended.wanted().output)
+    lacking = {block.where: blocks.missing(block, printed[n]) for n, block in enumerate(found) if n in printed}
+    assert not {where: lines for where, lines in lacking.items() if lines}

@@ -1,0 +1,1 @@
+"""The site of the documents, built from the sources: `python -m tests.docsite`."""

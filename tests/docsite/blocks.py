@@ -1,0 +1,123 @@
+"""The shell blocks of the documents: which there are, what becomes of each, and what it printed.
+
+docs/contributing.md says how a block is marked. Blocks of one document run in one shell, in order, in a checkout.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tests.sanity import ROOT
+
+RUN = "run"
+FAILS = "fails"
+ELSEWHERE = "elsewhere"
+CHECKED = "checked"
+KINDS = (RUN, FAILS, ELSEWHERE, CHECKED)
+SHELL = "sh"
+OUTPUT = "text"
+DRAWING = "│"
+"""What a block without a language may be: the README's drawing."""
+
+FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+MARKER = "@@@ block"
+GAP = "..."
+"""In an output: a line of its own stands for any number of lines, within a line for any text."""
+
+VOLATILE = re.compile(r"\b(?=[a-f]*\d)[0-9a-f]{6,}\b|\b\d+(\.\d+)?(?= ?(s|ms|seconds)\b)")
+"""Ids and times of day (hexadecimal, six digits or more), and how long something took."""
+
+
+class BadBlockError(Exception):
+    """A block that nobody knows what to do with."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A shell block, and the lines that its document says it prints."""
+
+    document: str
+    line: int
+    kind: str
+    text: str
+    printed: tuple[str, ...] = ()
+
+    @property
+    def where(self) -> str:
+        return f"{self.document}:{self.line}"
+
+    @property
+    def commands(self) -> list[str]:
+        """Its commands one by one, without comments; a line that ends in a backslash goes on."""
+        joined = self.text.replace("\\\n", " ")
+        bare = (re.sub(r"(^|\s)#\s.*", "", line).strip() for line in joined.splitlines())
+        return [" ".join(line.split()) for line in bare if line]
+
+
+def documents() -> list[str]:
+    """Every document whose blocks are held to something, by its path in the repository."""
+    return [
+        "README.md",
+        "gateway/README.md",
+        "sandbox/README.md",
+        *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").rglob("*.md"))),
+        *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "roles").glob("*/README.md"))),
+    ]
+
+
+def read(document: str) -> list[Block]:
+    """The shell blocks of a document in order. Raises BadBlockError for a fence that says neither shell nor output."""
+    found: list[Block] = []
+    source = (ROOT / document).read_text()
+    for fence in FENCE.finditer(source):
+        line = source.count("\n", 0, fence.start()) + 1
+        language, *more = fence[1].split() or [""]
+        if language == SHELL:
+            kind = more[0] if more else RUN
+            if kind not in KINDS:
+                raise BadBlockError(f"{document}:{line}: {kind} is none of {', '.join(KINDS)}")
+            found.append(Block(document, line, kind, fence[2]))
+        elif language == OUTPUT and found:
+            last = found[-1]
+            found[-1] = Block(last.document, last.line, last.kind, last.text, tuple(fence[2].splitlines()))
+        elif language == "" and DRAWING not in fence[2]:
+            raise BadBlockError(f"{document}:{line}: say of which kind the block is (docs/contributing.md)")
+    return found
+
+
+def script(blocks: Sequence[Block]) -> str:
+    """A program for bash that runs a document's blocks in order and marks where the output of each begins."""
+    lines = ["set -euo pipefail"]
+    for number, block in enumerate(blocks):
+        if block.kind == RUN:
+            lines += [f"echo '{MARKER} {number}'", block.text]
+        elif block.kind == FAILS:
+            lines += [f"echo '{MARKER} {number}'", f"if (\n{block.text}); then echo 'went well'; exit 70; fi"]
+    return "\n".join(lines) + "\n"
+
+
+def outputs(printed: str) -> dict[int, str]:
+    """What each block printed, by its number in the script."""
+    parts = re.split(rf"^{MARKER} (\d+)\n", printed, flags=re.MULTILINE)
+    return {int(number): text for number, text in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def missing(block: Block, output: str) -> list[str]:
+    """The lines that the document says the block prints, and that it did not print, or not in this order.
+
+    Ids and durations differ from run to run: any is as good as any other.
+    """
+    lines = iter([comparable(line) for line in output.splitlines()])
+    wanted = [comparable(line) for line in block.printed if line.strip() not in {"", GAP}]
+    return [line for line in wanted if not any(fits(line, printed) for printed in lines)]
+
+
+def comparable(line: str) -> str:
+    without = VOLATILE.sub("#", line)
+    return " ".join(without.split())
+
+
+def fits(wanted: str, line: str) -> bool:
+    return re.fullmatch(".*".join(map(re.escape, wanted.split(GAP))), line) is not None

@@ -116,6 +116,7 @@ def test_the_first_command_that_fails_ends_the_page() -> None:
         (["model hokusai-0a1b2c3d version 2"], []),
         (["model ... version 2"], []),
         (["took ..."], []),
+        (["took 3 s ..."], []),
         (["...", "b"], []),
         (["b", "took 12 s"], ["took # s"]),
         (["took 12 minutes"], ["took 12 minutes"]),

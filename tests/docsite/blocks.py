@@ -120,4 +120,5 @@ def comparable(line: str) -> str:
 
 
 def fits(wanted: str, line: str) -> bool:
-    return re.fullmatch(".*".join(map(re.escape, wanted.split(GAP))), line) is not None
+    parts = (re.escape(part.strip()) for part in wanted.split(GAP))
+    return re.fullmatch(".*".join(parts), line) is not None

@@ -122,7 +122,7 @@ STAGES = (
     Stage("input", (pytest("--timeout", "300", INPUT),), True, 900, BIG, OWN),
     Stage("docs", (pytest("--timeout", "2400", "tests/docs"),), True, 3000, BIG, OWN),
     Stage("canary", (pytest("--timeout", "600", CANARY),), True, 1500, BIG, OWN),
-    Stage("monitoring", (pytest("--timeout", "600", MONITORING),), True, 900, BIG, OWN),
+    Stage("monitoring", (pytest("--timeout", "900", MONITORING),), True, 1500, BIG, OWN),
     Stage("story", (pytest("--timeout", "300", *LONG),), True, 900, BIG, OWN),
 )
 

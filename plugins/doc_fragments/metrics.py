@@ -39,7 +39,7 @@ options:
         type: int
         default: 60
       label:
-        description: What the metric is called in a legend.
+        description: What the metric is called in a legend. Omitted, a dashboard calls it by its id.
         type: str
       load_balancer:
         description: Name of the load balancer the metric is of. It gives the dimension C(LoadBalancer).

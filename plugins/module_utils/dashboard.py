@@ -89,9 +89,12 @@ class Widget:
             yield [{"expression": computed.text, "label": computed.label, "id": f"expression{number}"}]
         for each in self.read:
             dimensions = [part for pair in each.resolved(find) for part in (pair["Name"], pair["Value"])]
-            options: dict[str, Any] = {"id": each.id, "stat": each.statistic, "period": each.period}
-            if each.label:
-                options["label"] = each.label
+            options: dict[str, Any] = {
+                "id": each.id,
+                "stat": each.statistic,
+                "period": each.period,
+                "label": each.label or each.id,
+            }
             if each not in self.drawn:
                 options["visible"] = False
             yield [each.namespace, each.name, *dimensions, options]

@@ -70,7 +70,7 @@ def test_every_write_moves_the_generation_and_no_read_does(control_plane: Contro
         ("elbv2", "describe_trust_stores", {}),
         ("ec2", "get_security_groups_for_vpc", {"VpcId": "vpc-1"}),
         ("ecs", "list_services_by_namespace", {"namespace": "n"}),
-        ("cloudwatch", "describe_alarm_history", {}),
+        ("cloudwatch", "get_metric_widget_image", {"MetricWidget": "{}"}),
         ("networkmonitor", "list_monitors", {}),
     ],
 )

@@ -14,14 +14,16 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.harness import Run, Sandbox, inventory, play, running_sandbox
+from tests.harness import ROOT, Run, Sandbox, inventory, play, running_sandbox
 from tests.integration.conftest import Counted, counted
 from tests.integration.traffic import Traffic
+from tests.picture import drawn, query
 
 CLUSTER = "hokusai-development"
 PREFIX = "hokusai-development-"
 PLAYBOOK = "tests/integration/monitoring.yml"
 RATE = 20.0
+REPORTS = ROOT / "build" / "reports"
 SOUND_SECONDS, END_SECONDS = 90.0, 150.0
 OUTAGES: dict[str, set[str]] = {
     "mlflow": {"mlflow-no-healthy-host", "registry-target-5xx", "outage"},
@@ -150,11 +152,19 @@ def drill(request: pytest.FixtureRequest, watched: Sandbox, at: dict[str, str]) 
         seen.verdict = play("playbooks/verify.yml", "-e", "hokusai_publish_metrics=true", extra=at)
         seen.ever = sounded(watched, began)
         seen.figures["Health score"] = figures(watched, "Health score", began)
+        picture(watched, service)
     finally:
         scale(watched, service, 1)
     eventually(lambda: quiet(watched), END_SECONDS, lambda: states(watched))
     seen.after = states(watched)
     return service, seen
+
+
+def picture(sandbox: Sandbox, service: str) -> None:
+    """For people, beside the reports of the tests: docs/monitoring.svg is that of MLflow's outage."""
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    shown = drawn(sandbox.client("cloudwatch"), "hokusai-development", datetime.now(UTC))
+    (REPORTS / f"outage-{service}.svg").write_text(shown)
 
 
 def scale(sandbox: Sandbox, service: str, count: int) -> None:
@@ -183,21 +193,6 @@ def figures(sandbox: Sandbox, title: str, since: datetime) -> dict[str, Figure]:
     )
     lines = [each for each in answer["MetricDataResults"] if each["Values"]]
     return {each["Id"]: Figure(min(each["Values"]), max(each["Values"])) for each in lines}
-
-
-def query(line: list[Any]) -> dict[str, Any]:
-    """A line of a widget as a query."""
-    *parts, options = line
-    shown = {"Id": options["id"], "ReturnData": options.get("visible", True)}
-    if "expression" in options:
-        return {**shown, "Expression": options["expression"]}
-    pairs = zip(parts[2::2], parts[3::2], strict=True)
-    metric = {
-        "Namespace": parts[0],
-        "MetricName": parts[1],
-        "Dimensions": [{"Name": name, "Value": value} for name, value in pairs],
-    }
-    return {**shown, "MetricStat": {"Metric": metric, "Period": options["period"], "Stat": options["stat"]}}
 
 
 def test_exactly_the_right_alarms_sound(drill: tuple[str, Drill]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -20,17 +21,25 @@ VOLATILE = frozenset(
         "updatedAt",
         "InstanceCount",
         "ServiceCount",
+        "AlarmConfigurationUpdatedTimestamp",
+        "LastModified",
+        "StateReason",
+        "StateTransitionedTimestamp",
+        "StateUpdatedTimestamp",
+        "StateValue",
+        "creationTime",
+        "storedBytes",
     }
 )
-"""What no rollback brings back, at any depth: counts of what runs, what deployments are called and when
-they were, the log of events."""
+"""What no rollback brings back, at any depth: states of alarms, counts of what runs, what deployments are called and
+when they were, the log of events."""
 
 Document = dict[str, Any]
 
 
 def describe(sandbox: Sandbox) -> Document:
     """One entry per resource, by a key that tells what it is."""
-    found = [*balancing(sandbox), *network(sandbox), *compute(sandbox)]
+    found = [*balancing(sandbox), *network(sandbox), *compute(sandbox), *watching(sandbox)]
     return dict(sorted((key, plain(value)) for key, value in found))
 
 
@@ -69,6 +78,22 @@ def balancing(sandbox: Sandbox) -> Iterator[tuple[str, Any]]:
 
 def tags(elb: Any, arn: str) -> Any:
     return elb.describe_tags(ResourceArns=[arn])["TagDescriptions"]
+
+
+def watching(sandbox: Sandbox) -> Iterator[tuple[str, Any]]:
+    cloudwatch, logs = sandbox.client("cloudwatch"), sandbox.client("logs")
+    for kind, listed in (("MetricAlarm", "MetricAlarms"), ("CompositeAlarm", "CompositeAlarms")):
+        for alarm in pages(cloudwatch, "describe_alarms", listed, AlarmTypes=[kind]):
+            yield alarm["AlarmArn"], alarm
+            tagged = cloudwatch.list_tags_for_resource(ResourceARN=alarm["AlarmArn"])["Tags"]
+            yield f"{alarm['AlarmArn']} tags", tagged
+    for dashboard in pages(cloudwatch, "list_dashboards", "DashboardEntries"):
+        name = dashboard["DashboardName"]
+        yield f"dashboard {name}", json.loads(cloudwatch.get_dashboard(DashboardName=name)["DashboardBody"])
+    for group in pages(logs, "describe_log_groups", "logGroups"):
+        yield group["arn"], group
+        filters = pages(logs, "describe_metric_filters", "metricFilters", logGroupName=group["logGroupName"])
+        yield f"{group['arn']} filters", filters
 
 
 def network(sandbox: Sandbox) -> Iterator[tuple[str, Any]]:

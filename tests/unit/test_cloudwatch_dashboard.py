@@ -64,7 +64,7 @@ def test_lines_have_the_dimensions_of_what_is_there(put: Put, edge: Edge) -> Non
     first, second = body(edge)["widgets"][0]["properties"]["metrics"]
     assert first[:4] == ["AWS/ApplicationELB", "HTTPCode_ELB_5XX_Count", "LoadBalancer", balancer]
     assert first[4] == {"id": "elb", "stat": "Sum", "period": 60, "label": "load balancer"}
-    assert second[4] == {"id": "target", "stat": "Sum", "period": 60}
+    assert second[4] == {"id": "target", "stat": "Sum", "period": 60, "label": "target"}
     drawn = [line[-1].get("visible", True) for line in body(edge)["widgets"][1]["properties"]["metrics"]]
     assert drawn == [True, False, False]
 

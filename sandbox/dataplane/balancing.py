@@ -9,11 +9,16 @@ from sandbox.model import Target, TargetGroup
 
 HEALTHY = "healthy"
 ROUTABLE = (HEALTHY, "unhealthy", "initial")
+UNUSED = "unused"
 
 
 def candidates(group: TargetGroup) -> tuple[Target, ...]:
-    """Healthy targets; when there is none the ALB fails open to all registered ones that are not leaving."""
-    registered = tuple(target for target in group.targets if target.state in ROUTABLE)
+    """Healthy targets; when there is none the ALB fails open to all registered ones that are not leaving.
+
+    A group that no rule names any more was chosen by the rule just before: its targets are `unused`, and still there.
+    """
+    routable = ROUTABLE if group.load_balancers else (*ROUTABLE, UNUSED)
+    registered = tuple(target for target in group.targets if target.state in routable)
     return tuple(target for target in registered if target.state == HEALTHY) or registered
 
 

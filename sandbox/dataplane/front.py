@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from sandbox.dataplane import answers, routing
+from sandbox.dataplane import answers, routing, stickiness
 from sandbox.dataplane.accesslog import AccessLog, Entry, now
-from sandbox.dataplane.balancing import Balancer
+from sandbox.dataplane.balancing import Balancer, candidates
 from sandbox.dataplane.fabric import DroppedError, Endpoint, Fabric
 from sandbox.dataplane.metrics import Happened, Metrics
 from sandbox.dataplane.relay import (
@@ -107,6 +107,7 @@ class Visit:
         self._sent_at = 0.0
         self._failed: RelayError | None = None
         self._entry = self._opened()
+        self._sticky = stickiness.Stickiness(self._raw)
 
     async def run(self, receive: Receive, send: Send) -> None:
         began = time.monotonic()
@@ -147,10 +148,11 @@ class Visit:
             self._headers(host),
             has_body(self._raw),
         )
-        await relay(self._site.session, outgoing, receive, send, self._load_balancer.idle_timeout, self._exchange)
+        answering = self._sticky.adding(send)
+        await relay(self._site.session, outgoing, receive, answering, self._load_balancer.idle_timeout, self._exchange)
 
     def _choose(self, rule: Rule, action: routing.Forward) -> tuple[TargetGroup, Target]:
-        arn = self._site.balancer.group(rule.arn, action)
+        arn = self._choose_group(rule, action)
         if arn is None:
             raise NoTargetError("all target groups of the rule have weight 0")
         try:
@@ -158,12 +160,32 @@ class Visit:
         except LookupError as error:
             raise NoTargetError(f"target group {arn} does not exist") from error
         self._entry.target_group = group.name
-        target = self._site.balancer.target(group)
+        target = self._choose_target(group)
         if target is None:
             raise NoTargetError(f"target group {group.name} has no registered target")
         self._entry.target = f"{target.address}:{target.port}"
         self._group, self._sent_at = group, time.monotonic()
         return group, target
+
+    def _choose_group(self, rule: Rule, action: routing.Forward) -> str | None:
+        if not action.sticky_seconds:
+            return self._site.balancer.group(rule.arn, action)
+        held = self._sticky.held(stickiness.GROUP, (arn for arn, _weight in action.groups))
+        chosen = held or self._site.balancer.group(rule.arn, action)
+        if chosen:
+            self._sticky.keep(stickiness.GROUP, chosen, action.sticky_seconds)
+        return chosen
+
+    def _choose_target(self, group: TargetGroup) -> Target | None:
+        seconds = stickiness.seconds(group)
+        if not seconds:
+            return self._site.balancer.target(group)
+        among = {stickiness.identity(group, target): target for target in candidates(group)}
+        held = self._sticky.held(stickiness.TARGET, among)
+        chosen = among[held] if held else self._site.balancer.target(group)
+        if chosen:
+            self._sticky.keep(stickiness.TARGET, stickiness.identity(group, chosen), seconds)
+        return chosen
 
     async def _reach(self, target: Target) -> Endpoint:
         source = self._site.fabric.balancer_source(self._load_balancer)

@@ -33,9 +33,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Forward:
-    """Target group ARNs with their weights, in the order of the action."""
+    """Target group ARNs with their weights, in the order of the action; a client is kept with one for some seconds."""
 
     groups: tuple[tuple[str, int], ...]
+    sticky_seconds: int = 0
 
 
 @dataclass(frozen=True)
@@ -173,8 +174,11 @@ def _regex(pattern: str, *, ignore_case: bool) -> re.Pattern[str]:
 
 
 def _forward(item: dict[str, Any]) -> Forward:
-    weighted = (item.get("ForwardConfig") or {}).get("TargetGroups") or [{"TargetGroupArn": item["TargetGroupArn"]}]
-    return Forward(tuple((str(group["TargetGroupArn"]), _weight(group.get("Weight"))) for group in weighted))
+    config = item.get("ForwardConfig") or {}
+    weighted = config.get("TargetGroups") or [{"TargetGroupArn": item["TargetGroupArn"]}]
+    sticky = config.get("TargetGroupStickinessConfig") or {}
+    seconds = int(sticky.get("DurationSeconds") or 0) if sticky.get("Enabled") else 0
+    return Forward(tuple((str(group["TargetGroupArn"]), _weight(group.get("Weight"))) for group in weighted), seconds)
 
 
 def _weight(value: Any) -> int:

@@ -12,7 +12,6 @@ NOT_MADE = {
     "D01": "a namespace can only be deleted empty, and comes back with another id",
     "E03": "zones of the same name are not told apart by the sandbox's resolver",
     "E05": "an imported certificate is neither pending nor renewed",
-    "E17": "the sandbox's ALBs do not rewrite URLs",
     "E18": "there is no WAF",
     "E21": "routes and subnets are not evaluated",
     "M07": "tasks share this machine's disk",

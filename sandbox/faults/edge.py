@@ -85,7 +85,7 @@ def half_goes_to_an_empty_group(live: Live) -> None:
     change_rule(live, REGISTRY_LB, 105, Actions=[split(live)])
 
 
-@fault("E14", "as E13 on rule 110, with stickiness", "ALB: 503 for some clients for ever", api_only=True)
+@fault("E14", "as E13 on rule 110, with stickiness", "ALB: 503 for some clients for ever")
 def clients_stick_to_an_empty_group(live: Live) -> None:
     action = split(live)
     action["ForwardConfig"]["TargetGroupStickinessConfig"] = {"Enabled": True, "DurationSeconds": 3600}
@@ -95,6 +95,23 @@ def clients_stick_to_an_empty_group(live: Live) -> None:
 @fault("E16", "the API calls MLflow through its own public name", "API: its own 401, or 5xx; a loop")
 def api_calls_itself(live: Live) -> None:
     revisions.revise(live, API, environment={"MLFLOW_SERVER_URL": f"https://{REGISTRY_HOST}"})
+
+
+@fault("E17", "rule 105 takes /api/mlflow/api off the path, by a transform", "API: 404 for MLflow's REST API")
+def load_balancer_strips_the_path(live: Live) -> None:
+    """The prefix alone would do no harm: the API serves MLflow's paths below its root, too."""
+    rule = live.rule(REGISTRY_LB, 105)["RuleArn"]
+    rewrites = [{"Regex": "^/api/mlflow/api/", "Replace": "/"}]
+    live.change(
+        f"Transforms of rule 105 of {REGISTRY_LB}",
+        call(
+            "elbv2",
+            "modify_rule",
+            RuleArn=rule,
+            Transforms=[{"Type": "url-rewrite", "UrlRewriteConfig": {"Rewrites": rewrites}}],
+        ),
+        call("elbv2", "modify_rule", RuleArn=rule, ResetTransforms=True),
+    )
 
 
 @fault("E20", "ALBs keep idle connections for longer than the API does", "ALB: sporadic 502")

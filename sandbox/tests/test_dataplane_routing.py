@@ -150,5 +150,11 @@ def test_only_healthy_targets_are_candidates_unless_there_is_none() -> None:
     targets = {state: Target("10.0.0.1", number, state) for number, state in enumerate(states)}
     group = TargetGroup("a", "a", "HTTP", 80, CHECK, tuple(targets.values()))
     assert candidates(group) == (targets["healthy"],)
-    failed = TargetGroup("a", "a", "HTTP", 80, CHECK, group.targets[1:])
+    failed = TargetGroup("a", "a", "HTTP", 80, CHECK, group.targets[1:], ("lb/main",))
     assert candidates(failed) == (targets["unhealthy"], targets["initial"])
+
+
+def test_a_request_that_chose_a_group_just_before_the_rules_left_it_still_finds_its_targets() -> None:
+    unused = Target("10.0.0.1", 80, "unused")
+    assert candidates(TargetGroup("a", "a", "HTTP", 80, CHECK, (unused,))) == (unused,)
+    assert candidates(TargetGroup("a", "a", "HTTP", 80, CHECK, (unused,), ("lb/main",))) == ()

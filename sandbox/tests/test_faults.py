@@ -212,6 +212,7 @@ SHOWS: dict[str, Callable[[Stage], bool]] = {
     "E13": lambda on: weights(on, 105) == {"hokusai-reg-api-development": 50, "hokusai-mlflow-tg-development": 50},
     "E14": lambda on: on.action(REGISTRY_LB, 110)["ForwardConfig"]["TargetGroupStickinessConfig"]["Enabled"],
     "E16": lambda on: on.variables(API)["MLFLOW_SERVER_URL"] == "https://registry.hokus.ai",
+    "E17": lambda on: "url-rewrite" in str(on.live.rule(REGISTRY_LB, 105).get("Transforms")),
     "E19": lambda on: on.variables(API)["MLFLOW_PROXY_TIMEOUT"] == "120",
     "E20": lambda on: idle(on) == "4000",
     "T01": lambda on: on.group(REG_API)["HealthCheckPath"] == "/health/alb",

@@ -22,6 +22,7 @@ from sandbox.faults.registry import FAULTS
 _BOTO3: Any = boto3
 API_HEALTH = "https://api.hokus.ai/health"
 VERSION = "https://registry.hokus.ai/api/mlflow/version"
+REST = "https://registry.hokus.ai/api/mlflow/api/2.0/mlflow/experiments/get?experiment_id=0"
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -166,6 +167,7 @@ SYMPTOMS: dict[str, Callable[[Path], bool]] = {
     "E09": lambda home: status_and_server(home, VERSION.replace("/mlflow", "/2.0/mlflow")) == (404, "uvicorn"),
     "E10": lambda home: status_and_server(home, VERSION.replace("registry", "api")) == (404, "awselb/2.0"),
     "E13": lambda home: sorted(status_and_server(home, VERSION)[0] for _ in range(4)) == [200, 200, 503, 503],
+    "E17": lambda home: status_and_server(home, REST)[0] == 404,
     "T12": lambda home: status_and_server(home, API_HEALTH) == (404, "awselb/2.0"),
     "N01": lambda home: status_and_server(home, VERSION) == (504, "hokusai-gateway"),
     "N05": lambda home: status_and_server(home, API_HEALTH) == (504, "awselb/2.0"),

@@ -29,7 +29,7 @@ IMAGES = "123456789012.dkr.ecr.us-east-1.amazonaws.com/hokusai-api"
 PLAYBOOK = "playbooks/canary.yml"
 RATE = float(os.environ.get("HOKUSAI_CANARY_RATE", "50"))
 WEIGHTS = (5, 25, 50, 100)
-KILL_SECONDS = 90.0
+KILL_SECONDS = 300.0
 
 
 LOCK_SECONDS = 30

@@ -19,8 +19,10 @@ DRAWN = (
     *("tests/unit/test_run_record.py", "tests/unit/test_lock.py", "tests/unit/test_routing.py"),
     *("tests/unit/test_routing_proof.py", "tests/unit/test_request_space.py"),
 )
+A_PART = 4 * 3600
+"""Seconds after which a test in full counts as hanging."""
 PARTS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "draws": (("pytest", "--quiet", "--durations=5", *DRAWN),),
+    "draws": (("pytest", "--quiet", "--durations=5", "--timeout", str(A_PART), *DRAWN),),
     "schedules": (("tests.reliability.schedules",),),
     "throttle": (("tests.reliability.throttle",), ("tests.reliability.throttle", "--runs", "40", "--chance", "0.7")),
     "throttle-site": (

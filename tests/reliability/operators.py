@@ -28,8 +28,8 @@ from tests.unit.restore_platform import SERVICES, filled
 
 ENVIRONMENT, TTL = "development", 60
 READS = ("Describe", "List", "Get", "Discover", "Search")
-PATIENCE = 60.0
-"""Seconds that a call may wait for its turn before the schedule counts as stuck."""
+PATIENCE = 300.0
+"""Seconds that an operator may take for the calls it may make before the schedule counts as stuck."""
 DONE = "done"
 AGAIN = {LockHeld.__name__, LockLost.__name__}
 """Ends of a run after which it is started again."""
@@ -57,6 +57,7 @@ class Stage:
     completed: dict[str, int] = field(default_factory=dict)
     """By operator the token of the run that came to its end: the order in which they wrote."""
     ended: set[str] = field(default_factory=set)
+    is_over: bool = False
 
     def give(self, name: str, calls: int) -> None:
         """Let an operator make some calls, and wait until they are made or it has ended; then nobody is writing."""
@@ -68,13 +69,21 @@ class Stage:
 
     def wait_turn(self, name: str) -> None:
         with self.changed:
-            self._wait(lambda: self.turns[name] > 0)
+            self.changed.wait_for(lambda: self.turns[name] > 0 or self.is_over)
+            if self.is_over:
+                raise TimeoutError("the schedule is over")
             self.turns[name] -= 1
             self.changed.notify_all()
 
     def _wait(self, until: Callable[[], bool]) -> None:
         if not self.changed.wait_for(until, PATIENCE):
             raise TimeoutError("the schedule is stuck")
+
+    def close(self) -> None:
+        """Nobody gets a turn any more."""
+        with self.changed:
+            self.is_over = True
+            self.changed.notify_all()
 
     def move(self, writing: int) -> None:
         with self.changed:
@@ -214,9 +223,13 @@ def performing(operators: Sequence[Operator]) -> Iterator[None]:
         operator.stage.turns[operator.name] = 0
     for thread in threads:
         thread.start()
-    yield
-    for thread in threads:
-        thread.join(PATIENCE)
+    try:
+        yield
+    finally:
+        for operator in operators:
+            operator.stage.close()
+        for thread in threads:
+            thread.join(PATIENCE)
 
 
 def alone(operator: Operator, stage: Stage, directory: Path) -> Operator:

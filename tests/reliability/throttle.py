@@ -17,9 +17,9 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import get_context
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
@@ -39,6 +39,9 @@ basic._ANSIBLE_ARGS, basic._ANSIBLE_PROFILE = json.dumps({"ANSIBLE_MODULE_ARGS":
 import_module("ansible_collections.hokusai.platform.plugins.modules." + given["module"]).main()
 """
 LIMIT_SECONDS = 900
+TASKS_PER_WORKER = 50
+"""A worker then makes way for a new one: each account that it made stays in its memory."""
+TASKS_PER_REPORT = 20
 BALANCER, PORT = "lb", 80
 CODES = ("Throttling", "RequestLimitExceeded", "ThrottlingException", "TooManyRequests")
 
@@ -170,6 +173,10 @@ def throttled(module: str, chance: float, seed: int, wanted: Counter[str]) -> Ou
     return Outcome(module, bool(told.get("failed")), time.monotonic() - began, calls, wrong)
 
 
+def throttled_task(given: tuple[str, float, int, Counter[str]]) -> Outcome:
+    return throttled(*given)
+
+
 def problems(
     told: Options, again: Callable[[], Options], count: Callable[[], Counter[str]], wanted: Counter[str]
 ) -> Iterator[str]:
@@ -193,17 +200,17 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     modules = [list(TASKS)[number % len(TASKS)] for number in range(given.runs)]
-    with ProcessPoolExecutor(given.workers, max_tasks_per_child=50) as pool:
+    outcomes = []
+    with get_context("spawn").Pool(given.workers, maxtasksperchild=TASKS_PER_WORKER) as pool:
         names = list(dict.fromkeys(modules))
         wanted = dict(zip(names, pool.map(expected, names), strict=True))
-        work = [
-            pool.submit(throttled, module, given.chance, given.seed + number, wanted[module])
-            for number, module in enumerate(modules)
-        ]
-        outcomes = [each.result() for each in work]
-    for outcome in outcomes:
-        if outcome.wrong:
-            print(f"BAD  {outcome.module}: {outcome.wrong}")
+        work = [(module, given.chance, given.seed + number, wanted[module]) for number, module in enumerate(modules)]
+        for outcome in pool.imap_unordered(throttled_task, work):
+            outcomes.append(outcome)
+            if outcome.wrong:
+                print(f"BAD  {outcome.module}: {outcome.wrong}", flush=True)
+            if len(outcomes) % TASKS_PER_REPORT == 0:
+                print(f"{len(outcomes)} of {len(work)}", flush=True)
     good, stopped = (sum(map(test, outcomes)) for test in (lambda each: not each.wrong, lambda each: each.failed))
     calls, seconds = sum(each.throttled for each in outcomes), sum(each.seconds for each in outcomes)
     print(

@@ -51,7 +51,7 @@ class Certificate:
 
 def covers(name: str, host: str) -> bool:
     """A wildcard stands for one label, the first (RFC 6125, 6.4.3)."""
-    first, _, rest = host.partition(".")
+    first, _dot, rest = host.partition(".")
     return name in (host, f"*.{rest}") and bool(first)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 
-from ansible_collections.hokusai.platform.plugins.module_utils import canary_routes, cloudwatch
+from ansible_collections.hokusai.platform.plugins.module_utils import canary_routes, cloudwatch, elb
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.canary_gates import Counts
 from ansible_collections.hokusai.platform.plugins.module_utils.cloudwatch import Metric
@@ -65,9 +65,4 @@ class Reader:
         for group in groups:
             arn = self._arn(group)
             for balancer in self._groups[group][1]:
-                yield (("TargetGroup", suffix(arn)), ("LoadBalancer", suffix(balancer).removeprefix("loadbalancer/")))
-
-
-def suffix(arn: str) -> str:
-    """The end of the ARN, by which CloudWatch calls a resource: `targetgroup/NAME/ID`."""
-    return arn.rpartition(":")[2]
+                yield (("TargetGroup", elb.dimension(arn)), ("LoadBalancer", elb.dimension(balancer)))

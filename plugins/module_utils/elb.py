@@ -29,6 +29,11 @@ def balancer_name(reference: str) -> str:
     return reference.split("/")[2] if reference.startswith("arn:") and reference.count("/") == 3 else reference
 
 
+def dimension(arn: str) -> str:
+    """What CloudWatch calls a load balancer (`app/NAME/ID`) or a target group (`targetgroup/NAME/ID`)."""
+    return arn.rpartition(":")[2].removeprefix("loadbalancer/")
+
+
 def balancer_arn(aws: Aws, reference: str) -> str:
     """The ARN of the load balancer that a name or an ARN means. Raises `NotFound` or `Ambiguous`."""
     selector = {"LoadBalancerArns" if reference.startswith("arn:") else "Names": [reference]}
@@ -40,10 +45,14 @@ def balancer_arn(aws: Aws, reference: str) -> str:
             raise
         found = []
     if not found:
-        raise NotFound(
-            f"No load balancer {reference} in {aws.region}", "check its name, the region and the account of the profile"
-        )
+        raise no_balancer(aws, reference)
     return only(found, f"load balancer {reference}", "LoadBalancerArn")
+
+
+def no_balancer(aws: Aws, reference: str) -> NotFound:
+    return NotFound(
+        f"No load balancer {reference} in {aws.region}", "check its name, the region and the account of the profile"
+    )
 
 
 def only(found: Sequence[Mapping[str, Any]], what: str, key: str) -> str:

@@ -16,7 +16,6 @@ from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import acm, elb
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
-from ansible_collections.hokusai.platform.plugins.module_utils.canary_metrics import suffix
 from ansible_collections.hokusai.platform.plugins.module_utils.ecs_cluster import describe_services
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, calling
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Find, Missing
@@ -197,13 +196,13 @@ def _balancers(aws: Aws, options: Sequence[Mapping[str, Any]]) -> dict[str, str]
         return {}
     with calling("describe the load balancers"):
         listed = elb.every(aws.elbv2, "describe_load_balancers", "LoadBalancers")
-    ends = {each["LoadBalancerArn"]: suffix(each["LoadBalancerArn"]).removeprefix("loadbalancer/") for each in listed}
+    ends = {each["LoadBalancerArn"]: elb.dimension(each["LoadBalancerArn"]) for each in listed}
     found = {f"load balancer {each['LoadBalancerName']}": ends[each["LoadBalancerArn"]] for each in listed}
     if groups:
         with calling("describe the target groups"):
             described = elb.every(aws.elbv2, "describe_target_groups", "TargetGroups")
         for each in described:
-            found[f"target group {each['TargetGroupName']}"] = suffix(each["TargetGroupArn"])
+            found[f"target group {each['TargetGroupName']}"] = elb.dimension(each["TargetGroupArn"])
             attached = [ends[arn] for arn in each["LoadBalancerArns"] if arn in ends]
             if attached:
                 found[f"load balancer of {each['TargetGroupName']}"] = attached[0]

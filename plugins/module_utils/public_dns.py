@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.hokusai.platform.plugins.module_utils import elb
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import Ambiguous, BadInput, NotFound, calling
 
@@ -29,6 +30,7 @@ class Balancer:
     """A load balancer as an alias names it. `canonical_zone` is the zone of its own name (`CanonicalHostedZoneId`)."""
 
     name: str
+    arn: str
     dns_name: str
     canonical_zone: str
     dualstack: bool = False
@@ -127,16 +129,15 @@ def balancers(aws: Aws, names: Iterable[str]) -> dict[str, Balancer]:
     """Load balancers by name, in one call. Raises `NotFound` when one is absent."""
     wanted = sorted(set(names))
     with calling("describe the load balancers"):
-        pages = aws.elbv2.get_paginator("describe_load_balancers").paginate(PaginationConfig={"PageSize": 400})
-        live = {each["LoadBalancerName"]: each for page in pages for each in page["LoadBalancers"]}
+        found = elb.every(aws.elbv2, "describe_load_balancers", "LoadBalancers")
+    live = {each["LoadBalancerName"]: each for each in found}
     if absent := [name for name in wanted if name not in live]:
-        raise NotFound(
-            f"No load balancer {', '.join(absent)} in {aws.region}",
-            "check its name, the region and the account of the profile",
-        )
+        raise elb.no_balancer(aws, ", ".join(absent))
     return {name: _balancer(live[name]) for name in wanted}
 
 
 def _balancer(live: Mapping[str, Any]) -> Balancer:
     dualstack = str(live.get("IpAddressType", "")).startswith("dualstack")
-    return Balancer(live["LoadBalancerName"], live["DNSName"], live["CanonicalHostedZoneId"], dualstack)
+    return Balancer(
+        live["LoadBalancerName"], live["LoadBalancerArn"], live["DNSName"], live["CanonicalHostedZoneId"], dualstack
+    )

@@ -152,7 +152,7 @@ def gather(aws: Aws, params: Params) -> Iterator[Endpoint]:
         return
     balancers = public_dns.balancers(aws, wanted.values())
     zones = public_dns.public_zones(aws)
-    served = {name: listener_certificates(aws, name, port) for name in balancers}
+    served = {name: listener_certificates(aws, balancer, port) for name, balancer in balancers.items()}
     known = {arn: describe(aws, arn) for arn in {arn for arns in served.values() for arn in arns or ()}}
     for host, name in wanted.items():
         arns = served[name]
@@ -177,10 +177,9 @@ def resolve(name: str) -> frozenset[str]:
         return frozenset()
 
 
-def listener_certificates(aws: Aws, balancer: str, port: int) -> list[str] | None:
+def listener_certificates(aws: Aws, balancer: public_dns.Balancer, port: int) -> list[str] | None:
     """ARNs of the certificates that are served on the port; None when HTTPS is not."""
-    listeners = elb.listeners(aws, elb.balancer_arn(aws, balancer))
-    listener = elb.on_port(listeners, port, f"{balancer}:{port}")
+    listener = elb.on_port(elb.listeners(aws, balancer.arn), port, f"{balancer.name}:{port}")
     return elb.certificates(aws, listener) if listener and listener["Protocol"] == "HTTPS" else None
 
 

@@ -19,6 +19,7 @@ from sandbox.agent.process import owned_by
 from sandbox.controlplane import ControlPlane
 from sandbox.environment import Home
 from sandbox.images.catalogue import ROOT
+from sandbox.tests.dataplane_bench import Bench
 from sandbox.world import World
 
 ClientFactory = Callable[..., Any]
@@ -124,3 +125,10 @@ def running(state: str, path: Path) -> Iterator[Home]:
 def healthy_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """One for all tests: each leaves its services as it found them."""
     yield from running("healthy", tmp_path_factory.mktemp("healthy") / "state")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """A data plane that serves nothing yet."""
+    with Bench(tmp_path) as made:
+        yield made

@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -24,12 +24,6 @@ from sandbox.dataplane import CertificateAuthority, DataPlane
 from sandbox.dataplane.ca import system_roots
 from sandbox.tests.dataplane_bench import Bench, FakeWorld, default, eventually, fixed, forward
 from sandbox.world import World
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    with Bench(tmp_path) as made:
-        yield made
 
 
 def descriptors() -> int:

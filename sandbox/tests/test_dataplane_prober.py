@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,12 +19,6 @@ HEALTHY: Health = ("healthy", "", "")
 TIMEOUT: Health = ("unhealthy", "Target.Timeout", "Request timed out")
 FAILED: Health = ("unhealthy", "Target.FailedHealthChecks", "Health checks failed")
 WRONG_CODE: Health = ("unhealthy", "Target.ResponseCodeMismatch", "Health checks failed with these codes: [404]")
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    with Bench(tmp_path) as made:
-        yield made
 
 
 def watch(bench: Bench, target: Target, check: HealthCheck = CHECK) -> Callable[[], Health]:

@@ -6,7 +6,6 @@ import hashlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,12 +14,6 @@ from sandbox.tests.dataplane_bench import Bench, eventually, talk
 
 BASE = "https://registry.hokus.ai"
 MEGABYTE = 1024 * 1024
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    with Bench(tmp_path) as made:
-        yield made
 
 
 def test_fifty_megabytes_stream_down_and_up_unchanged_without_being_held(bench: Bench) -> None:

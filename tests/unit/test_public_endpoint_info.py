@@ -16,7 +16,7 @@ from tests.unit.conftest import CountingAws, RunModule
 from tests.unit.test_route53_alias import HOST, Zone, lead
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
-LB = Balancer("edge", "edge-1.elb.test", "Z1")
+LB = Balancer("edge", "arn:edge", "edge-1.elb.test", "Z1")
 ALIAS = Record(HOST, "A", "edge-1.elb.test", True, {})
 
 

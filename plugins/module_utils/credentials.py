@@ -20,6 +20,7 @@ from typing import Any
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import HAS_BOTO3, Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import AwsError, BadInput, NotFound, calling
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params
+from ansible_collections.hokusai.platform.plugins.module_utils.redaction import MISPLACED_KEY
 from ansible_collections.hokusai.platform.plugins.module_utils.tags import owned, to_aws
 
 SOURCES = ("environment", "file", "value", "ssm_parameter", "secret")
@@ -27,8 +28,6 @@ STORES = ("file", "ssm_parameter", "secret")
 SECRET_LENGTH = 32
 KEY_FORM = re.compile(r"hk_(live|test|dev)_[A-Za-z0-9]{32}")
 KEY_TRACE = re.compile(r"hk_(?:live|test|dev)_[A-Za-z0-9]+")
-MISPLACED_KEY = re.compile(r"hk_(?:live|test|dev)_[A-Za-z0-9]{16,}")
-"""A key, also one cut short, where a name is wanted; a secret may well be named hk_test_key."""
 MASK = "********"
 FRAGMENT = 6
 """Characters of a key in a row that already count as a part of it; by chance they do not occur (1 in 57 billion)."""

@@ -4,10 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ansible_collections.hokusai.platform.plugins.module_utils import redaction
 from ansible_collections.hokusai.platform.plugins.module_utils.ecs_service import (
     CircuitBreaker,
     LoadBalancer,
@@ -75,13 +74,6 @@ def container_change(options: Options) -> ContainerChange:
         if both:
             raise BadInput(f"Container {options['name']}: {both} is both given and in {option}", "decide for one")
     return change
-
-
-def secrets(params: Options) -> Iterator[str]:
-    """The texts among the options that look secret: Ansible's own report of the invocation must not show them."""
-    for each in params["containers"] or ():
-        given = {str(name): str(text) for name, text in (each["environment"] or {}).items()}
-        yield from redaction.secrets(given, each["command"] or ())
 
 
 def values(options: Options, option: str) -> dict[str, str] | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible.module_utils.compat.version import LooseVersion
+from ansible_collections.hokusai.platform.plugins.module_utils import redaction
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import AWS_OPTIONS, HAS_BOTO3
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import PlatformError
 
@@ -27,9 +28,19 @@ OLDEST = "1.40.53"
 """Of boto3 and botocore: the first that knows `Transforms` and `RegexValues` of a listener rule."""
 
 
+class Module(AnsibleModule):
+    """A module that knows the secrets among its options before Ansible checks them, writes them to the system log, or
+    repeats them in a failure."""
+
+    def _load_params(self) -> None:
+        super()._load_params()
+        self.params = redaction.renamed(self.params)
+        self.no_log_values.update(redaction.among(self.params, self.argument_spec))
+
+
 def make_module(spec: Mapping[str, Any], *, needs_boto3: bool = True, **extra: Any) -> AnsibleModule:
     """The module with the common AWS options; `extra` are AnsibleModule's own (`required_if`, ...)."""
-    module = AnsibleModule(argument_spec={**AWS_OPTIONS, **spec}, supports_check_mode=True, **extra)
+    module = Module(argument_spec={**AWS_OPTIONS, **spec}, supports_check_mode=True, **extra)
     if needs_boto3 and not HAS_BOTO3:
         module.fail_json(msg=missing_required_lib("boto3"))
     if needs_boto3 and (old := outdated(INSTALLED)):

@@ -1,6 +1,6 @@
 # Copyright (c) 2026 Hokusai Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Which environment values and command arguments may be shown. In doubt a value is hidden.
+"""Which environment values, command arguments and module options may be shown. In doubt a value is hidden.
 
 Of the variables of a container only those are shown that the task itself names: nobody can tell by name and form alone
 what somebody else keeps in the others.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
 
 HIDDEN = "********"
 UNMANAGED = "(unmanaged)"
@@ -19,6 +20,7 @@ SECRET_NAME = re.compile(
     r"|(AUTH|PAT)$",  # AUTH_SERVICE_ID and HOKUSAI_AUTH_SERVICE_URL are names of another kind
     re.IGNORECASE,
 )
+ADDRESS_WITH_PASSWORD = re.compile(r"://[^\s/]*:[^\s/]*@")
 SECRET_VALUE = re.compile(
     r"://[^\s]*@"  # a URL's user and password
     r"|\bhk_(live|test|dev)_"  # a platform key
@@ -29,6 +31,16 @@ SECRET_VALUE = re.compile(
     r"|-----BEGIN "  # PEM
     r"|\beyJ[\w-]{8,}\.eyJ"  # a JSON web token
 )
+MISPLACED_KEY = re.compile(r"hk_(?:live|test|dev)_[A-Za-z0-9]{16,}")
+"""A platform key, also one cut short, where a name is wanted; a secret may well be named hk_test_key."""
+NAMELESS_SECRET = re.compile(
+    r"(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])(?=[^0-9]*[0-9])[A-Za-z0-9/+]{40}"  # an AWS secret access key
+    r"|[0-9A-Fa-f]{64}|[A-Za-z0-9/+]{43}="  # 32 bytes of chance, as openssl prints them
+)
+"""The whole of a text that can be nothing but a secret, whatever it is called; a digest has a prefix or 40 digits."""
+INTERNAL = "_ansible_"
+"""What the names begin with that Ansible itself gives to a module."""
+COMMAND = "command"
 
 
 def environment(values: Mapping[str, str], named: Collection[str]) -> dict[str, str]:
@@ -77,3 +89,76 @@ def command(arguments: Iterable[str]) -> Iterator[str]:
 
 def _is_secret_line(words: list[str]) -> bool:
     return len(words) > 1 and any(SECRET_NAME.search(each.partition("=")[0]) for each in words)
+
+
+def among(options: Mapping[str, Any], spec: Mapping[str, Any]) -> Iterator[str]:
+    """The texts among a module's options, as they came and before anybody checked them, that no output may show.
+
+    Ansible hides what it took for the value of a `no_log` option. It does not hide what stands in an option that it
+    refuses, nor any other once one is of the wrong type.
+    """
+    yield from (text for text in _among(options, spec) if len(text) >= SHORTEST)
+
+
+def _among(options: Mapping[str, Any], spec: Mapping[str, Any]) -> Iterator[str]:
+    holds_secrets = any(option.get("no_log") for option in spec.values())
+    for name, given in options.items():
+        option = spec.get(name)
+        if str(name).startswith(INTERNAL):
+            continue
+        if option is None:  # misspelt, it may be that of a secret
+            yield from texts(given) if holds_secrets else looking_secret(name, given)
+        elif option.get("no_log"):
+            yield from texts(given)
+        elif "options" in option:
+            yield from _suboptions(given, option["options"])
+        else:
+            yield from looking_secret(name, given, are_values=option.get("no_log") is None)
+
+
+def _suboptions(given: Any, spec: Mapping[str, Any]) -> Iterator[str]:
+    if isinstance(given, Mapping):
+        yield from _among(given, spec)
+    elif isinstance(given, list):
+        for each in given:
+            yield from _suboptions(each, spec)
+    elif isinstance(given, str):  # in place of the dictionary
+        yield from texts(given) if any(option.get("no_log") for option in spec.values()) else looking_secret("", given)
+
+
+def texts(given: Any) -> Iterator[str]:
+    """Every text in a value of any shape."""
+    if isinstance(given, Mapping):
+        for inner in given.values():
+            yield from texts(inner)
+    elif isinstance(given, list):
+        for inner in given:
+            yield from texts(inner)
+    elif isinstance(given, str):
+        yield given
+
+
+def looking_secret(name: str, given: Any, *, are_values: bool = True) -> Iterator[str]:
+    """The texts in the value of an option that look secret. The names in a dictionary count where its texts
+    `are_values`, and are not the names of places in which the secrets are kept."""
+    if isinstance(given, Mapping):
+        if are_values:
+            yield from secrets({str(inner): str(text) for inner, text in given.items() if isinstance(text, str)}, ())
+        for inner, text in given.items():
+            yield from looking_secret(str(inner), text)
+    elif isinstance(given, list):
+        if name == COMMAND:
+            yield from secrets({}, [str(each) for each in given])
+        for each in given:
+            yield from looking_secret(name, each)
+    elif isinstance(given, str):
+        yield from MISPLACED_KEY.findall(given)
+        if NAMELESS_SECRET.fullmatch(given) or ADDRESS_WITH_PASSWORD.search(given):
+            yield given
+
+
+def renamed(given: Any) -> Any:
+    """A value of any shape without a platform key among the names in it: Ansible hides values and no names."""
+    if isinstance(given, Mapping):
+        return {MISPLACED_KEY.sub(HIDDEN, str(name)): renamed(inner) for name, inner in given.items()}
+    return [renamed(inner) for inner in given] if isinstance(given, list) else given

@@ -103,12 +103,10 @@ def run(
     plan: Callable[[Observed[T], T | None], Iterable[Step]],
     settle: Callable[[Aws, Params, Sequence[Response]], None] | None = None,
     prove: Callable[[Observed[T], T | None, Sequence[Step]], Any] | None = None,
-    secrets: Callable[[Params], Iterable[str]] | None = None,
     **module_arguments: Any,
 ) -> None:
-    """Be the `main` of a resource module. `secrets` are the texts among its options that no output may show."""
+    """Be the `main` of a resource module."""
     module = make_module({**RUN_OPTION, **PLAN_OPTION, **spec}, **module_arguments)
-    module.no_log_values.update(secrets(module.params) if secrets else ())
     resource = Resource(service, desire, observe, plan, settle, prove)
     with failing(module):
         aws = Aws(module.params)

@@ -11,7 +11,7 @@ version_added: 0.1.0
 description:
   - Asks the platform's auth service about a key, has it mint one and stores that, or revokes one.
   - The key itself is never shown, whole or in part, not in results, differences, errors or the invocation.
-  - For that it must stand in an option. One in a misspelt option is refused, but Ansible shows it when told to be loud.
+  - That holds for one in a misspelt option too, which is refused.
   - A key is C(hk_live_), C(hk_test_) or C(hk_dev_) and 32 letters or digits. Anything else is refused at once.
 author:
   - Hokusai Platform contributors (@hokusai)

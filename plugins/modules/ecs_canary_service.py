@@ -215,12 +215,6 @@ def targets(aws: Aws, groups: Mapping[str, str]) -> Iterator[str]:
             yield f"{ecs_deployment.target_state(each)} in {name}"
 
 
-def secrets(params: Params) -> Iterator[str]:
-    """The values that look secret: Ansible's own report of the invocation must not show them."""
-    given = {str(name): str(text) for name, text in (params["environment"] or {}).items()}
-    yield from redaction.secrets(given, ())
-
-
 def main() -> None:
     run(
         service="ecs",
@@ -229,7 +223,6 @@ def main() -> None:
         observe=observe,
         plan=plan,
         settle=settle,
-        secrets=secrets,
         required_if=[("state", "present", ["container"])],
     )
 

@@ -48,9 +48,8 @@ options:
           - Environment variables. Omitted they are unmanaged. Numbers and booleans become V(1) and V(true).
           - Values are stored readable in the task definition. What must stay secret belongs into
             O(containers[].secrets).
-          - A value of six characters or more the name or form of which looks secret is hidden in the result, the
-            invocation that C(-vvv) shows included. What Ansible says before the module's own code runs, that is in the
-            system log of the machine it runs on and about options that it refuses, is hidden by C(no_log) alone.
+          - A value of six characters or more the name or form of which looks secret is hidden in the result, in the
+            invocation that C(-vvv) shows, and in the system log of the machine that the module runs on.
         type: dict
       environment_mode:
         description: Whether O(containers[].environment) is added to the variables there are, or is all of them.
@@ -339,7 +338,6 @@ def main() -> None:
         observe=observe,
         plan=plan,
         settle=ecs_deployment.settle,
-        secrets=ecs_options.secrets,
         mutually_exclusive=[("desired_count", "minimum_count")],
     )
 

@@ -32,6 +32,11 @@ class Home:
         return self.path / "env.json"
 
     @property
+    def key(self) -> Path:
+        """The platform key by itself, for Ansible: what it is to set in an environment stands on command lines."""
+        return self.path / "api-key"
+
+    @property
     def pid(self) -> Path:
         return self.path / "daemon.pid"
 
@@ -101,13 +106,19 @@ def variables(place: Home, endpoint: str, proxy: str, api_key: str, admin_key: s
 
 
 def write(place: Home, values: dict[str, str]) -> None:
-    """Readable by its owner only, for it holds keys; whole or not there at all."""
-    unfinished = place.environment.with_suffix(".new")
+    """The files of the key and, last, of the environment: both hold keys, so only their owner may read them."""
+    keep(place.key, values["HOKUSAI_API_KEY"] + "\n")
+    keep(place.environment, json.dumps(values, indent=2))
+
+
+def keep(file: Path, content: str) -> None:
+    """Whole or not there at all."""
+    unfinished = file.with_name(f"{file.name}.new")
     unfinished.unlink(missing_ok=True)
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(values, file, indent=2)
-    unfinished.replace(place.environment)
+    with os.fdopen(descriptor, "w") as opened:
+        opened.write(content)
+    unfinished.replace(file)
 
 
 def read(place: Home) -> dict[str, str]:

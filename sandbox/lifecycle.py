@@ -123,6 +123,7 @@ def finish(home: Home, lock: int) -> bool:
     owner = owner_of(home)
     found = bool(owner) and end_all(owner) > 0
     home.environment.unlink(missing_ok=True)
+    home.key.unlink(missing_ok=True)
     home.pid.unlink(missing_ok=True)
     for kept in (home.faults, home.faults.with_suffix(".lock")):
         kept.unlink(missing_ok=True)

@@ -189,7 +189,7 @@ class Sandbox:
             session.trust_env = False
             session.proxies = {"http": self.environment["HTTP_PROXY"], "https": self.environment["HTTPS_PROXY"]}
             session.verify = self.environment["SSL_CERT_FILE"]
-            headers = {"Authorization": f"Bearer {key}"} if key else {}
+            headers = options.pop("headers", {}) | ({"Authorization": f"Bearer {key}"} if key else {})
             return session.request(options.pop("method", "GET"), url, headers=headers, timeout=70, **options)
 
     def score(self, profile: str) -> dict[str, Any]:

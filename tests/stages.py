@@ -80,9 +80,11 @@ CANARY = "tests/integration/test_h_canary.py"
 """Begins with a healthy platform, and so needs no repair to wait for."""
 MONITORING = "tests/integration/test_h_monitoring.py"
 """The same."""
+SECRETS = "tests/integration/test_h_secrets.py"
+"""The same."""
 
 LONG = ("tests/story", "tests/bench", "tests/reliability")
-IGNORED = tuple(part for file in (INPUT, CANARY, MONITORING) for part in ("--ignore", file))
+IGNORED = tuple(part for file in (INPUT, CANARY, MONITORING, SECRETS) for part in ("--ignore", file))
 PLUGINS = "ansible_collections.hokusai.platform.plugins"
 STAGES = (
     Stage("lint", (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("lint-imports",))),
@@ -123,6 +125,7 @@ STAGES = (
     Stage("docs", (pytest("--timeout", "2400", "tests/docs"),), True, 3000, BIG, OWN),
     Stage("canary", (pytest("--timeout", "600", CANARY),), True, 1500, BIG, OWN),
     Stage("monitoring", (pytest("--timeout", "900", MONITORING),), True, 1500, BIG, OWN),
+    Stage("secrets", (pytest("--timeout", "1200", SECRETS),), True, 1500, BIG, OWN),
     Stage("story", (pytest("--timeout", "300", *LONG),), True, 900, BIG, OWN),
 )
 

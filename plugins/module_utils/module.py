@@ -32,6 +32,8 @@ class Module(AnsibleModule):
     """A module that knows the secrets among its options before Ansible checks them, writes them to the system log, or
     repeats them in a failure."""
 
+    params: dict[str, Any]
+
     def _load_params(self) -> None:
         super()._load_params()
         self.params = redaction.renamed(self.params)

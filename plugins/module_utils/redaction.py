@@ -20,7 +20,7 @@ SECRET_NAME = re.compile(
     r"|(AUTH|PAT)$",  # AUTH_SERVICE_ID and HOKUSAI_AUTH_SERVICE_URL are names of another kind
     re.IGNORECASE,
 )
-ADDRESS_WITH_PASSWORD = re.compile(r"://[^\s/]*:[^\s/]*@")
+PASSWORD_IN_ADDRESS = re.compile(r"://[^\s/:]*:([^\s@]+)@")
 SECRET_VALUE = re.compile(
     r"://[^\s]*@"  # a URL's user and password
     r"|\bhk_(live|test|dev)_"  # a platform key
@@ -153,8 +153,10 @@ def looking_secret(name: str, given: Any, *, are_values: bool = True) -> Iterato
             yield from looking_secret(name, each)
     elif isinstance(given, str):
         yield from MISPLACED_KEY.findall(given)
-        if NAMELESS_SECRET.fullmatch(given) or ADDRESS_WITH_PASSWORD.search(given):
+        if NAMELESS_SECRET.fullmatch(given):
             yield given
+        for password in PASSWORD_IN_ADDRESS.findall(given):
+            yield from (password, *password.split("/"))  # with a slash in it, what is before that is taken for a port
 
 
 def renamed(given: Any) -> Any:

@@ -141,7 +141,6 @@ from ansible_collections.hokusai.platform.plugins.module_utils import (
     ecs_canary_observation,
     ecs_deployment,
     elb,
-    redaction,
 )
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.canary_options import GROUPS, SERVICES, pairs

@@ -63,6 +63,12 @@ def test_env_as_json_is_the_file_and_only_its_owner_may_read_that(home: Path) ->
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+def test_the_key_is_also_in_a_file_of_its_own_that_only_its_owner_may_read(home: Path) -> None:
+    file = home / "api-key"
+    assert file.read_text().strip() == json.loads((home / "env.json").read_text())["HOKUSAI_API_KEY"]
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
 def test_no_key_is_in_the_logs(home: Path) -> None:
     values = json.loads((home / "env.json").read_text())
     logs = sandbox(home, "logs").stdout

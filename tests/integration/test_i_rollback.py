@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.harness import Sandbox
+from tests.harness import Sandbox, module, play
 from tests.integration.conftest import Counted, counted
 from tests.integration.test_h_runs import runs_of
 
@@ -87,3 +87,15 @@ def test_check_mode_shows_what_it_would_do_and_writes_nothing(repaired: Sandbox,
     verbs = {verb for _role, verb, _why in ended.run.steps}
     assert verbs >= {"update_service", "modify_rule", "delete_rule"}  # its group rule, test_d_breakage.py took away
     assert "would be taken back" in said(ended)
+
+
+def test_where_nothing_is_to_be_taken_back_the_lock_of_the_dead_run_is_broken_all_the_same(
+    repaired: Sandbox, at: dict[str, str]
+) -> None:
+    idle = next(run["run_id"] for run in runs_of(repaired) if not run["writes"])
+    died = {"environment": "sandbox", "run_id": "died-early", "owner": "ada"}
+    assert not module("platform_lock", died, repaired.environment)["failed"]
+    asked = ("-e", f"run_id={idle}", "-e", "hokusai_break_lock=died-early")
+    play("playbooks/rollback.yml", *asked, extra=at).wanted()
+    assert repaired.client("ssm").get_parameters(Names=["/hokusai/sandbox/lock"])["Parameters"] == []
+    assert runs_of(repaired)[0]["took_over"] == "died-early"

@@ -20,6 +20,8 @@ from tests.integration.planted import PARAMETER, SECRET, SHOWN_BY_ECS, Planted, 
 AUTH = {"auth_url": "https://auth.hokus.ai"}
 VERSION = "https://registry.hokus.ai/api/mlflow/version"
 GATEWAY = "-m gateway"
+TAKEN = {"from a secret", "unknown key", "swapped"}
+"""Tasks that do what they are asked; the sandbox does not look who asks."""
 GOOD = ("key as bearer", "key as ApiKey", "key in X-API-Key", "key repeated")
 
 
@@ -68,7 +70,7 @@ def mistakes(planted: Planted, playbooks: Watch) -> Watch:
 
 
 def tasks(texts: Any) -> dict[str, tuple[str, dict[str, Any]]]:
-    """By a name, a module of the collection and its options; all but the first two are refused."""
+    """By a name, a module of the collection and its options; all but those of `TAKEN` are refused."""
     key, validate = texts["key"], {**AUTH, "action": "validate"}
     request = {"name": "version", "url": VERSION}
     swapped = {"access_key": texts["aws"], "secret_key": "AKIA" + "X" * 16}
@@ -148,7 +150,7 @@ def test_the_keys_in_the_right_places_were_good_and_the_others_refused(after: Pl
     assert after.ran["from a secret"].code == after.ran["from the environment"].code == 0
     assert "is_valid: true" in said("from a secret") or '"is_valid": true' in said("from a secret")
     refused = set(tasks(after.texts)) | set(typos(after.texts))
-    assert {name for name in refused if after.ran[name].code == 0} == {"from a secret", "unknown key"}
+    assert {name for name in refused if after.ran[name].code == 0} == TAKEN
     assert "source.valeu" in said("misspelt") or "required" in said("misspelt")
     assert "hokusai_environment holds a platform key" in said("environment")
 

@@ -8,6 +8,7 @@ from typing import Any
 from moto.ec2 import models
 from moto.ec2.exceptions import (
     EC2ClientError,
+    InvalidPermissionDuplicateError,
     InvalidPermissionNotFoundError,
     InvalidSecurityGroupNotFoundError,
     InvalidSecurityGroupRuleIdNotFoundError,
@@ -69,13 +70,16 @@ class EC2Backend(Replacement, models.EC2Backend):  # type: ignore[misc]  # moto 
             found.describe(wanted.description)
 
     def modify_security_group_rules(self, group_id: str, rules: dict[str, Json]) -> None:
-        """Replace rules under their ids; what is omitted goes, the kind of peer stays."""
+        """Replace rules under their ids, all or none; what is omitted goes, the kind of peer stays."""
         group = self.security_group(group_id)
+        changed = {}
         for rule_id, new in rules.items():
             rule = group.get_rule(rule_id)
             if rule is None:
                 raise InvalidSecurityGroupRuleIdNotFoundError(rule_id)
-            self._modify(rule, new)
+            changed[rule_id] = self._modified(rule, new)
+        ingress, egress = (_replaced(held, changed) for held in (group.ingress_rules, group.egress_rules))
+        group.ingress_rules, group.egress_rules = ingress, egress
 
     def security_group(self, name_or_id: str) -> Any:
         group = self.get_security_group_by_name_or_id(name_or_id)
@@ -83,7 +87,7 @@ class EC2Backend(Replacement, models.EC2Backend):  # type: ignore[misc]  # moto 
             raise InvalidSecurityGroupNotFoundError(name_or_id)
         return group
 
-    def _modify(self, rule: SecurityGroupRule, new: Json) -> None:
+    def _modified(self, rule: SecurityGroupRule, new: Json) -> SecurityGroupRule:
         given = {key: new[option] for option, key in _PEERS.items() if new.get(option) is not None}
         if len(given) != 1:
             raise EC2ClientError(
@@ -101,11 +105,7 @@ class EC2Backend(Replacement, models.EC2Backend):  # type: ignore[misc]  # moto 
         if protocol is None:
             raise EC2ClientError("InvalidParameterValue", "Invalid value 'null' for protocol.")
         check_ports(protocol, new.get("FromPort"), new.get("ToPort"))
-        rule.ip_protocol = protocol
-        ports = (None, None) if protocol == "-1" else (new.get("FromPort"), new.get("ToPort"))
-        rule.from_port, rule.to_port = ports
-        rule.peer[key] = value
-        rule.describe(new.get("Description"))
+        return rule.changed(protocol, new.get("FromPort"), new.get("ToPort"), {key: value}, new.get("Description"))
 
     def _depends_on(self, group: Any) -> bool:
         used = any(group in interface.group_set for interface in self.enis.values())
@@ -117,3 +117,15 @@ class EC2Backend(Replacement, models.EC2Backend):  # type: ignore[misc]  # moto 
             for other in groups.values():
                 if other is not group:
                     yield from (*other.ingress_rules, *other.egress_rules)
+
+
+def _replaced(held: list[SecurityGroupRule], changed: dict[str, SecurityGroupRule]) -> list[SecurityGroupRule]:
+    """The rules of one direction with the changed ones in their places.
+
+    AWS does not say whether two rules may swap what they let through, so none here gets what another one has.
+    """
+    for rule in held:
+        new = changed.get(rule.id)
+        if new and any(new == other or new == changed.get(other.id) for other in held if other is not rule):
+            raise InvalidPermissionDuplicateError()
+    return [changed.get(rule.id, rule) for rule in held]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from moto.ec2.exceptions import EC2ClientError
@@ -90,6 +91,16 @@ class SecurityGroupRule(MotoSecurityGroupRule):  # type: ignore[misc]  # moto is
 
     def __hash__(self) -> int:
         return hash(self.identity)
+
+    def changed(self, protocol: str, low: Any, high: Any, peer: Json, description: str | None) -> SecurityGroupRule:
+        """The rule of this id with another content. The peer is of the same kind."""
+        new = copy.deepcopy(self)
+        new.ip_protocol = protocol
+        new.from_port, new.to_port = (None, None) if protocol == "-1" else (int(low), int(high))
+        new.peer.update(peer)
+        new.prefix_list_id = new.prefix_list.get("PrefixListId")
+        new.describe(description)
+        return new
 
     def describe(self, description: str | None) -> None:
         """Set the description; None or empty removes it."""

@@ -1,6 +1,6 @@
 # Copyright (c) 2026 Hokusai Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The rules of a security group: one form for what EC2 lists and what a play asks for, and how the two pair up."""
+"""The rules of a security group: one form for what EC2 lists and what a play asks for, and what may be asked for."""
 
 from __future__ import annotations
 
@@ -50,6 +50,11 @@ class Rule:
         return self.direction, self.protocol, self.from_port, self.to_port, self.kind, self.peer
 
     @property
+    def type(self) -> tuple[str, str, str]:
+        """What a rule keeps for good (EC2 API reference, SecurityGroupRuleRequest: its type cannot be changed)."""
+        return self.direction, self.kind, self.family
+
+    @property
     def family(self) -> str:
         """`IPv4`, `IPv6`, or for a group or prefix list `both`."""
         return "both" if self.kind != "cidr" else "IPv6" if ":" in self.peer else "IPv4"
@@ -69,41 +74,6 @@ class Rule:
 
     def shown(self) -> dict[str, Any]:
         return {key: value for key, value in dataclasses.asdict(self).items() if key != "owned"}
-
-
-@dataclass(frozen=True)
-class Pairing:
-    """Which live rule is which wanted one, which are to be added, and which are to go."""
-
-    kept: tuple[tuple[Rule, Rule], ...]
-    new: tuple[Rule, ...]
-    doomed: tuple[Rule, ...]
-
-
-def pair(live: Iterable[Rule], wanted: Iterable[Rule], *, purge: bool) -> Pairing:
-    """Pair by content, whoever made the live rule. A rule of ours that a wanted one of the same name replaces goes,
-    and with `purge` every rule of ours that is not wanted; a stranger's rule never does."""
-    live, wanted = tuple(live), tuple(wanted)
-    by_content = {rule.content: rule for rule in live}
-    contents = {rule.content for rule in wanted}
-    names = {(rule.direction, rule.name) for rule in wanted}
-    return Pairing(
-        kept=tuple((by_content[rule.content], rule) for rule in wanted if rule.content in by_content),
-        new=tuple(rule for rule in wanted if rule.content not in by_content),
-        doomed=tuple(
-            rule
-            for rule in live
-            if rule.owned and rule.content not in contents and (purge or (rule.direction, rule.name) in names)
-        ),
-    )
-
-
-def as_live(live: Rule, wanted: Rule) -> Rule:
-    """A live rule once what is wanted of it holds: a stranger's stays as it is, an omitted description too."""
-    if not live.owned:
-        return live
-    description = live.description if wanted.description is None else wanted.description
-    return dataclasses.replace(live, description=description, name=wanted.name)
 
 
 def from_options(options: Mapping[str, Any]) -> Rule:
@@ -265,7 +235,7 @@ def quota_problem(live: Iterable[Rule], new: Iterable[Rule], quota: int, entries
     for direction in sorted({rule.direction for rule in new}):
         for family, other in (("IPv4", "IPv6"), ("IPv6", "IPv4")):
             have, more = (
-                sum(_size(rule, entries) for rule in rules if rule.direction == direction and rule.family != other)
+                sum(size(rule, entries) for rule in rules if rule.direction == direction and rule.family != other)
                 for rules in (live, new)
             )
             if more and have + more > quota:
@@ -273,5 +243,6 @@ def quota_problem(live: Iterable[Rule], new: Iterable[Rule], quota: int, entries
     return ""
 
 
-def _size(rule: Rule, entries: Mapping[str, int]) -> int:
+def size(rule: Rule, entries: Mapping[str, int]) -> int:
+    """How much of the quota a rule takes."""
     return entries.get(rule.peer, 1) if rule.kind == "prefix_list" else 1

@@ -1,11 +1,11 @@
 # Copyright (c) 2026 Hokusai Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""From the rules a security group has to those it shall have: add, then adjust in place, then revoke."""
+"""From the rules a security group has to those it shall have: add, then change in place, then revoke."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,13 +14,14 @@ from ansible_collections.hokusai.platform.plugins.module_utils.errors import Bad
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Find, Missing, Step
 from ansible_collections.hokusai.platform.plugins.module_utils.security_group import (
     Rule,
-    as_live,
     is_open,
     modification,
-    pair,
     permission,
     quota_problem,
+    size,
 )
+from ansible_collections.hokusai.platform.plugins.module_utils.security_group_change import Change, order
+from ansible_collections.hokusai.platform.plugins.module_utils.security_group_pairing import Pairing, pair
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,9 @@ class Group:
 
     def over(self, current: Group) -> Group:
         pairing = pair(current.rules, self.rules, purge=self.purge)
-        wanted = {live.id: rule for live, rule in pairing.kept}
-        kept = (rule for rule in current.rules if rule not in pairing.doomed)
-        after = tuple(as_live(rule, wanted[rule.id]) if rule.id in wanted else rule for rule in kept)
-        return dataclasses.replace(current, rules=after + pairing.new)
+        after = {each.before.id: each.after for each in pairing.staying}
+        kept = tuple(after.get(rule.id, rule) for rule in current.rules if rule not in pairing.doomed)
+        return dataclasses.replace(current, rules=kept + pairing.new)
 
     @property
     def open(self) -> list[Rule]:
@@ -70,13 +70,21 @@ class Group:
 def steps(current: Group, desired: Group, find: Find) -> Iterator[Step]:
     """Raises `BadInput` when the additions do not fit beside what is there."""
     pairing = pair(current.rules, desired.rules, purge=desired.purge)
-    problem = quota_problem(current.rules, pairing.new, desired.rule_quota, current.entries)
+    problem = _quota_problem(current, pairing, desired.rule_quota)
     if problem:
         raise BadInput(f"Security group {current.name}: {problem}", "free rules, or raise the quota and rule_quota")
     yield from (add(current, rule, desired.owner, find) for rule in pairing.new)
-    for live, wanted in pairing.kept:
-        yield from adjust(current, live, as_live(live, wanted), find)
+    yield from modify(current, pairing.staying, find)
+    yield from (rename(current, each) for each in pairing.staying if each.before.name != each.after.name)
     yield from (revoke(current, rule) for rule in pairing.doomed)
+
+
+def _quota_problem(current: Group, pairing: Pairing, quota: int) -> str:
+    """A change takes no more of the quota than the rule had, unless it is to a prefix list of more entries."""
+    grown = [each for each in pairing.staying if size(each.after, current.entries) > size(each.before, current.entries)]
+    ids = {each.before.id for each in grown}
+    live = (rule for rule in current.rules if rule.id not in ids)
+    return quota_problem(live, (*pairing.new, *(each.after for each in grown)), quota, current.entries)
 
 
 def add(group: Group, rule: Rule, owner: str, find: Find) -> Step:
@@ -90,14 +98,34 @@ def add(group: Group, rule: Rule, owner: str, find: Find) -> Step:
     return Step(f"authorize_security_group_{rule.direction}", arguments, why, batch="add")
 
 
-def adjust(group: Group, live: Rule, after: Rule, find: Find) -> Iterator[Step]:
-    if live.description != after.description:
-        change = {"SecurityGroupRuleId": live.id, "SecurityGroupRule": modification(after, peer_id(after, find))}
-        arguments = {"GroupId": group.id, "SecurityGroupRules": [change]}
-        yield Step("modify_security_group_rules", arguments, f"security group {group.name}: describe {after.name}")
-    if live.name != after.name:
-        tagging = {"Resources": [live.id], "Tags": tags.to_aws({tags.NAME: after.name or ""})}
-        yield Step("create_tags", tagging, f"security group {group.name}: rename {live.name} to {after.name}")
+def in_words(change: Change) -> str:
+    if change.before.content == change.after.content:
+        return f"describe {change.after.name}"
+    return f"change {change.after.name} ({change.before.words}) to {change.after.words}"
+
+
+def modify(
+    group: Group, changes: Iterable[Change], find: Find, words: Callable[[Change], str] = in_words
+) -> Iterator[Step]:
+    """One request for all rules that do not need each other. Those that do, all in a ring, share the last request."""
+    ordered = order(each for each in changes if each.is_modified)
+    for request in filter(None, (*ordered.requests, ordered.tangled)):
+        rules = [
+            {
+                "SecurityGroupRuleId": each.after.id,
+                "SecurityGroupRule": modification(each.after, peer_id(each.after, find)),
+            }
+            for each in request
+        ]
+        why = f"security group {group.name}: {', '.join(map(words, request))}"
+        yield Step("modify_security_group_rules", {"GroupId": group.id, "SecurityGroupRules": rules}, why)
+
+
+def rename(group: Group, change: Change) -> Step:
+    tagging = {"Resources": [change.after.id], "Tags": tags.to_aws({tags.NAME: change.after.name or ""})}
+    return Step(
+        "create_tags", tagging, f"security group {group.name}: rename {change.before.name} to {change.after.name}"
+    )
 
 
 def revoke(group: Group, rule: Rule) -> Step:

@@ -16,6 +16,7 @@ from botocore.loaders import create_loader
 from moto.core.base_backend import BackendDict
 
 from sandbox.controlplane import ControlPlane
+from tests.unit import security_group_model
 from tests.unit.alb_edge import Edge
 from tests.unit.ecs_platform import Agent, build
 
@@ -109,6 +110,11 @@ def aws(control_plane: ControlPlane, shared_aws: CountingAws) -> CountingAws:
 def edge(aws: CountingAws) -> Edge:
     """A load balancer with a listener and target groups, for the modules of ELBv2."""
     return Edge(aws).build()
+
+
+@pytest.fixture
+def groups(aws: CountingAws) -> dict[str, str]:
+    return security_group_model.make_groups(aws)
 
 
 @pytest.fixture

@@ -2,52 +2,35 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from ansible_collections.hokusai.platform.plugins.module_utils import security_group as sg
-from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput
-from ansible_collections.hokusai.platform.plugins.module_utils.plan import Missing, Observed, as_data, holds
-from ansible_collections.hokusai.platform.plugins.module_utils.runner import Resource, converge
+from ansible_collections.hokusai.platform.plugins.module_utils.plan import Missing, as_data, holds
+from ansible_collections.hokusai.platform.plugins.module_utils.runner import converge
 from ansible_collections.hokusai.platform.plugins.module_utils.security_group_plan import Group
 from ansible_collections.hokusai.platform.plugins.modules import security_group_rules as module
 
-from sandbox.controlplane import ControlPlane, Fault
-
-ALB, API = "hokusai-alb-development", "hokusai-api-development"
-OWNED = {"hokusai:managed-by": "hokusai.platform"}
-ADD, DESCRIBE, REVOKE = (
-    "authorize_security_group_ingress",
-    "modify_security_group_rules",
-    "revoke_security_group_ingress",
+from sandbox.controlplane import ControlPlane
+from tests.unit.security_group_model import (
+    ADD,
+    ALB,
+    API,
+    MODIFY,
+    OWNED,
+    RESOURCE,
+    REVOKE,
+    Options,
+    listed,
+    make,
+    make_prefix_list,
+    ours,
+    params,
+    rule,
+    seen,
+    strangers,
+    task,
 )
-Options = dict[str, Any]
-RESOURCE = Resource("ec2", module.desire, module.observe, module.plan)
-
-
-def rule(name: str, port: int | None = 5000, **more: Any) -> Options:
-    """A rule as a play gives it, after Ansible has filled in the defaults."""
-    empty = dict.fromkeys(("from_port", "to_port", "group", "cidr", "prefix_list", "description"))
-    peer = {} if {"group", "cidr", "prefix_list"} & more.keys() else {"group": API}
-    return {"name": name, "direction": "ingress", "protocol": "tcp", "port": port, **empty, **peer, **more}
-
-
-def params(*rules: Options, **more: Any) -> Options:
-    defaults = {"group": "mlflow", "vpc": None, "purge": "owned", "public_ports": [80, 443], "rule_quota": 60}
-    defaults |= {"owner": "hokusai.platform"}
-    return {**defaults, "rules": list(rules), **more}
-
-
-def ours(**options: Any) -> tuple[bool, Options]:
-    return True, rule(**options)
-
-
-def strangers(**options: Any) -> tuple[bool, Options]:
-    return False, rule(**options)
-
 
 TABLE: dict[str, tuple[list[tuple[bool, Options]], Options, list[str]]] = {
     "a missing rule is added": ([], params(rule("api")), [ADD]),
@@ -55,7 +38,7 @@ TABLE: dict[str, tuple[list[tuple[bool, Options]], Options, list[str]]] = {
     "a group rule's description changes in place": (
         [ours(name="api", description="old")],
         params(rule("api", description="new")),
-        [DESCRIBE],
+        [MODIFY],
     ),
     "an equal rule of ours is left alone": ([ours(name="api")], params(rule("api")), []),
     "an equal rule of somebody else is taken as it is": (
@@ -63,25 +46,72 @@ TABLE: dict[str, tuple[list[tuple[bool, Options]], Options, list[str]]] = {
         params(rule("api", description="API to MLflow")),
         [],
     ),
-    "a changed port is added before the old one is revoked": (
+    "a changed port changes in place": ([ours(name="api", port=5001)], params(rule("api")), [MODIFY]),
+    "a changed peer of the same type changes in place": (
+        [ours(name="api", group=ALB, description="old")],
+        params(rule("api", description="new")),
+        [MODIFY],
+    ),
+    "a rule changes in place without a purge too": (
         [ours(name="api", port=5001)],
-        params(rule("api")),
+        params(rule("api"), purge="none"),
+        [MODIFY],
+    ),
+    "a protocol changes in place": (
+        [ours(name="api")],
+        params(rule("api", None, protocol="all")),
+        [MODIFY],
+    ),
+    "ports come back in place": ([ours(name="api", port=None, protocol="all")], params(rule("api")), [MODIFY]),
+    "rules that do not need each other are one request": (
+        [ours(name="api"), ours(name="alb", group=ALB), ours(name="net", cidr="10.0.0.0/16", description="old")],
+        params(rule("api", 5001), rule("alb", 5001, group=ALB), rule("net", cidr="10.0.0.0/16", description="new")),
+        [MODIFY],
+    ),
+    "a rule that another one may take over from waits for it": (
+        [ours(name="api"), ours(name="alb", port=5001, group=ALB)],
+        params(rule("api", 5001), rule("alb", 5002, group=ALB)),
+        [MODIFY, MODIFY],
+    ),
+    "of rules that need each other one is added before its old one is revoked": (
+        [ours(name="api"), ours(name="alb", port=5001, group=ALB)],
+        params(rule("api", 5001), rule("alb", 5000, group=ALB)),
+        [ADD, MODIFY, REVOKE],
+    ),
+    "a peer of another type is added before the old one is revoked": (
+        [ours(name="api")],
+        params(rule("api", cidr="10.0.0.0/16")),
         [ADD, REVOKE],
     ),
-    "a changed peer is added before the old one is revoked": (
-        [ours(name="api", group=ALB)],
-        params(rule("api")),
+    "an IPv6 network is added before the IPv4 one is revoked": (
+        [ours(name="net", cidr="10.0.0.0/16")],
+        params(rule("net", cidr="2001:db8::/32")),
         [ADD, REVOKE],
     ),
     "a replaced rule goes without a purge too": (
-        [ours(name="api", port=5001)],
-        params(rule("api"), purge="none"),
+        [ours(name="api")],
+        params(rule("api", cidr="10.0.0.0/16"), purge="none"),
         [ADD, REVOKE],
+    ),
+    "what a stranger's rule lets through is not let through twice": (
+        [ours(name="api", port=5001), strangers(name="theirs")],
+        params(rule("api")),
+        [REVOKE],
+    ),
+    "two rules that swap what they let through swap their names": (
+        [ours(name="api"), ours(name="alb", group=ALB)],
+        params(rule("api", group=ALB), rule("alb", group=API)),
+        ["create_tags", "create_tags"],
+    ),
+    "names move on with the rules and the one that is left over takes the new content": (
+        [ours(name="one", port=5001), ours(name="two", port=5002)],
+        params(rule("one", 5002), rule("two", 5003)),
+        [MODIFY, "create_tags", "create_tags"],
     ),
     "a changed description keeps the rule": (
         [ours(name="web", port=443, cidr="10.0.0.0/16", description="old")],
         params(rule("web", 443, cidr="10.0.0.0/16", description="new")),
-        [DESCRIBE],
+        [MODIFY],
     ),
     "a description nobody gives stays": (
         [ours(name="web", cidr="10.0.0.0/16", description="old")],
@@ -116,45 +146,6 @@ TABLE: dict[str, tuple[list[tuple[bool, Options]], Options, list[str]]] = {
 }
 
 
-@pytest.fixture
-def groups(aws: Aws) -> dict[str, str]:
-    """A VPC with three security groups, their ids by name."""
-    vpc = aws.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-    names = ("mlflow", ALB, API)
-    made = {name: aws.ec2.create_security_group(GroupName=name, Description=name, VpcId=vpc) for name in names}
-    return {name: each["GroupId"] for name, each in made.items()} | {"vpc": vpc}
-
-
-def make(aws: Aws, groups: Mapping[str, str], live: list[tuple[bool, Options]]) -> None:
-    for owned, options in live:
-        each = sg.from_options(options)
-        peer = groups.get(each.peer, each.peer)
-        tagged = [{"Key": "hokusai:name", "Value": str(each.name)}, *({"Key": k, "Value": v} for k, v in OWNED.items())]
-        getattr(aws.ec2, f"authorize_security_group_{each.direction}")(
-            GroupId=groups["mlflow"],
-            IpPermissions=[sg.permission(each, peer)],
-            **({"TagSpecifications": [{"ResourceType": "security-group-rule", "Tags": tagged}]} if owned else {}),
-        )
-
-
-def seen(live: list[tuple[bool, Options]]) -> Observed[Group]:
-    """What observe would make of these rules."""
-    rules = []
-    for number, (owned, options) in enumerate(live):
-        each = sg.from_options(options)
-        described = each.description or ""
-        name = each.name if owned else None
-        rules.append(dataclasses.replace(each, id=f"sgr-{number}", owned=owned, description=described, name=name))
-    ids = {f"security group {name}": f"sg-{name}" for name in (ALB, API)}
-    return Observed(Group("mlflow", tuple(rules), "sg-mlflow"), ids)
-
-
-def listed(aws: Aws, groups: Mapping[str, str], *, egress: bool = False) -> list[dict[str, Any]]:
-    asked = [{"Name": "group-id", "Values": [groups["mlflow"]]}]
-    rules = aws.ec2.describe_security_group_rules(Filters=asked)["SecurityGroupRules"]
-    return [each for each in rules if each["IsEgress"] == egress]
-
-
 @pytest.mark.parametrize("case", TABLE)
 def test_the_plan_is(case: str) -> None:
     live, wanted, expected = TABLE[case]
@@ -180,12 +171,6 @@ def without_ids(group: Group | None) -> list[dict[str, Any]]:
     return [{key: value or "" for key, value in each.items() if key != "id"} for each in rules]
 
 
-def task(wanted: Options) -> Options:
-    """The options as a task writes them: without those that are left out."""
-    given = {key: value for key, value in wanted.items() if value is not None and key != "rules"}
-    return {**given, "rules": [{k: v for k, v in each.items() if v is not None} for each in wanted["rules"]]}
-
-
 def test_a_new_rule_carries_its_name_and_who_made_it(aws: Any, groups: dict[str, str], run_module: Any) -> None:
     run_module(module.main, **task(params(rule("api-to-mlflow"))))
     (made,) = listed(aws, groups)
@@ -200,33 +185,6 @@ def test_a_changed_description_keeps_the_rule_id(aws: Any, groups: dict[str, str
     (after,) = listed(aws, groups)
     assert after["SecurityGroupRuleId"] == before[0]["SecurityGroupRuleId"]
     assert after["Description"] == "new"
-
-
-def test_traffic_is_never_cut_while_a_port_is_moved(
-    aws: Any, groups: dict[str, str], run_module: Any, control_plane: Any
-) -> None:
-    """ec2_security_group revokes before it authorises; here a refused addition leaves what was there."""
-    make(aws, groups, [ours(name="api", port=5001)])
-    control_plane.faults.replace([Fault(match="ec2:AuthorizeSecurityGroupIngress", code="UnauthorizedOperation")])
-    result = run_module(module.main, **task(params(rule("api"))))
-    assert "add api (tcp 5000 from group hokusai-api-development)" in result["msg"]
-    assert "UnauthorizedOperation" in result["msg"]
-    assert [each["FromPort"] for each in listed(aws, groups)] == [5001]
-
-
-def test_an_addition_that_landed_though_its_answer_was_lost_is_not_repeated(
-    aws: Any, groups: dict[str, str], control_plane: Any
-) -> None:
-    lost = Fault(match="ec2:AuthorizeSecurityGroupIngress", code="InternalError", status=500, after=True)
-    control_plane.faults.replace([lost])
-    assert len(converge(RESOURCE, aws, params(rule("api")), dry=False).steps) == 1
-    assert len(listed(aws, groups)) == 1
-
-
-def test_a_stale_read_after_the_write_is_read_again(aws: Any, groups: dict[str, str], control_plane: Any) -> None:
-    control_plane.faults.replace([Fault(match="ec2:AuthorizeSecurityGroupIngress", lag=0.5)])
-    assert len(converge(RESOURCE, aws, params(rule("api")), dry=False).steps) == 1
-    assert len(listed(aws, groups)) == 1
 
 
 @pytest.mark.parametrize(
@@ -296,6 +254,12 @@ def test_a_plan_over_quota_is_refused_and_counts_the_rules_that_are_still_there(
         list(module.plan(seen(live), wanted))
 
 
+def test_a_rule_of_a_full_group_can_still_change() -> None:
+    live = [ours(name=f"rule-{port}", port=port) for port in range(1, 61)]
+    wanted = module.desire(params(*(rule(f"rule-{port}", port) for port in range(1, 60)), rule("rule-60", 61)))
+    assert [step.verb for step in module.plan(seen(live), wanted)] == [MODIFY]
+
+
 def test_the_world_a_stranger_let_in_is_warned_of_and_left(aws: Any, groups: dict[str, str], run_module: Any) -> None:
     by_hand = strangers(name="theirs", port=22, cidr="0.0.0.0/1", description="by hand")
     make(aws, groups, [by_hand, strangers(name="web", port=443, cidr="0.0.0.0/0")])
@@ -327,11 +291,6 @@ def test_two_owners_share_a_group_and_leave_each_others_rules(
     assert {"Key": "hokusai:managed-by", "Value": "two"} in left["Tags"]
 
 
-def make_prefix_list(aws: Any, name: str, entries: int) -> str:
-    made = aws.ec2.create_managed_prefix_list(PrefixListName=name, MaxEntries=entries, AddressFamily="IPv4")
-    return str(made["PrefixList"]["PrefixListId"])
-
-
 def test_a_prefix_list_is_found_by_its_name(aws: Any, groups: dict[str, str], run_module: Any) -> None:
     identity = make_prefix_list(aws, "offices", 5)
     assert run_module(module.main, **task(params(rule("offices", prefix_list="offices"))))["changed"]
@@ -353,6 +312,19 @@ def test_a_prefix_list_counts_as_often_as_it_may_have_entries(aws: Any, groups: 
     wanted = task(params(rule("offices", prefix_list="offices"), rule("api")))
     assert "30 IPv4 ingress rules and 31 to add exceed the quota of 60" in run_module(module.main, **wanted)["msg"]
     assert run_module(module.main, **{**wanted, "rule_quota": 61})["changed"]
+
+
+def test_a_change_to_a_prefix_list_of_more_entries_takes_more_of_the_quota(
+    aws: Any, groups: Any, run_module: Any
+) -> None:
+    make(aws, groups, [ours(name="offices", prefix_list=make_prefix_list(aws, "few", 5))])
+    make_prefix_list(aws, "many", 50)
+    wanted = task(params(rule("offices", prefix_list="many")))
+    assert (
+        "0 IPv4 ingress rules and 50 to add exceed the quota of 49"
+        in run_module(module.main, **{**wanted, "rule_quota": 49})["msg"]
+    )
+    assert run_module(module.main, **{**wanted, "rule_quota": 50})["changed"]
 
 
 def test_ipv4_and_ipv6_rules_do_not_share_a_quota() -> None:

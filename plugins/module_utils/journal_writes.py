@@ -271,8 +271,9 @@ def _permitted(permission: Arguments) -> Iterator[dict[str, Any]]:
 
 
 def _modify_group_rules(arguments: Arguments, _response: Arguments) -> Iterator[Write]:
+    """A rule is given whole, so ports that are not given are none from then on."""
     for each in arguments["SecurityGroupRules"]:
-        fields = dict(each["SecurityGroupRule"])
+        fields = {"FromPort": None, "ToPort": None, **each["SecurityGroupRule"]}
         if "ReferencedGroupId" in fields:
             fields["ReferencedGroupInfo"] = {"GroupId": fields.pop("ReferencedGroupId")}
         yield Write("security_group_rule", each["SecurityGroupRuleId"], CHANGE, fields)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -28,6 +28,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.restore_unit impo
     Unit,
     tag_steps,
 )
+from ansible_collections.hokusai.platform.plugins.module_utils.security_group_change import Change
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_entry import Entry
 from ansible_collections.hokusai.platform.plugins.module_utils.three_way import REMOVE, Undo, with_fields
 
@@ -40,7 +41,7 @@ LOOK_SECONDS = 2.0
 
 
 def group_rules(group_id: str, group: str, vpc: str, undos: Iterable[Undo]) -> Unit:
-    """All rules of a security group: added, then changed, then revoked."""
+    """All rules of a security group: added, then changed in place, then revoked."""
 
     def read(aws: Aws) -> list[Entry]:
         found = snapshot_network.security_groups(aws, [group], vpc)
@@ -51,25 +52,34 @@ def group_rules(group_id: str, group: str, vpc: str, undos: Iterable[Undo]) -> U
 
 
 def group_rule_steps(due: Due, group: security_group_plan.Group) -> Iterator[Step]:
-    for entry in due.create:
-        step = security_group_plan.add(group, _group_rule(entry), tags.OWNER, _itself)
-        listed = tags.to_aws(entry.fields.get("Tags", {}))
-        arguments = {key: value for key, value in step.args.items() if key != "TagSpecifications"}
-        if listed:
-            arguments["TagSpecifications"] = [{"ResourceType": "security-group-rule", "Tags": listed}]
-        yield replace(step, args=arguments)
+    """A rule of the run whose content another one gets back goes before that: EC2 takes no two equal ones."""
+    yield from (_made_again(group, entry) for entry in due.create)
+    names = {entry.id: sorted(each for each in fields if not each.startswith("Tags.")) for entry, fields in due.changes}
+    changes = [
+        Change(_group_rule(entry), _group_rule(with_fields(entry, fields)))
+        for entry, fields in due.changes
+        if names[entry.id]
+    ]
+    contents = {each.after.content for each in changes}
+    doomed = [_group_rule(entry) for entry in due.remove]
+    yield from (security_group_plan.revoke(group, rule) for rule in doomed if rule.content in contents)
+    yield from security_group_plan.modify(group, changes, _itself, lambda each: _words(names, each.after))
     for entry, fields in due.changes:
-        what = f"security group {group.name}, rule {entry.id}"
-        rule = _group_rule(with_fields(entry, fields))
-        plain = sorted(name for name in fields if not name.startswith("Tags."))
-        if plain:
-            peer = security_group_plan.peer_id(rule, _itself)
-            change = {"SecurityGroupRuleId": entry.id, "SecurityGroupRule": security_group.modification(rule, peer)}
-            arguments = {"GroupId": group.id, "SecurityGroupRules": [change]}
-            yield Step("modify_security_group_rules", arguments, f"{what}: {', '.join(plain)} as before the run")
-        yield from tag_steps(what, fields, entry.id, EC2_TAGS)
-    for entry in due.remove:
-        yield security_group_plan.revoke(group, _group_rule(entry))
+        yield from tag_steps(f"security group {group.name}, rule {entry.id}", fields, entry.id, EC2_TAGS)
+    yield from (security_group_plan.revoke(group, rule) for rule in doomed if rule.content not in contents)
+
+
+def _made_again(group: security_group_plan.Group, entry: Entry) -> Step:
+    step = security_group_plan.add(group, _group_rule(entry), tags.OWNER, _itself)
+    listed = tags.to_aws(entry.fields.get("Tags", {}))
+    arguments = {key: value for key, value in step.args.items() if key != "TagSpecifications"}
+    if listed:
+        arguments["TagSpecifications"] = [{"ResourceType": "security-group-rule", "Tags": listed}]
+    return replace(step, args=arguments)
+
+
+def _words(names: Mapping[str, Iterable[str]], rule: security_group.Rule) -> str:
+    return f"rule {rule.id} ({rule.name or 'without a name'}): {', '.join(names[str(rule.id)])} as before the run"
 
 
 def _group_rule(entry: Entry) -> security_group.Rule:

@@ -9,7 +9,7 @@ nothing uses it and nobody changed it, and what the run removed is made again. P
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -69,13 +69,14 @@ class Undo:
 
     def due(self, live: Entry | None) -> dict[str, Any]:
         """The fields to write now with their values, given what there is now: none that holds a stranger's value."""
-        now = flat(live.fields) if live else {}
-        return {
-            name: back.before
-            for name, back in self.fields.items()
-            if not same(self.entry.kind, name, now.get(name), back.before)
-            and any(holds(self.entry.kind, name, now.get(name), value) for value in back.written)
+        now, kind = flat(live.fields) if live else {}, self.entry.kind
+        changed = {name: back for name, back in self.fields.items() if not same(kind, name, now.get(name), back.before)}
+        foreign = {
+            name
+            for name, back in changed.items()
+            if not any(holds(kind, name, now.get(name), value) for value in back.written)
         }
+        return {name: back.before for name, back in changed.items() if name not in foreign | inseparable(kind, foreign)}
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ class _Judge:
 
     def judgement(self) -> Judgement:
         undos = [undo for key in sorted({*self.before, *self.now}) if (undo := self._verdict(key))]
-        undos = self._without_taken(self._without_used(undos))
+        undos = self._without_equal(self._without_taken(self._without_used(undos)))
         after = self._projected(undos)
         undos.sort(key=lambda undo: (-undo.at, undo.key))
         kept = tuple(sorted(self.kept, key=lambda each: (each.kind, each.name, each.id, each.field)))
@@ -171,7 +172,7 @@ class _Judge:
 
     def _fields(self, was: Entry, now: Entry, written: Written) -> Undo | None:
         before, live = flat(was.fields), flat(now.fields)
-        backs = {}
+        backs, foreign = {}, set()
         for name in sorted({*before, *live, *written.values}):
             values = tuple(written.values.get(name, ()))
             back = Back(before.get(name), values)
@@ -180,12 +181,17 @@ class _Judge:
             if not same(was.kind, name, live.get(name), back.before):
                 if not any(holds(was.kind, name, live.get(name), value) for value in values):
                     self._drift(now, name, back, live.get(name))
+                    foreign.add(name)
                     continue
                 if reason := unwritable(name, back.before):
                     self._drift(now, name, back, live.get(name), reason)
                     continue
             if values:
                 backs[name] = back
+        for name in sorted(inseparable(was.kind, foreign) & backs.keys()):
+            back = backs.pop(name)
+            if not same(was.kind, name, live.get(name), back.before):
+                self._drift(now, name, back, live.get(name), "what the rule lets through goes back whole or not at all")
         return Undo(CHANGE, was, written.last, backs) if backs else None
 
     def _drift(self, now: Entry, name: str, back: Back, live: Any, reason: str = "") -> None:
@@ -311,6 +317,31 @@ class _Judge:
         self._drift(now, "Priority", undo.fields["Priority"], now.fields["Priority"], reason)
         return replace(undo, fields={name: back for name, back in undo.fields.items() if name != "Priority"})
 
+    def _without_equal(self, undos: list[Undo]) -> list[Undo]:
+        """Without the returns of group rules to a content that a rule which stays has: EC2 takes no two equal ones."""
+        while True:
+            after = self._projected(undos)
+            clash = next(filter(None, (self._equal(undo, after) for undo in undos)), None)
+            if clash is None:
+                return undos
+            undo, twin = clash
+            undos = [self._unlike(each, twin) if each is undo else each for each in undos]
+            undos = [each for each in undos if each.act != CHANGE or each.fields]
+
+    def _equal(self, undo: Undo, after: Mapping[Key, Entry]) -> tuple[Undo, Entry] | None:
+        if undo.act != CHANGE or not CONTENT.get(undo.entry.kind, frozenset()) & undo.due(self.now[undo.key]).keys():
+            return None
+        back = after[undo.key]
+        twin = next((each for key, each in after.items() if key != undo.key and is_twin(each, back)), None)
+        return (undo, twin) if twin else None
+
+    def _unlike(self, undo: Undo, twin: Entry) -> Undo:
+        now, content = self.now[undo.key], CONTENT[undo.entry.kind]
+        for name in sorted(content & undo.due(now).keys()):
+            reason = f"another rule, {twin.id}, lets through what it did before"
+            self._drift(now, name, undo.fields[name], now.fields.get(name), reason)
+        return replace(undo, fields={name: back for name, back in undo.fields.items() if name not in content})
+
     def _projected(self, undos: Sequence[Undo]) -> dict[Key, Entry]:
         after = dict(self.now)
         for undo in undos:
@@ -386,6 +417,16 @@ IDENTIFIED: Mapping[str, Sequence[str]] = {
     "listener": ("Port",),
 }
 """What makes a resource without a name the one it is, beside its place: EC2 takes the same rule once in a group."""
+
+
+CONTENT: Mapping[str, frozenset[str]] = {"security_group_rule": frozenset(IDENTIFIED["security_group_rule"])}
+"""Fields that go back together: a port of before beside a stranger's network would open what nobody ever asked for."""
+
+
+def inseparable(kind: str, foreign: Set[str]) -> Set[str]:
+    """The fields that cannot go back because some are somebody else's."""
+    content = CONTENT.get(kind, frozenset())
+    return content if content & foreign else frozenset()
 
 
 def is_twin(entry: Entry, was: Entry) -> bool:

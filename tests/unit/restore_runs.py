@@ -117,6 +117,22 @@ RUNS: dict[str, list[Task]] = {
     "a group rule that was added": [group_rules(permitted("alb-to-api", description="was"), permitted("b", port=9000))],
     "a group rule's description": [group_rules(permitted("alb-to-api", description="now"))],
     "a group rule's name": [group_rules(permitted("renamed", description="was"))],
+    "a group rule's port": [group_rules(permitted("alb-to-api", port=9000))],
+    "a group rule's port, peer and description": [
+        group_rules(permitted("alb-to-api", port=9000, group="api", description="now"))
+    ],
+    "a group rule's protocol": [group_rules(permitted("alb-to-api", port=None, protocol="all"))],
+    "a group rule whose name went to a new one": [
+        group_rules(permitted("new", description="was"), permitted("alb-to-api", port=9000))
+    ],
+    "a group rule that changed twice, beside one that was created and changed": [
+        group_rules(permitted("alb-to-api", port=9000), permitted("b", port=9001)),
+        group_rules(permitted("alb-to-api", port=9002), permitted("b", port=9000)),
+    ],
+    "a group rule whose former content another one has": [
+        group_rules(permitted("alb-to-api", port=9000)),
+        group_rules(permitted("alb-to-api", port=9000), permitted("b")),
+    ],
     "a namespace's description and tags": [
         (cloudmap_namespace, {"name": NAMESPACE, "description": "now", "tags": {"team": "ml"}})
     ],

@@ -56,6 +56,15 @@ def test_a_write_that_nothing_takes_back_is_told() -> None:
     assert (told.writes, told.other) == ((), ({"verb": "ssm:put_parameter", "why": "w"},))
 
 
+def test_ports_that_a_changed_group_rule_was_not_given_are_written_as_none() -> None:
+    changed = {"SecurityGroupRuleId": "sgr-1", "SecurityGroupRule": {"IpProtocol": "-1", "ReferencedGroupId": "sg-1"}}
+    (write,) = read([intent(1, "modify_security_group_rules", "ec2", SecurityGroupRules=[changed])]).writes
+    assert (write.id, dict(write.fields)) == (
+        "sgr-1",
+        {"IpProtocol": "-1", "FromPort": None, "ToPort": None, "ReferencedGroupInfo": {"GroupId": "sg-1"}},
+    )
+
+
 def test_the_id_of_what_was_created_comes_from_the_answer() -> None:
     args = {"ListenerArn": "l", "Priority": 5, "Conditions": [], "Actions": [], "Tags": [{"Key": "a", "Value": "b"}]}
     (write,) = read([intent(1, "create_rule", **args), outcome(1, Rules=[{"RuleArn": "new"}])]).writes

@@ -60,3 +60,27 @@ def test_rules_deleted_moved_and_changed_at_once_all_go_back(whole: Platform) ->
     whole.take_back(before, notes)
     assert without_ids(whole.read()) == without_ids(before)
     assert whole.take_back(before, notes).steps == []
+
+
+def test_changed_group_rules_go_back_under_their_ids_before_a_new_one_is_revoked(whole: Platform) -> None:
+    before = whole.read()
+    notes = whole.run(group_rules(permitted("alb-to-api", port=9000), permitted("b", port=9001)))
+    restored = whole.take_back(before, notes)
+    (mine,) = [
+        each["id"]
+        for each in before["resources"]
+        if each["fields"].get("Tags", {}).get("hokusai:name") == "alb-to-api" and each["kind"] == "security_group_rule"
+    ]
+    assert [step.verb for step in restored.steps] == ["modify_security_group_rules", "revoke_security_group_ingress"]
+    assert restored.steps[0].why == f"security group api: rule {mine} (alb-to-api): FromPort, ToPort as before the run"
+
+
+def test_group_rules_that_wait_for_each_other_go_back_in_the_reverse_order(whole: Platform) -> None:
+    whole.run(group_rules(permitted("alb-to-api", description="was"), permitted("b", port=9000, group="api")))
+    before = whole.read()
+    notes = whole.run(group_rules(permitted("alb-to-api", port=9000), permitted("b", port=9001, group="api")))
+    there = [entry["why"] for entry in notes.entries if entry["kind"] == "intent"]
+    assert ["change alb-to-api" in there[0], "change b" in there[1]] == [True, True]
+    back = [step.why for step in whole.take_back(before, notes).steps]
+    assert ["(b)" in back[0], "(alb-to-api)" in back[1]] == [True, True]
+    assert text(whole.read()) == text(before)

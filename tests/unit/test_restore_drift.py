@@ -291,6 +291,54 @@ def test_a_created_group_rule_that_others_tagged_stays(whole: Platform) -> None:
     assert found(whole, "security_group_rule", **{"Tags.hokusai:name": "b"})["id"] == made
 
 
+def modified(whole: Platform, identity: str, **content: Any) -> None:
+    rule = {"IpProtocol": "tcp", "ReferencedGroupId": whole.ids["extra"], **content}
+    change = [{"SecurityGroupRuleId": identity, "SecurityGroupRule": rule}]
+    whole.write("ec2", "modify_security_group_rules", GroupId=whole.ids["api"], SecurityGroupRules=change)
+
+
+def test_a_group_rule_of_which_others_changed_a_part_keeps_all_that_it_lets_through(whole: Platform) -> None:
+    before = whole.read()
+    notes = whole.run(group_rules(permitted("alb-to-api", port=9000, description="now")))
+    mine = sgr(whole)
+    modified(whole, mine, FromPort=9000, ToPort=9010, Description="now")
+    restored = whole.take_back(before, notes)
+    assert {each.field: (each.before, each.written, each.now) for each in restored.kept if each.id == mine} == {
+        "FromPort": (8001, 9000, 9000),
+        "ToPort": (8001, 9000, 9010),
+    }
+    now = whole.entry("security_group_rule", mine)["fields"]
+    assert (now["FromPort"], now["ToPort"], now["Description"]) == (9000, 9010, "was")
+
+
+def test_a_group_rule_that_others_change_meanwhile_keeps_all_that_it_lets_through(
+    whole: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = whole.read()
+    notes = whole.run(group_rules(permitted("alb-to-api", port=9000)))
+    mine, judgement = sgr(whole), whole.judge(before, notes)
+    modified(whole, mine, FromPort=9000, ToPort=9010, Description="was")
+    monkeypatch.setattr(Platform, "judge", lambda *_: judgement)
+    assert whole.take_back(before, notes).steps == []
+    now = whole.entry("security_group_rule", mine)["fields"]
+    assert (now["FromPort"], now["ToPort"]) == (9000, 9010)
+
+
+def test_a_group_rule_does_not_go_back_to_what_a_rule_of_others_lets_through(whole: Platform) -> None:
+    before = whole.read()
+    notes = whole.run(group_rules(permitted("alb-to-api", port=9001)))
+    mine = sgr(whole)
+    pair = {"GroupId": whole.ids["extra"]}
+    permission = {"IpProtocol": "tcp", "FromPort": 8001, "ToPort": 8001, "UserIdGroupPairs": [pair]}
+    made = whole.write("ec2", "authorize_security_group_ingress", GroupId=whole.ids["api"], IpPermissions=[permission])
+    stranger = made["SecurityGroupRules"][0]["SecurityGroupRuleId"]
+    restored = whole.take_back(before, notes)
+    told = {each.field: each.reason for each in restored.kept if each.id == mine}
+    assert told == dict.fromkeys(("FromPort", "ToPort"), f"another rule, {stranger}, lets through what it did before")
+    assert whole.entry("security_group_rule", mine)["fields"]["FromPort"] == 9001
+    assert whole.take_back(before, notes).steps == []
+
+
 def test_a_created_target_group_that_others_forward_to_stays(whole: Platform) -> None:
     before = whole.read()
     notes = whole.run((alb_target_group, {"name": "old2", "vpc": "the-vpc", "port": 8001, "protocol": "HTTP"}))

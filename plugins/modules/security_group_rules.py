@@ -16,11 +16,11 @@ description:
     is taken as it is, without a write, and is never removed.
   - A rule of a known name but new content changes in place and keeps its C(sgr-) id, its tags and, where none is given,
     its description; with O(purge=none) too. Protocol, ports and peer can change, but not the type of the peer (IPv4
-    network, IPv6 network, prefix list, group). A rule of another type is added, then the one that had the name is revoked.
+    network, IPv6 network, prefix list, group). A rule of another type is added, then the one of that name is revoked.
   - Where names are exchanged between rules, or move on from one to the next, the rules stay and their names change.
-  - What is let through before and after is let through at every moment. Rules are added before others change, and others
-    change before any is revoked. Rules that do not need each other change in one request; one waits for another that
-    may take over what it lets through. Where several would wait for each other, one of them is added anew.
+  - What is let through before and after is let through at every moment. Rules are added before others change, and all
+    changes come before the first revocation. Rules that do not need each other change in one request; one waits for
+    another that may take over what it lets through. Where several would wait for each other, one is added anew.
 options:
   group:
     description: Security group, by id or by name (GroupName). It must exist.

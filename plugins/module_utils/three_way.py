@@ -9,7 +9,7 @@ nothing uses it and nobody changed it, and what the run removed is made again. P
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -140,12 +140,16 @@ class _Judge:
             fresh = tuple(
                 key
                 for key, entry in self.now.items()
-                if key[0] == each.kind and key not in self.before and key not in found and _is_made_as(entry, each)
+                if key[0] == each.kind
+                and key not in self.before
+                and (key not in found or not found[key].made)
+                and _is_made_as(entry, _with_later(each, found.get(key)))
             )
             alike.setdefault(fresh, []).append(each)
         for fresh, several in alike.items():
             for key, each in zip(fresh, several, strict=False):
-                found[key] = replace(each, id=key[1], made=each.made if len(fresh) <= len(several) else 0)
+                made = each.made if len(fresh) <= len(several) else 0
+                found[key] = replace(_with_later(each, found.get(key)), id=key[1], made=made)
             for key in fresh if len(fresh) > len(several) else ():
                 entry = self.now[key]
                 reason = f"one of {len(fresh)} that the run may have created: the answer that told which was lost"
@@ -156,7 +160,8 @@ class _Judge:
 
     def judgement(self) -> Judgement:
         undos = [undo for key in sorted({*self.before, *self.now}) if (undo := self._verdict(key))]
-        undos = self._without_equal(self._without_taken(self._without_used(undos)))
+        undos = self._without_clashes(self._without_used(undos), self._taken, self._staying)
+        undos = self._without_clashes(undos, self._equal, self._unlike)
         after = self._projected(undos)
         undos.sort(key=lambda undo: (-undo.at, undo.key))
         kept = tuple(sorted(self.kept, key=lambda each: (each.kind, each.name, each.id, each.field)))
@@ -279,24 +284,31 @@ class _Judge:
     def _services(self) -> set[str]:
         return {key[1] for key in self.now if key[0] == "ecs_service"}
 
-    def _without_taken(self, undos: list[Undo]) -> list[Undo]:
-        """Without the returns of rules to priorities that rules which stay where they are hold."""
-        while True:
-            going = {undo.key: undo for undo in undos}
-            held = {}
-            for key, entry in self.now.items():
-                if key[0] != "load_balancer_rule" or (key in going and going[key].act == REMOVE):
-                    continue
-                if key in going and "Priority" in going[key].due(entry):
-                    continue
-                held[entry.where["ListenerArn"], int(entry.fields["Priority"])] = entry
-            clash = next(filter(None, (self._clash(undo, held) for undo in undos)), None)
-            if clash is None:
-                return undos
+    def _without_clashes(
+        self,
+        undos: list[Undo],
+        find: Callable[[list[Undo]], tuple[Undo, Entry] | None],
+        staying: Callable[[Undo, Entry], Undo],
+    ) -> list[Undo]:
+        """Without the returns to a place that a resource which stays where it is has."""
+        while clash := find(undos):
             undo, holder = clash
-            undos = [self._staying(each, holder) if each is undo else each for each in undos]
+            undos = [staying(each, holder) if each is undo else each for each in undos]
             undos = [each for each in undos if each.act != CHANGE or each.fields]
             undos = [each for each in undos if each.act != CREATE or each is not undo]
+        return undos
+
+    def _taken(self, undos: list[Undo]) -> tuple[Undo, Entry] | None:
+        """A rule whose priority is held by a rule that stays where it is."""
+        going = {undo.key: undo for undo in undos}
+        held = {}
+        for key, entry in self.now.items():
+            if key[0] != "load_balancer_rule" or (key in going and going[key].act == REMOVE):
+                continue
+            if key in going and "Priority" in going[key].due(entry):
+                continue
+            held[entry.where["ListenerArn"], int(entry.fields["Priority"])] = entry
+        return next(filter(None, (self._clash(undo, held) for undo in undos)), None)
 
     def _clash(self, undo: Undo, held: Mapping[tuple[Any, int], Entry]) -> tuple[Undo, Entry] | None:
         entry = undo.entry
@@ -317,23 +329,16 @@ class _Judge:
         self._drift(now, "Priority", undo.fields["Priority"], now.fields["Priority"], reason)
         return replace(undo, fields={name: back for name, back in undo.fields.items() if name != "Priority"})
 
-    def _without_equal(self, undos: list[Undo]) -> list[Undo]:
-        """Without the returns of group rules to a content that a rule which stays has: EC2 takes no two equal ones."""
-        while True:
-            after = self._projected(undos)
-            clash = next(filter(None, (self._equal(undo, after) for undo in undos)), None)
-            if clash is None:
-                return undos
-            undo, twin = clash
-            undos = [self._unlike(each, twin) if each is undo else each for each in undos]
-            undos = [each for each in undos if each.act != CHANGE or each.fields]
-
-    def _equal(self, undo: Undo, after: Mapping[Key, Entry]) -> tuple[Undo, Entry] | None:
-        if undo.act != CHANGE or not CONTENT.get(undo.entry.kind, frozenset()) & undo.due(self.now[undo.key]).keys():
-            return None
-        back = after[undo.key]
-        twin = next((each for key, each in after.items() if key != undo.key and is_twin(each, back)), None)
-        return (undo, twin) if twin else None
+    def _equal(self, undos: list[Undo]) -> tuple[Undo, Entry] | None:
+        """A group rule whose content is that of another one: EC2 takes no two equal ones."""
+        after = self._projected(undos)
+        for undo in undos:
+            content = CONTENT.get(undo.entry.kind, frozenset())
+            if undo.act == CHANGE and content & undo.due(self.now[undo.key]).keys():
+                others = (each for key, each in after.items() if key != undo.key)
+                if twin := next((each for each in others if is_twin(each, after[undo.key])), None):
+                    return undo, twin
+        return None
 
     def _unlike(self, undo: Undo, twin: Entry) -> Undo:
         now, content = self.now[undo.key], CONTENT[undo.entry.kind]
@@ -388,6 +393,15 @@ def references(entry: Entry) -> Iterator[str]:
     if "taskDefinition" in fields:
         yield str(fields["taskDefinition"])
     yield from (str(entry.where[name]) for name in ("ListenerArn", "NamespaceId") if name in entry.where)
+
+
+def _with_later(lost: Written, later: Written | None) -> Written:
+    """What was to be created, with what the run wrote to it once it knew the id."""
+    if later is None:
+        return lost
+    names = {*lost.values, *later.values}
+    values = {name: [*lost.values.get(name, ()), *later.values.get(name, ())] for name in names}
+    return replace(lost, values=values, last=later.last)
 
 
 def _is_made_as(entry: Entry, lost: Written) -> bool:

@@ -1,4 +1,4 @@
-"""The command line: up, status, env, calls, logs, faults and down. Exit codes: 0 done, 1 not so, 2 not asked."""
+"""The command line: `parser` has its verbs. Exit codes: 0 done, 1 not so, 2 not asked."""
 
 from __future__ import annotations
 
@@ -71,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
         verb.set_defaults(run=run)
         if name == "calls":
             verb.add_argument("--reset", action="store_true", help="start counting anew after printing")
+    add_enforce(verbs)
     verb = verbs.add_parser("logs", help="print what the services, the ALBs and the daemon log")
     verb.add_argument("service", nargs="?", help="api, mlflow, auth, alb or daemon; all of them if omitted")
     verb.add_argument("-f", "--follow", action="store_true", help="go on printing")
@@ -78,6 +79,17 @@ def parser() -> argparse.ArgumentParser:
     add_verbs(verbs, faults)
     verbs.add_parser("down", help="end everything").set_defaults(run=down)
     return made
+
+
+def add_enforce(verbs: Any) -> None:
+    text = "allow what IAM policies allow, and nothing else; without any say what was asked for since"
+    verb = verbs.add_parser("enforce", help=text, description=text)
+    verb.add_argument("policies", nargs="*", type=Path, metavar="POLICY.json", help="they hold together")
+    other = verb.add_mutually_exclusive_group()
+    other.add_argument("--record", action="store_true", help="allow everything, and note what is asked for")
+    other.add_argument("--off", action="store_true", help="allow everything again")
+    verb.add_argument("--json", action="store_true", help="print JSON")
+    verb.set_defaults(run=enforce)
 
 
 def pace(text: str) -> float:
@@ -128,6 +140,26 @@ def calls(place: Home, options: argparse.Namespace) -> int:
     say(f"{found['reads']} reads, {found['writes']} writes")
     for action, times in sorted(found["actions"].items()):
         say(f"{times:6d}  {action}")
+    return 0
+
+
+def enforce(place: Home, options: argparse.Namespace) -> int:
+    """Set the policies that hold, or show what was asked for under them."""
+    if options.policies or options.record or options.off:
+        try:
+            documents = [json.loads(path.read_text()) for path in options.policies]
+        except ValueError as error:
+            raise UsageError(f"a policy is JSON: {error}") from None
+        found = control(place, "POST", "policy", {"policies": documents, "record": options.record})
+    else:
+        found = control(place, "GET", "policy")
+    if options.json:
+        say(json.dumps(found, indent=2))
+        return 0
+    state = "enforced" if found["enforced"] else "recorded" if found["recorded"] else "not asked for"
+    say(f"Permissions are {state}.")
+    for asked in found["asked"]:
+        say(f"{'allowed' if asked['allowed'] else 'REFUSED'}  {asked['action']} on {asked['resource']}")
     return 0
 
 
@@ -213,14 +245,17 @@ def environment_of(place: Home) -> dict[str, str]:
         raise UsageError(f"no sandbox is up in {place.path}; start one with `python -m sandbox up`") from None
 
 
-def control(place: Home, method: str, path: str) -> Any:
+def control(place: Home, method: str, path: str, body: Any = None) -> Any:
     """Ask the daemon's control endpoint."""
     url = f"{environment_of(place)['AWS_ENDPOINT_URL']}/_sandbox/{path}"
-    request = urllib.request.Request(url, method=method)  # noqa: S310 - the daemon's own http endpoint
+    sent = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, sent, method=method)  # noqa: S310 - the daemon's own http endpoint
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=CONTROL_TIMEOUT) as response:
             return json.load(response)
+    except urllib.error.HTTPError as error:
+        raise UsageError(json.load(error)["error"]) from None
     except (urllib.error.URLError, TimeoutError) as error:
         raise UsageError(
             f"the sandbox in {place.path} does not answer ({error}); see `python -m sandbox logs daemon`, "

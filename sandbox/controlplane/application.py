@@ -12,6 +12,7 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.test import run_wsgi_app
 
+from sandbox.controlplane.authorization.gate import Gate
 from sandbox.controlplane.calls import CallCounter
 from sandbox.controlplane.clock import CLOCK
 from sandbox.controlplane.codes import Code, code_of
@@ -35,7 +36,8 @@ class Application:
     """WSGI callable.
 
     `lock` serialises moto, whose models take none. `on_write` is called under it after every call that may have
-    changed something, before the client gets its answer. The sandbox's own calls are neither counted nor faulted.
+    changed something, before the client gets its answer. The sandbox's own calls are neither counted nor faulted, and
+    need no permission.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Application:
         faults: Faults,
         holds: Holds,
         endpoints: ControlEndpoints,
+        gate: Gate,
         on_write: Callable[[], None],
     ) -> None:
         self._moto = DomainDispatcherApplication(create_backend_app)
@@ -55,6 +58,7 @@ class Application:
         self._faults = faults
         self._holds = holds
         self._endpoints = endpoints
+        self._gate = gate
         self._on_write = on_write
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -76,7 +80,9 @@ class Application:
         self._calls.add(call)
         if CLOCK.refuses(environ.get("HTTP_X_AMZ_DATE", "")):
             return self._refuse(call, code_of("skewed", call))
-        return self._serve(call, environ)
+        with self._lock:
+            denied = self._gate.refuses(call, environ)
+        return self._refuse(call, denied) if denied else self._serve(call, environ)
 
     def _serve(self, call: Call, environ: dict[str, Any]) -> Response:
         """With every fault that hits the call: answered late, with an error, stale, in small pages, or not at all."""

@@ -19,6 +19,8 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from sandbox.controlplane import fidelity
 from sandbox.controlplane.application import Application
+from sandbox.controlplane.authorization.gate import Gate
+from sandbox.controlplane.authorization.tags import tags
 from sandbox.controlplane.calls import CallCounter
 from sandbox.controlplane.clock import CLOCK
 from sandbox.controlplane.control import ControlEndpoints, ControlError
@@ -80,6 +82,7 @@ class ControlPlane:
         self.faults = Faults()
         self.holds = Holds()
         self.endpoints = ControlEndpoints()
+        self.gate = Gate(ACCOUNT, lambda arn: tags(arn, self.backend))
         self._port = port
         self._pace = pace
         self._generation = 0
@@ -111,7 +114,7 @@ class ControlPlane:
         fidelity.install(self._pace)
         self.reset()
         application = Application(
-            self.lock, self.calls, self.writes, self.faults, self.holds, self.endpoints, self.touch
+            self.lock, self.calls, self.writes, self.faults, self.holds, self.endpoints, self.gate, self.touch
         )
         self._server = make_server("127.0.0.1", self._port, application, threaded=True, request_handler=_RequestHandler)
         self._thread = threading.Thread(
@@ -128,6 +131,7 @@ class ControlPlane:
             get_backend("s3").bucket_accounts.clear()  # moto looks a bucket that is gone up here for ever
             self.forget_calls()
             self.faults.replace([])
+            self.gate.open()
             self.holds.release("drop")
             CLOCK.offset = 0.0
             self.touch()
@@ -162,6 +166,8 @@ class ControlPlane:
         self.endpoints.add("POST", "faults/remove", lambda body: {"removed": self.faults.remove(body["owner"])})
         self.endpoints.add("GET", "held", lambda _: {"held": self.holds.as_list()})
         self.endpoints.add("POST", "held/release", self._release)
+        self.endpoints.add("GET", "policy", lambda _: self._ask_gate())
+        self.endpoints.add("POST", "policy", self._set_policy)
         self.endpoints.add("GET", "clock", lambda _: {"offset": CLOCK.offset})
         self.endpoints.add("POST", "clock", self._set_clock)
 
@@ -183,6 +189,21 @@ class ControlPlane:
     def _release(self, body: Any) -> dict[str, Any]:
         """`{"outcome": "proceed" | "drop"}`; without a body every held call proceeds."""
         return {"released": self.holds.release((body or {}).get("outcome", "proceed"))}
+
+    def _ask_gate(self) -> dict[str, Any]:
+        with self.lock:
+            return self.gate.as_dict()
+
+    def _set_policy(self, body: Any) -> dict[str, Any]:
+        """`{"policies": [document]}` are enforced; `{"record": true}` notes what is asked for; `{}` is neither."""
+        with self.lock:
+            if body.get("policies"):
+                self.gate.enforce(body["policies"])
+            elif body.get("record"):
+                self.gate.record()
+            else:
+                self.gate.open()
+            return self.gate.as_dict()
 
     def _set_clock(self, body: Any) -> dict[str, Any]:
         """`{"offset": seconds}` that AWS's clock is ahead of the clients'."""

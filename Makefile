@@ -62,6 +62,10 @@ mlflow-versions: install  ## the client's story with MLflow 3.4 to the newest, w
 sanity: install $(WHEELS)  ## ansible-test sanity on what the built collection holds
 	@$(RUN) tests/stages.py $@
 
+.PHONY: iam
+iam: install  ## the IAM policies in docs/iam, from what the playbooks ask of the sandbox (a quarter of an hour)
+	@$(RUN) -m tests.iam --record
+
 .PHONY: release
 release: install  ## version, changelog and tarball, with nothing that galaxy-importer complains of; VERSION=1.2.3 or the next
 	@$(RUN) tests/release.py --version "$(VERSION)"

@@ -84,9 +84,12 @@ MONITORING = "tests/integration/test_h_monitoring.py"
 """The same."""
 SECRETS = "tests/integration/test_h_secrets.py"
 """The same."""
+PERMISSIONS = "tests/integration/test_j_permissions.py"
+"""Begins with the incident, and goes back to it."""
 
 LONG = ("tests/story", "tests/bench", "tests/reliability")
-IGNORED = tuple(part for file in (INPUT, CANARY, MONITORING, SECRETS) for part in ("--ignore", file))
+APART = (INPUT, CANARY, MONITORING, SECRETS, PERMISSIONS)
+IGNORED = tuple(part for file in APART for part in ("--ignore", file))
 PLUGINS = "ansible_collections.hokusai.platform.plugins"
 STAGES = (
     Stage("lint", (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("lint-imports",))),
@@ -105,6 +108,7 @@ STAGES = (
                 "tests/bench",
                 "tests/docs",
                 "tests/docsite",
+                "tests/iam",
             ),
             ("env", "MYPYPATH=.collections", "mypy", "--exclude", "killer", "tests/reliability"),
             ("env", f"MYPYPATH={SCRIPTS}", "mypy", SCRIPTS),
@@ -129,6 +133,7 @@ STAGES = (
     Stage("canary", (pytest("--timeout", "600", CANARY),), True, 1500, BIG, OWN),
     Stage("monitoring", (pytest("--timeout", "900", MONITORING),), True, 1500, BIG, OWN),
     Stage("secrets", (pytest("--timeout", "1200", SECRETS),), True, 2400, BIG, SHORTER),
+    Stage("permissions", (pytest("--timeout", "900", PERMISSIONS),), True, 1500, BIG, OWN),
     Stage("story", (pytest("--timeout", "300", *LONG),), True, 900, BIG, OWN),
 )
 

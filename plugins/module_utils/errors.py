@@ -32,10 +32,11 @@ try:
 except ImportError:
     HAS_BOTOCORE = False
 
+GRANT = "grant the calling identity this action on this resource (docs/iam.md has the policies), then run again"
 REMEDIES = {
-    "AccessDenied": "grant the calling identity this action on this resource, then run again",
-    "AccessDeniedException": "grant the calling identity this action on this resource, then run again",
-    "UnauthorizedOperation": "grant the calling identity this EC2 action, then run again",
+    "AccessDenied": GRANT,
+    "AccessDeniedException": GRANT,
+    "UnauthorizedOperation": GRANT,
     "ExpiredToken": "renew the session's credentials and run again; what is done stays done and is not repeated",
     "ExpiredTokenException": "renew the session's credentials and run again; what is done stays done",
     "InvalidClientTokenId": "the access key does not exist or is disabled: check the profile or the environment",

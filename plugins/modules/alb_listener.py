@@ -219,7 +219,7 @@ remedy:
   description: What can be done about the failure.
   returned: failure
   type: str
-  sample: grant the calling identity this action on this resource, then run again
+  sample: grant the calling identity this action on this resource (docs/iam.md has the policies), then run again
 error:
   description: Kind of the failure, such as V(BadInput), V(NotFound), V(AwsError), V(NotConverged) or V(GaveUp).
   returned: failure

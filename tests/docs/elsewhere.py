@@ -16,6 +16,7 @@ RUNS = "tests/integration/test_h_runs.py"
 TAKEN_BACK = "tests/integration/test_i_rollback.py"
 MONITORED = "tests/integration/test_h_monitoring.py"
 CANARIES = "tests/integration/test_h_canary.py"
+PERMISSIONS = "tests/integration/test_j_permissions.py"
 COMMAND_LINE = "sandbox/tests/test_cli.py"
 FAULTS = "sandbox/tests/test_faults_cli.py"
 LIFECYCLE = "sandbox/tests/test_lifecycle.py"
@@ -24,6 +25,7 @@ COMMANDS = {
     "make demo": "tests/integration/test_g_demo.py",
     "make test": "tests/stages.py",
     "make release": "tests/release.py",
+    "make iam": "tests/iam/__main__.py",
     f"{SITE} --check --diff": REPAIR,
     f"{SITE} --check -e hokusai_plan_out=plan.json": REPAIR,
     f"{SITE} -e hokusai_plan=plan.json": REPAIR,
@@ -63,5 +65,8 @@ COMMANDS = {
     "python -m sandbox inject stale --seconds 2": FAULTS,
     "python -m sandbox inject hold --skip 4 --times 1 --after": FAULTS,
     "python -m sandbox held --release drop": FAULTS,
+    "python -m sandbox enforce docs/iam/diagnose.json docs/iam/site.json": PERMISSIONS,
+    "python -m sandbox enforce": PERMISSIONS,
+    "python -m sandbox enforce --off": PERMISSIONS,
 }
 """What runs a command, here or on the inventory `sandbox`."""

@@ -1,0 +1,80 @@
+"""The policies, made from the record of what each group of playbooks asked for.
+
+Everybody gets `diagnose`, which reads and has the denials; `site` and `rollback` are what more is needed to write.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.harness import ROOT
+from tests.iam.grants import GRANTS, NEVER, NEVER_BUT, Grant
+from tests.iam.paths import SELDOM
+
+RECORD = Path(__file__).with_name("record.json")
+DIRECTORY = ROOT / "docs" / "iam"
+NAMES = ("diagnose", "site", "rollback")
+LONGEST = 6144
+"""Characters of a managed policy, without white space (IAM user guide, "IAM and AWS STS quotas")."""
+
+Record = dict[str, dict[str, list[str]]]
+"""By policy and action the operations that asked for it."""
+
+
+class UngrantedError(Exception):
+    """An action that was asked for has no place in `grants.py`."""
+
+
+def read() -> Record:
+    found: Record = json.loads(RECORD.read_text())
+    return found
+
+
+def asked(record: Record, name: str) -> set[str]:
+    """The actions that its playbooks ask for: recorded, or on paths that no scenario takes.
+
+    A run of site.yml that fails takes itself back, so it asks for all that a rollback does.
+    """
+    own = {*record[name], *SELDOM[name]}
+    return own | asked(record, "rollback") if name == "site" else own
+
+
+def actions(record: Record, name: str) -> set[str]:
+    """The actions that a policy allows."""
+    return asked(record, name) - (asked(record, "diagnose") if name != "diagnose" else set())
+
+
+def policy(record: Record, name: str) -> dict[str, Any]:
+    allowed = list(allowing(actions(record, name)))
+    denials = [*map(denied, NEVER), *map(denied_but, NEVER_BUT)] if name == "diagnose" else []
+    return {"Version": "2012-10-17", "Statement": [*allowed, *denials]}
+
+
+def allowing(wanted: set[str]) -> Iterator[dict[str, Any]]:
+    """The statements of `grants.py`, each with what is wanted of it."""
+    if ungranted := wanted - {action for grant in GRANTS for action in grant.actions}:
+        raise UngrantedError(f"say in tests/iam/grants.py where these may be done: {sorted(ungranted)}")
+    for grant in GRANTS:
+        if grant.actions & wanted:
+            yield grant.statement(grant.actions & wanted)
+
+
+def denied(grant: Grant) -> dict[str, Any]:
+    return {**grant.statement(grant.actions), "Effect": "Deny"}
+
+
+def denied_but(grant: Grant) -> dict[str, Any]:
+    return {("NotResource" if key == "Resource" else key): value for key, value in denied(grant).items()}
+
+
+def text(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=2) + "\n"
+
+
+def write(record: Record) -> None:
+    DIRECTORY.mkdir(exist_ok=True)
+    for name in NAMES:
+        (DIRECTORY / f"{name}.json").write_text(text(policy(record, name)))

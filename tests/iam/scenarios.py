@@ -1,0 +1,143 @@
+"""What the playbooks do with a platform, from the incident to a run with everything that an inventory may ask for.
+
+Each play is recorded for the policy that it is to run under.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.harness import Run, Sandbox, module, play, running_sandbox
+from tests.iam.grants import ENVIRONMENT, PLATFORM_KEY, RUNS
+from tests.iam.policies import NAMES, Record
+from tests.integration.traffic import Traffic
+
+RATE = 20.0
+"""Requests per second, so that the canary has something to answer."""
+IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/hokusai-api:2026.12.0"
+QUICK: dict[str, Any] = {
+    "hokusai_wait": {"timeout": 180, "delay": 1},
+    "hokusai_canary_steps": [{"weight": 50, "bake": 6}, {"weight": 100, "bake": 6}],
+    "hokusai_canary_gates": {
+        "alarms": [],
+        "probes": [],
+        "minimum_sample": 5,
+        "max_error_ratio": 0.02,
+        "max_above_stable": 0.01,
+        "patience": 20,
+        "poll": 1,
+    },
+}
+"""What the sandbox's pace allows; all else is as in the inventory `development`."""
+
+STORED: dict[str, Any] = {
+    "alb_routing_dns": True,
+    "hokusai_api_key": {"ssm_parameter": f"/{PLATFORM_KEY}"},
+    "hokusai_runs_key": {"kms": f"alias/{RUNS}"},
+}
+"""What an inventory may ask of AWS besides: public names, the platform key and the key of the records."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A sandbox, and how playbooks are run against it as `development`."""
+
+    sandbox: Sandbox
+
+    def play(self, playbook: str, *arguments: str, **variables: Any) -> Run:
+        asked = (f"playbooks/{playbook}.yml", "-e", json.dumps({**QUICK, **variables}), *arguments)
+        return play(*asked, inventory="inventories/development", extra=self.sandbox.environment)
+
+    def newest(self) -> str:
+        """The id of the newest run."""
+        options = {"environment": ENVIRONMENT, "runs": {"directory": str(self.sandbox.home / "runs")}}
+        found: str = module("platform_history", options, self.sandbox.environment)["runs"][0]["run_id"]
+        return found
+
+    def stored(self) -> dict[str, Any]:
+        """Variables that have the records kept in a bucket and the keys in AWS, all of which this makes."""
+        s3 = self.sandbox.client("s3")
+        s3.create_bucket(Bucket=RUNS)
+        s3.put_bucket_versioning(Bucket=RUNS, VersioningConfiguration={"Status": "Enabled"})
+        key = self.sandbox.environment["HOKUSAI_API_KEY"]
+        self.sandbox.client("ssm").put_parameter(Name=f"/{PLATFORM_KEY}", Value=key, Type="SecureString")
+        kms = self.sandbox.client("kms")
+        made = kms.create_key(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")["KeyMetadata"]["KeyId"]
+        kms.create_alias(AliasName=f"alias/{RUNS}", TargetKeyId=made)
+        directory = str(self.sandbox.home / "stored")
+        return {**STORED, "hokusai_runs": {"directory": directory, "bucket": RUNS, "prefix": ENVIRONMENT}}
+
+    def damage(self) -> None:
+        """Take away what a run then has to create."""
+        self.sandbox.command("break", "E01", "E06", "T13", "N05").wanted()
+        elbv2 = self.sandbox.client("elbv2")
+        found = elbv2.describe_target_groups(Names=[f"hokusai-mlflow-tg-{ENVIRONMENT}"])["TargetGroups"]
+        elbv2.delete_target_group(TargetGroupArn=found[0]["TargetGroupArn"])
+
+
+class Recorder:
+    """Plays playbooks, and notes what they ask for, by the policy that they are to run under."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self._found: dict[str, dict[str, set[str]]] = {name: {} for name in NAMES}
+
+    def play(self, policy: str, playbook: str, *arguments: str, code: int = 0, **variables: Any) -> None:
+        sandbox = self.stage.sandbox
+        sandbox.command("enforce", "--record").wanted()
+        self.stage.play(playbook, *arguments, **variables).wanted(code)
+        asked = json.loads(sandbox.command("enforce", "--json").wanted().output)["asked"]
+        print(f"{policy}: {playbook} {' '.join(arguments)}, {len(asked)} permissions", flush=True)
+        for each in asked:
+            self._found[policy].setdefault(each["action"], set()).add(each["operation"])
+
+    def record(self) -> Record:
+        return {
+            name: {action: sorted(operations) for action, operations in sorted(found.items())}
+            for name, found in self._found.items()
+        }
+
+
+def incident(recorder: Recorder) -> None:
+    """Found broken, repaired by an approved plan, tried with a canary, and taken back; verify fails until repaired."""
+    stage = recorder.stage
+    plan = str(stage.sandbox.home / "plan.json")
+    recorder.play("diagnose", "verify", code=2)
+    recorder.play("diagnose", "site", "--check", "--diff", hokusai_plan_out=plan)
+    recorder.play("site", "site", hokusai_plan=plan)
+    repair = stage.newest()
+    recorder.play("diagnose", "verify")
+    recorder.play("diagnose", "history")
+    recorder.play("diagnose", "canary", "--check", canary_image=IMAGE)
+    with Traffic(stage.sandbox, RATE):
+        recorder.play("site", "canary", canary_image=IMAGE)
+    recorder.play("diagnose", "rollback", "--check")
+    recorder.play("rollback", "rollback")
+    recorder.play("rollback", "rollback", run_id=repair, hokusai_allow_bypass=True)
+
+
+def kept_in_aws(recorder: Recorder) -> None:
+    """A run of which AWS keeps records and keys, on a platform that lacks more than in the incident."""
+    stored = recorder.stage.stored()
+    recorder.stage.damage()
+    recorder.play("diagnose", "site", "--check", **stored)
+    recorder.play("site", "site", **stored)
+    recorder.play("diagnose", "verify", **stored)
+    recorder.play("diagnose", "history", **stored)
+    recorder.play("rollback", "rollback", **stored, hokusai_allow_bypass=True)
+
+
+def recorded() -> Record:
+    """What all of it asks for, by policy and action the operations."""
+    with (
+        tempfile.TemporaryDirectory(prefix="hokusai-iam-") as directory,
+        running_sandbox(Path(directory) / "sandbox", "--incident") as sandbox,
+    ):
+        recorder = Recorder(Stage(sandbox))
+        incident(recorder)
+        kept_in_aws(recorder)
+    return recorder.record()

@@ -79,6 +79,7 @@ TAGGED = "aws:ResourceTag/Environment"
         ("ForAnyValue:StringEquals", "development", True, False, False),
         ("Null", "true", False, False, True),
         ("Null", "false", True, True, False),
+        ("Bool", "development", True, False, False),
     ],
 )
 def test_conditions(operator: str, wanted: Any, *, development: bool, staging: bool, untagged: bool) -> None:
@@ -191,6 +192,61 @@ def test_the_tags_of_a_group_decide(plane: ControlPlane, client: Clients, networ
     assert "not authorized" in refused(allow, GroupId=network.group, IpPermissions=[rule])["Message"]
     client("ec2").create_tags(Resources=[network.group], Tags=[{"Key": "Environment", "Value": "development"}])
     assert allow(GroupId=network.group, IpPermissions=[rule])["Return"]
+
+
+RULE = {"IpProtocol": "tcp", "FromPort": 1, "ToPort": 1, "IpRanges": [{"CidrIp": "10.0.0.0/8"}]}
+NAMED = [{"Key": "hokusai:name", "Value": "n"}]
+
+
+def test_what_is_tagged_as_it_is_made_is_told_from_what_is_there(
+    plane: ControlPlane, client: Clients, network: Any
+) -> None:
+    making = {"StringEquals": {"ec2:CreateAction": "AuthorizeSecurityGroupIngress"}}
+    tagging = statement(action="ec2:CreateTags", Condition=making)
+    plane.gate.enforce([document(statement(action="ec2:Authorize*"), tagging)])
+    specified = [{"ResourceType": "security-group-rule", "Tags": NAMED}]
+    allow = client("ec2").authorize_security_group_ingress
+    made = allow(GroupId=network.group, IpPermissions=[RULE], TagSpecifications=specified)["SecurityGroupRules"][0]
+    assert (
+        "ec2:CreateTags"
+        in refused(client("ec2").create_tags, Resources=[made["SecurityGroupRuleId"]], Tags=NAMED)["Message"]
+    )
+
+
+def test_a_rule_is_revoked_as_a_matter_of_its_group(plane: ControlPlane, client: Clients, network: Any) -> None:
+    made = client("ec2").authorize_security_group_ingress(GroupId=network.group, IpPermissions=[RULE])
+    plane.gate.record()
+    rule = made["SecurityGroupRules"][0]["SecurityGroupRuleId"]
+    client("ec2").revoke_security_group_ingress(GroupId=network.group, SecurityGroupRuleIds=[rule])
+    group = f"arn:aws:ec2:us-east-1:123456789012:security-group/{network.group}"
+    assert asked(plane) == {("ec2:RevokeSecurityGroupIngress", group)}
+
+
+@pytest.mark.parametrize(
+    ("verb", "given"),
+    [("add_tags", lambda key: {"Tags": [{"Key": key, "Value": "v"}]}), ("remove_tags", lambda key: {"TagKeys": [key]})],
+)
+def test_the_keys_of_tags_decide(
+    plane: ControlPlane, client: Clients, verb: str, given: Callable[[str], dict[str, Any]]
+) -> None:
+    keys = {"ForAllValues:StringEquals": {"aws:TagKeys": "hokusai:canary"}, "Null": {"aws:TagKeys": "false"}}
+    plane.gate.enforce([document(statement(action="elasticloadbalancing:*", Condition=keys))])
+    balancer = ["arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/a/1"]
+    change = getattr(client("elbv2"), verb)
+    assert refused(change, ResourceArns=balancer, **given("hokusai:managed-by"))["Code"] == "AccessDenied"
+    assert refused(change, ResourceArns=balancer, **given("hokusai:canary"))["Code"] == "LoadBalancerNotFound"
+
+
+@pytest.mark.parametrize(
+    ("public", "code"), [("ENABLED", "AccessDeniedException"), ("DISABLED", "ClusterNotFoundException")]
+)
+def test_public_addresses_of_tasks_decide(plane: ControlPlane, client: Clients, public: str, code: str) -> None:
+    outside = {"Bool": {"ecs:auto-assign-public-ip": "true"}}
+    plane.gate.enforce([document(statement(action="ecs:*"), statement("Deny", "ecs:*", Condition=outside))])
+    network = {"awsvpcConfiguration": {"subnets": ["subnet-1"], "assignPublicIp": public}}
+    create = client("ecs").create_service
+    arguments = {"cluster": "c", "serviceName": "s", "taskDefinition": "t:1", "networkConfiguration": network}
+    assert refused(create, **arguments)["Code"] == code
 
 
 def test_a_task_definition_asks_for_its_tags_and_its_roles_too(plane: ControlPlane, client: Clients) -> None:

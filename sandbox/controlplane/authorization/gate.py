@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sandbox.controlplane.authorization.actions import ALWAYS, BEHALF, PASSING, TAGGING, action_of
 from sandbox.controlplane.authorization.arguments import arguments
-from sandbox.controlplane.authorization.policy import Policy, Request, refusal
+from sandbox.controlplane.authorization.policy import Context, Policy, Request, refusal
 from sandbox.controlplane.authorization.resources import Place, resources
 from sandbox.controlplane.codes import Code, code_of
 from sandbox.controlplane.request import Call
@@ -87,15 +87,18 @@ class Gate:
         yield from self._about(action, call, given, place)
         member, tagging = TAGGING.get(action, ("", ""))
         if given.get(member):
-            yield from self._about(tagging, call, given, place)
+            creating = {f"{tagging.partition(':')[0]}:createaction": (call.action,)}
+            yield from self._about(tagging, call, given, place, creating)
         roles, service = PASSING.get(action, ((), ""))
         for role in sorted({given[each] for each in roles if given.get(each)}):
             yield Request("iam:PassRole", role, {"iam:passedtoservice": (service,)})
         for each, resource in BEHALF.get(action, ()):
             yield Request(each, resource)
 
-    def _about(self, action: str, call: Call, given: Mapping[str, Any], place: Place) -> Iterator[Request]:
-        context = {**_context(action, call, given, place), **_request_tags(given)}
+    def _about(
+        self, action: str, call: Call, given: Mapping[str, Any], place: Place, more: Context | None = None
+    ) -> Iterator[Request]:
+        context = {**_context(action, call, given, place), **_request_tags(given), **(more or {})}
         for resource in resources(action, given, call.path, place):
             known = self._tags(resource) if resource.startswith("arn:") else {}
             told = {f"aws:resourcetag/{name.lower()}": (value,) for name, value in known.items()}
@@ -105,8 +108,7 @@ class Gate:
 def _context(action: str, call: Call, given: Mapping[str, Any], place: Place) -> dict[str, tuple[str, ...]]:
     """The keys that services have of their own."""
     if call.service == "ecs" and given.get("cluster"):
-        cluster = given["cluster"].rpartition("/")[2]
-        return {"ecs:cluster": (f"arn:aws:ecs:{place[0]}:{place[1]}:cluster/{cluster}",)}
+        return dict(_of_service(given, place))
     if action == "cloudwatch:PutMetricData":
         return {"cloudwatch:namespace": (given.get("Namespace", ""),)}
     if action == "kms:GenerateMac" and given.get("KeyId", "").startswith("alias/"):
@@ -116,8 +118,17 @@ def _context(action: str, call: Call, given: Mapping[str, Any], place: Place) ->
     return {}
 
 
+def _of_service(given: Mapping[str, Any], place: Place) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The cluster, and whether tasks get public addresses, where the call says so."""
+    cluster = given["cluster"].rpartition("/")[2]
+    yield "ecs:cluster", (f"arn:aws:ecs:{place[0]}:{place[1]}:cluster/{cluster}",)
+    network = given.get("networkConfiguration", {}).get("awsvpcConfiguration", {})
+    if "assignPublicIp" in network:
+        yield "ecs:auto-assign-public-ip", (str(network["assignPublicIp"] == "ENABLED").lower(),)
+
+
 def _request_tags(given: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """The tags that the call gives to what it creates or tags."""
+    """The tags that the call gives to what it creates or tags, and the keys of those and of what it takes off."""
     specified = [tag for each in given.get("TagSpecifications", ()) for tag in each.get("Tags", ())]
     listed = given.get("Tags") or given.get("tags") or specified
     if isinstance(listed, Mapping):  # as CloudWatch Logs writes them
@@ -125,4 +136,6 @@ def _request_tags(given: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     else:
         lower = ({key.lower(): value for key, value in each.items()} for each in listed)
         pairs = {each["key"]: each.get("value", "") for each in lower}
-    return {f"aws:requesttag/{name.lower()}": (value,) for name, value in pairs.items()}
+    keys = (*pairs, *given.get("TagKeys", ()), *given.get("tagKeys", ()))
+    told: dict[str, tuple[str, ...]] = {f"aws:requesttag/{name.lower()}": (value,) for name, value in pairs.items()}
+    return {**told, "aws:tagkeys": keys} if keys else told

@@ -15,7 +15,7 @@ from typing import Any
 Context = Mapping[str, tuple[str, ...]]
 ELEMENTS = frozenset({"Sid", "Effect", "Action", "Resource", "NotResource", "Condition"})
 LIKE = frozenset({"StringLike", "StringNotLike", "ArnLike", "ArnEquals"})
-OPERATORS = frozenset({"StringEquals", "StringNotEquals", "Null"}) | LIKE
+OPERATORS = frozenset({"StringEquals", "StringNotEquals", "Bool", "Null"}) | LIKE
 NEGATED = frozenset({"StringNotEquals", "StringNotLike"})
 
 

@@ -46,11 +46,10 @@ def formed(service: str, pattern: str, *members: str) -> Named:
 
 
 def group_rules(arguments: Arguments, _path: str, place: Place) -> Iterable[str]:
-    """The group, and its rules where they are named or get tags."""
+    """The group, and its rules where they are changed or get tags; to revoke them is a matter of the group alone."""
     yield arn("ec2", place, f"security-group/{arguments.get('GroupId', '*')}")
-    changed = [each["SecurityGroupRuleId"] for each in arguments.get("SecurityGroupRules", ())]
-    named = [*arguments.get("SecurityGroupRuleIds", ()), *changed]
-    yield from (arn("ec2", place, f"security-group-rule/{each}") for each in named)
+    for each in arguments.get("SecurityGroupRules", ()):
+        yield arn("ec2", place, f"security-group-rule/{each['SecurityGroupRuleId']}")
     if arguments.get("TagSpecifications"):
         yield arn("ec2", place, "security-group-rule/*")
 

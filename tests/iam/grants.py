@@ -33,17 +33,26 @@ def arn(service: str, resource: str, *, region: str = REGION, account: str = ACC
 
 LOCK: Final = [arn("ssm", f"parameter/hokusai/{ENVIRONMENT}/{name}") for name in ("lock", "lock-counter")]
 KEYS: Final = [arn("ssm", f"parameter/{PLATFORM_KEY}"), arn("secretsmanager", f"secret:{PLATFORM_KEY}-??????")]
+READABLE: Final = [arn("ssm", f"parameter/hokusai/{ENVIRONMENT}/lock*"), *KEYS]
+DASHBOARD: Final = arn("cloudwatch", f"dashboard/{CLUSTER}", region="")
 LOG_GROUPS: Final = [arn("logs", f"log-group:/ecs/{NAMES}{end}") for end in ("", ":*")]
 GROUP, GROUP_RULE = arn("ec2", "security-group/*"), arn("ec2", "security-group-rule/*")
 SERVICE: Final = arn("ecs", f"service/{CLUSTER}/{NAMES}")
+TASKS: Final = arn("ecs", f"task-definition/{NAMES}:*")
 CANARY: Final = arn("ecs", f"service/{CLUSTER}/hokusai-*-canary-{ENVIRONMENT}")
-BALANCING: Final = [
-    arn("elasticloadbalancing", f"{kind}/{NAMES}/*")
-    for kind in ("loadbalancer/app", "listener/app", "listener-rule/app", "targetgroup")
-]
-DISCOVERY: Final = [arn("servicediscovery", f"{kind}/*") for kind in ("namespace", "service")]
+BALANCING: Final = [arn("elasticloadbalancing", f"*/{NAMES}/*")]
+"""Load balancers, their listeners and rules, and target groups."""
+DISCOVERY: Final = [arn("servicediscovery", "*/*")]
+"""Namespaces and services."""
 IN_CLUSTER: Final[Condition] = {"ArnEquals": {"ecs:cluster": arn("ecs", f"cluster/{CLUSTER}")}}
+ROLES, TO_TASKS = [f"arn:aws:iam::{ACCOUNT}:role/{NAMES}"], "ecs-tasks.amazonaws.com"
 OURS: Final[Condition] = {"StringEquals": {f"aws:RequestTag/{MANAGED}": OWNER}}
+NOT_OURS: Final[Condition] = {"StringNotEquals": {f"aws:ResourceTag/{MANAGED}": OWNER}}
+MARKS: Final[Condition] = {
+    "ForAllValues:StringEquals": {"aws:TagKeys": "hokusai:canary"},
+    "Null": {"aws:TagKeys": "false"},
+}
+"""The tag of rules that a canary is about. With the keys of others somebody else's rule could be made ours."""
 OF_ENVIRONMENT: Final[Condition] = {"StringEquals": {"aws:ResourceTag/Environment": ENVIRONMENT}}
 
 
@@ -80,7 +89,7 @@ GRANTS: Final = (
         "Look",
         """acm: ListCertificates
         cloudwatch: DescribeAlarms GetMetricData
-        ec2: DescribeManagedPrefixLists DescribeRegions DescribeSecurityGroupRules DescribeSecurityGroups
+        ec2: DescribeRegions DescribeSecurityGroupRules DescribeSecurityGroups
         DescribeSubnets DescribeVpcs
         ecs: DescribeTaskDefinition ListTaskDefinitions
         elasticloadbalancing: DescribeListenerAttributes DescribeListenerCertificates DescribeListeners
@@ -96,29 +105,28 @@ GRANTS: Final = (
     Grant(
         "LookAtOne",
         """acm: DescribeCertificate
-        cloudwatch: GetDashboard ListTagsForResource
+        cloudwatch: GetDashboard
         ecs: DescribeServices DescribeTasks ListTagsForResource
         logs: DescribeMetricFilters
         route53: GetChange GetHostedZone ListResourceRecordSets
         servicediscovery: GetNamespace GetService ListInstances""",
         (
             arn("acm", "certificate/*"),
-            arn("cloudwatch", f"alarm:{CLUSTER}-*"),
-            arn("cloudwatch", f"dashboard/{CLUSTER}", region=""),
-            arn("ecs", f"service/{CLUSTER}/*"),
-            arn("ecs", f"task/{CLUSTER}/*"),
-            arn("ecs", f"task-definition/{NAMES}:*"),
+            DASHBOARD,
+            arn("ecs", f"*/{CLUSTER}/*"),
+            TASKS,
             *LOG_GROUPS,
-            "arn:aws:route53:::change/*",
-            "arn:aws:route53:::hostedzone/*",
+            "arn:aws:route53:::*/*",
             *DISCOVERY,
         ),
     ),
     Grant("LookInTheCluster", "ecs: ListServices ListTasks", condition=IN_CLUSTER),
-    Grant("LookAtTheLock", "ssm: GetParameters", LOCK),
-    Grant("UseThePlatformKey", "ssm: GetParameter secretsmanager: GetSecretValue", KEYS),
-    Grant("LookForRecords", "s3: GetBucketVersioning ListBucket", [f"arn:aws:s3:::{RUNS}"]),
-    Grant("ReadAndWriteRecords", "s3: GetObject PutObject", [f"arn:aws:s3:::{RUNS}/{ENVIRONMENT}/*"]),
+    Grant("LookAtLockAndUseKey", "ssm: GetParameter GetParameters secretsmanager: GetSecretValue", READABLE),
+    Grant(
+        "KeepRecords",
+        "s3: GetBucketVersioning GetObject ListBucket PutObject",
+        [f"arn:aws:s3:::{RUNS}", f"arn:aws:s3:::{RUNS}/{ENVIRONMENT}/*"],
+    ),
     Grant(
         "SealRecords",
         "kms: GenerateMac",
@@ -128,11 +136,29 @@ GRANTS: Final = (
     Grant("TakeTheLock", "ssm: PutParameter", LOCK),
     Grant("LetGoOfTheLock", "ssm: DeleteParameter", LOCK[:1]),
     Grant(
-        "Route",
-        """elasticloadbalancing: AddListenerCertificates AddTags CreateListener CreateRule CreateTargetGroup
-        DeleteListener DeleteRule DeleteTargetGroup ModifyListener ModifyListenerAttributes ModifyRule ModifyTargetGroup
-        ModifyTargetGroupAttributes RemoveListenerCertificates RemoveTags SetRulePriorities""",
+        "MakeOurs",
+        """ec2: AuthorizeSecurityGroupEgress AuthorizeSecurityGroupIngress
+        ecs: CreateService
+        elasticloadbalancing: CreateListener CreateRule CreateTargetGroup
+        logs: CreateLogGroup
+        servicediscovery: CreateService""",
+        (GROUP_RULE, CANARY, *BALANCING, *LOG_GROUPS, *DISCOVERY),
+        OURS,
+    ),
+    Grant("MakeOursAnywhere", "servicediscovery: CreatePrivateDnsNamespace TagResource", condition=OURS),
+    Grant(
+        "MarkWhatIsMade",
+        "elasticloadbalancing: AddTags",
         BALANCING,
+        {"Null": {"elasticloadbalancing:CreateAction": "false"}},
+    ),
+    Grant("MarkRulesOfACanary", "elasticloadbalancing: AddTags RemoveTags", BALANCING, MARKS),
+    Grant(
+        "Route",
+        """elasticloadbalancing: AddListenerCertificates DeleteListener DeleteRule DeleteTargetGroup ModifyListener
+        ModifyRule ModifyTargetGroup ModifyTargetGroupAttributes RemoveListenerCertificates SetRulePriorities
+        servicediscovery: DeleteNamespace DeleteService UpdateService""",
+        (*BALANCING, *DISCOVERY),
     ),
     Grant(
         "Connect",
@@ -141,49 +167,30 @@ GRANTS: Final = (
         (GROUP,),
         OF_ENVIRONMENT,
     ),
+    Grant("DescribeConnections", "ec2: CreateTags DeleteTags ModifySecurityGroupRules", (GROUP_RULE,)),
+    Grant("EndACanary", "ecs: DeleteService", (CANARY,)),
+    Grant("Deploy", "ecs: RegisterTaskDefinition UpdateService", (SERVICE, TASKS)),
     Grant(
-        "DescribeConnections",
-        """ec2: AuthorizeSecurityGroupEgress AuthorizeSecurityGroupIngress CreateTags DeleteTags
-        ModifySecurityGroupRules RevokeSecurityGroupEgress RevokeSecurityGroupIngress""",
-        (GROUP_RULE,),
+        "MarkWhatIsDeployed",
+        "ecs: TagResource",
+        (SERVICE, TASKS),
+        {"Null": {"ecs:CreateAction": "false"}},
     ),
-    Grant(
-        "Deploy",
-        "ecs: CreateService DeleteService RegisterTaskDefinition TagResource UntagResource UpdateService",
-        (SERVICE, arn("ecs", f"task-definition/{NAMES}:*")),
-    ),
-    Grant("Retire", "ecs: DeregisterTaskDefinition"),
+    Grant("OnNothingThatIamKnows", "ecs: DeregisterTaskDefinition route53: CreateHostedZone"),
     Grant(
         "PassTheTasksRoles",
         "iam: PassRole",
-        (f"arn:aws:iam::{ACCOUNT}:role/{NAMES}",),
-        {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}},
+        ROLES,
+        {"StringEquals": {"iam:PassedToService": TO_TASKS}},
     ),
-    Grant("Found", "servicediscovery: CreatePrivateDnsNamespace", condition=OURS),
-    Grant("Enlist", "servicediscovery: CreateService", DISCOVERY, OURS),
-    Grant(
-        "Discover",
-        "servicediscovery: DeleteNamespace DeleteService UpdatePrivateDnsNamespace UpdateService",
-        DISCOVERY,
-    ),
-    Grant("MarkNames", "servicediscovery: TagResource UntagResource"),
-    Grant("KeepTheZoneOfANamespace", "route53: CreateHostedZone"),
     Grant(
         "NamePublicly",
         "route53: ChangeResourceRecordSets",
         ("arn:aws:route53:::hostedzone/*",),
         {
-            "ForAllValues:StringEquals": {"route53:ChangeResourceRecordSetsRecordTypes": ["A", "AAAA", "SOA"]},
-            "ForAllValues:StringLike": {
-                "route53:ChangeResourceRecordSetsNormalizedRecordNames": [f"*.{DOMAIN}", f"{CLUSTER}.local"]
-            },
+            "ForAllValues:StringEquals": {"route53:ChangeResourceRecordSetsRecordTypes": ["A", "AAAA"]},
+            "ForAllValues:StringLike": {"route53:ChangeResourceRecordSetsNormalizedRecordNames": f"*.{DOMAIN}"},
         },
-    ),
-    Grant(
-        "Watch",
-        """cloudwatch: DeleteAlarms DeleteDashboards PutCompositeAlarm PutDashboard PutMetricAlarm TagResource
-        UntagResource""",
-        (arn("cloudwatch", f"alarm:{CLUSTER}-*"), arn("cloudwatch", f"dashboard/{CLUSTER}", region="")),
     ),
     Grant(
         "Publish",
@@ -191,48 +198,67 @@ GRANTS: Final = (
         condition={"StringEquals": {"cloudwatch:namespace": f"Hokusai/{ENVIRONMENT}"}},
     ),
     Grant(
-        "KeepLogs",
-        """logs: CreateLogGroup DeleteMetricFilter DeleteRetentionPolicy PutMetricFilter PutRetentionPolicy
-        TagResource""",
-        LOG_GROUPS,
+        "Watch",
+        """cloudwatch: DeleteAlarms DeleteDashboards ListTagsForResource PutCompositeAlarm PutDashboard PutMetricAlarm
+        TagResource
+        logs: DeleteMetricFilter DeleteRetentionPolicy PutMetricFilter PutRetentionPolicy TagResource""",
+        (arn("cloudwatch", f"alarm:{CLUSTER}-*"), DASHBOARD, *LOG_GROUPS),
     ),
 )
 
 NEVER: Final = (
     Grant(
         "NeverWhatThePlatformStandsOn",
-        """ec2: DeleteSecurityGroup
-        ecs: DeleteCluster ExecuteCommand RunTask
-        elasticloadbalancing: DeleteLoadBalancer SetSecurityGroups SetSubnets
-        iam: Attach* Create* Put* Update*
-        kms: DisableKey ScheduleKeyDeletion
-        logs: DeleteLogGroup
-        s3: DeleteObject* PutBucketVersioning
+        """acm: DeleteCertificate ExportCertificate
+        ec2: DeleteSecurityGroup
+        ecs: DeleteCluster ExecuteCommand RunTask StartTask
+        elasticloadbalancing: *LoadBalancer *Targets SetIpAddressType SetSecurityGroups SetSubnets
+        iam: Add* Attach* Create* Delete* Detach* Put* Remove* Set* Update* Upload*
+        kms: CreateGrant DisableKey PutKeyPolicy ScheduleKeyDeletion UpdateAlias
+        logs: DeleteLogGroup DeleteLogStream
+        s3: DeleteBucket* DeleteObject* PutBucket* PutLifecycleConfiguration PutObject*Acl
+        secretsmanager: DeleteSecret PutResourcePolicy
         servicediscovery: DeregisterInstance RegisterInstance""",
     ),
     Grant(
         "NeverDeleteWhatIsNotOurs",
-        """elasticloadbalancing: DeleteListener DeleteRule DeleteTargetGroup
+        """ecs: DeleteService
+        elasticloadbalancing: DeleteListener DeleteRule DeleteTargetGroup
         servicediscovery: DeleteNamespace DeleteService""",
-        condition={"StringNotEquals": {f"aws:ResourceTag/{MANAGED}": OWNER}},
+        condition=NOT_OURS,
     ),
     Grant(
         "NeverTheGroupsOfAnotherEnvironment",
-        """ec2: AuthorizeSecurityGroupEgress AuthorizeSecurityGroupIngress ModifySecurityGroupRules
-        RevokeSecurityGroupEgress RevokeSecurityGroupIngress""",
+        "ec2: AuthorizeSecurityGroup* ModifySecurityGroupRules RevokeSecurityGroup*",
         (GROUP,),
         {"StringNotEquals": OF_ENVIRONMENT["StringEquals"]},
+    ),
+    Grant(
+        "NeverChangeTheConnectionsOfOthers",
+        "ec2: CreateTags DeleteTags ModifySecurityGroupRules",
+        (GROUP_RULE,),
+        {**NOT_OURS, "Null": {"ec2:CreateAction": "true"}},
+    ),
+    Grant(
+        "NeverGiveTasksAPublicAddress",
+        "ecs: CreateService UpdateService",
+        condition={"Bool": {"ecs:auto-assign-public-ip": "true"}},
+    ),
+    Grant(
+        "NeverPassARoleButToTasks",
+        "iam: PassRole",
+        condition={"StringNotEquals": {"iam:PassedToService": TO_TASKS}},
     ),
 )
 """Denied whatever else allows it."""
 
 NEVER_BUT: Final = (
     Grant("NeverDeleteAServiceButACanary", "ecs: DeleteService", (CANARY,)),
+    Grant("NeverPassARoleButThoseOfTasks", "iam: PassRole", ROLES),
     Grant(
         "NeverReadASecretButThePlatformKey",
-        """secretsmanager: BatchGetSecretValue GetSecretValue
-        ssm: GetParameter GetParameterHistory GetParameters GetParametersByPath""",
-        (*LOCK, *KEYS),
+        "secretsmanager: BatchGetSecretValue GetSecretValue ssm: GetParameter*",
+        READABLE,
     ),
 )
 """Denied on all resources but these."""

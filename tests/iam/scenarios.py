@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.harness import Run, Sandbox, module, play, running_sandbox
+from tests.iam import drift
 from tests.iam.grants import ENVIRONMENT, PLATFORM_KEY, RUNS
 from tests.iam.policies import NAMES, Record
 from tests.integration.traffic import Traffic
@@ -19,6 +20,8 @@ from tests.integration.traffic import Traffic
 RATE = 20.0
 """Requests per second, so that the canary has something to answer."""
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/hokusai-api:2026.12.0"
+Found = dict[str, dict[str, set[str]]]
+"""By policy and action the operations that asked for it."""
 QUICK: dict[str, Any] = {
     "hokusai_wait": {"timeout": 180, "delay": 1},
     "hokusai_canary_steps": [{"weight": 50, "bake": 6}, {"weight": 100, "bake": 6}],
@@ -65,26 +68,19 @@ class Stage:
         s3.put_bucket_versioning(Bucket=RUNS, VersioningConfiguration={"Status": "Enabled"})
         key = self.sandbox.environment["HOKUSAI_API_KEY"]
         self.sandbox.client("ssm").put_parameter(Name=f"/{PLATFORM_KEY}", Value=key, Type="SecureString")
+        self.sandbox.client("secretsmanager").create_secret(Name=PLATFORM_KEY, SecretString=key)
         kms = self.sandbox.client("kms")
         made = kms.create_key(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")["KeyMetadata"]["KeyId"]
         kms.create_alias(AliasName=f"alias/{RUNS}", TargetKeyId=made)
         directory = str(self.sandbox.home / "stored")
         return {**STORED, "hokusai_runs": {"directory": directory, "bucket": RUNS, "prefix": ENVIRONMENT}}
 
-    def damage(self) -> None:
-        """Take away what a run then has to create."""
-        self.sandbox.command("break", "E01", "E06", "T13", "N05").wanted()
-        elbv2 = self.sandbox.client("elbv2")
-        found = elbv2.describe_target_groups(Names=[f"hokusai-mlflow-tg-{ENVIRONMENT}"])["TargetGroups"]
-        elbv2.delete_target_group(TargetGroupArn=found[0]["TargetGroupArn"])
-
 
 class Recorder:
-    """Plays playbooks, and notes what they ask for, by the policy that they are to run under."""
+    """Plays playbooks on a stage, and notes in `found` what they ask for, by the policy that they are to run under."""
 
-    def __init__(self, stage: Stage) -> None:
-        self.stage = stage
-        self._found: dict[str, dict[str, set[str]]] = {name: {} for name in NAMES}
+    def __init__(self, stage: Stage, found: Found) -> None:
+        self.stage, self._found = stage, found
 
     def play(self, policy: str, playbook: str, *arguments: str, code: int = 0, **variables: Any) -> None:
         sandbox = self.stage.sandbox
@@ -95,16 +91,11 @@ class Recorder:
         for each in asked:
             self._found[policy].setdefault(each["action"], set()).add(each["operation"])
 
-    def record(self) -> Record:
-        return {
-            name: {action: sorted(operations) for action, operations in sorted(found.items())}
-            for name, found in self._found.items()
-        }
-
 
 def incident(recorder: Recorder) -> None:
     """Found broken, repaired by an approved plan, tried with a canary, and taken back; verify fails until repaired."""
     stage = recorder.stage
+    stage.sandbox.command("break", "D07").wanted()
     plan = str(stage.sandbox.home / "plan.json")
     recorder.play("diagnose", "verify", code=2)
     recorder.play("diagnose", "site", "--check", "--diff", hokusai_plan_out=plan)
@@ -121,23 +112,30 @@ def incident(recorder: Recorder) -> None:
 
 
 def kept_in_aws(recorder: Recorder) -> None:
-    """A run of which AWS keeps records and keys, on a platform that lacks more than in the incident."""
-    stored = recorder.stage.stored()
-    recorder.stage.damage()
+    """A run of which AWS keeps records and keys, on a platform changed by hand, for an inventory that asks for more."""
+    stored = {**recorder.stage.stored(), **drift.asked()}
+    drift.drift(recorder.stage.sandbox)
     recorder.play("diagnose", "site", "--check", **stored)
     recorder.play("site", "site", **stored)
     recorder.play("diagnose", "verify", **stored)
+    recorder.play("diagnose", "verify", **{**stored, "hokusai_api_key": {"secret": PLATFORM_KEY}})
     recorder.play("diagnose", "history", **stored)
     recorder.play("rollback", "rollback", **stored, hokusai_allow_bypass=True)
 
 
+SCENARIOS = (incident, kept_in_aws)
+
+
 def recorded() -> Record:
     """What all of it asks for, by policy and action the operations."""
-    with (
-        tempfile.TemporaryDirectory(prefix="hokusai-iam-") as directory,
-        running_sandbox(Path(directory) / "sandbox", "--incident") as sandbox,
-    ):
-        recorder = Recorder(Stage(sandbox))
-        incident(recorder)
-        kept_in_aws(recorder)
-    return recorder.record()
+    found: Found = {name: {} for name in NAMES}
+    for scenario in SCENARIOS:
+        with (
+            tempfile.TemporaryDirectory(prefix="hokusai-iam-") as directory,
+            running_sandbox(Path(directory) / "sandbox", "--incident") as sandbox,
+        ):
+            scenario(Recorder(Stage(sandbox), found))
+    return {
+        name: {action: sorted(operations) for action, operations in sorted(actions.items())}
+        for name, actions in found.items()
+    }

@@ -6,6 +6,7 @@ The inventory is `development`, whose names the policies have.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -72,6 +73,12 @@ def test_the_message_names_the_action_the_resource_and_the_remedy(stopped: Held)
     assert "Could not write the lock /hokusai/development/lock: AWS answered AccessDeniedException" in said
     assert "is not authorized to perform: ssm:PutParameter on resource" in said
     assert "Remedy: grant the calling identity this action on this resource" in said
+
+
+def test_the_documents_show_that_message(stopped: Held) -> None:
+    """The text block of docs/iam.md, but for its line breaks."""
+    (shown,) = re.findall(r"^```text\n(.*?)^```$", (DIRECTORY.parent / "iam.md").read_text(), re.DOTALL | re.MULTILINE)
+    assert " ".join(shown.split()) in " ".join(stopped.run.output.split())
 
 
 def test_nothing_is_written_and_no_run_is_half_open(stage: Stage, stopped: Held) -> None:

@@ -63,7 +63,7 @@ sanity: install $(WHEELS)  ## ansible-test sanity on what the built collection h
 	@$(RUN) tests/stages.py $@
 
 .PHONY: iam
-iam: install  ## the IAM policies in docs/iam, from what the playbooks ask of the sandbox (a quarter of an hour)
+iam: install  ## the IAM policies in docs/iam, from what the playbooks ask of the sandbox (half an hour)
 	@$(RUN) -m tests.iam --record
 
 .PHONY: release

@@ -1,7 +1,7 @@
 """Make the policies of docs/iam.
 
 python -m tests.iam             from tests/iam/record.json
-python -m tests.iam --record    play the scenarios first, and write that record (a quarter of an hour)
+python -m tests.iam --record    play the scenarios first, and write that record (half an hour)
 """
 
 from __future__ import annotations

@@ -62,9 +62,13 @@ def fetch(directory: Path) -> None:
     subprocess.run([*pip, f"pip=={pip_version()}"], check=True)
 
 
-def tracked(source: Path, target: Path) -> None:
-    """Copy the files that git tracks, as they are in the working tree."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=source, check=True, capture_output=True, text=True).stdout
+NEW = ("--others", "--exclude-standard")
+
+
+def tracked(source: Path, target: Path, *more: str) -> None:
+    """Copy the files that git tracks, as they are in the working tree; with `NEW` those too that nobody added yet."""
+    command = ["git", "ls-files", "-z", "--cached", *more]
+    listed = subprocess.run(command, cwd=source, check=True, capture_output=True, text=True).stdout
     for name in filter(None, listed.split("\0")):
         if (source / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
@@ -72,8 +76,8 @@ def tracked(source: Path, target: Path) -> None:
 
 
 def build_collection(work: Path) -> Path:
-    """The tarball that a user would install, built in `work` from the tracked files."""
-    tracked(ROOT, work / "tree")
+    """The tarball that a user would install, built in `work` from the working tree."""
+    tracked(ROOT, work / "tree", *NEW)
     command = [tool("ansible-galaxy"), "collection", "build", str(work / "tree"), "--output-path", str(work)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return next(work.glob("hokusai-platform-*.tar.gz"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -28,10 +29,21 @@ OTHERS = {
 """They do something else than bring a resource to a state in steps."""
 
 
+def loaded(module: str) -> ModuleType:
+    return importlib.import_module(f"ansible_collections.hokusai.platform.plugins.modules.{module}")
+
+
 def returned(module: str) -> dict[str, Any]:
-    loaded = importlib.import_module(f"ansible_collections.hokusai.platform.plugins.modules.{module}")
-    documented: dict[str, Any] = yaml.safe_load(loaded.RETURN)
+    documented: dict[str, Any] = yaml.safe_load(loaded(module).RETURN)
     return documented
+
+
+@pytest.mark.parametrize(("group", "fragment"), [("aws", "group"), ("writes", "writes")])
+def test_an_action_group_has_the_modules_that_take_its_options(group: str, fragment: str) -> None:
+    """One that is missing in `writes` would write with no lock and no journal."""
+    groups = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text())["action_groups"]
+    fragments = {name: yaml.safe_load(loaded(name).DOCUMENTATION)["extends_documentation_fragment"] for name in MODULES}
+    assert groups[group] == [name for name in MODULES if f"hokusai.platform.aws.{fragment}" in fragments[name]]
 
 
 def without_sample(values: Mapping[str, Any], name: str = "") -> Iterator[str]:

@@ -74,7 +74,7 @@ def shout(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
         (ecs_service.main, {"containers": [{"name": "n", "enviroment": {"DB_PASSWORD": "a horse"}}]}, "a horse"),
         (ecs_service.main, {"containers": [{"name": "n", "command": ["x", "--token", "a horse"], "a": 1}]}, "a horse"),
     ],
-    ids=str,
+    ids=lambda each: each.__module__.rpartition(".")[2] if callable(each) else type(each).__name__,
 )
 def test_it_is_in_nothing_that_the_module_says(
     shout: Shout, main: Callable[[], None], options: dict[str, Any], secret: str

@@ -13,10 +13,9 @@ from botocore import xform_name
 from sandbox.controlplane.authorization.actions import BEHALF, RENAMED, action_of
 from sandbox.controlplane.authorization.policy import Policy, Request, refusal
 from tests.iam import policies
-from tests.iam.grants import ACCOUNT, CLUSTER, GRANTS, LOCK, PLATFORM_KEY, arn
+from tests.iam.grants import ACCOUNT, CLUSTER, GRANTS, LOCK, MANAGED, PLATFORM_KEY, arn
 
 RECORD = policies.read()
-TASKS, TOPIC = arn("ecs", f"task-definition/hokusai-api-{CLUSTER[8:]}:*"), "hokusai:managed-by"
 
 
 def committed(name: str) -> dict[str, Any]:
@@ -137,7 +136,7 @@ def tagged(name: str, value: str) -> Context:
     return key(f"aws:ResourceTag/{name}", value)
 
 
-MADE_OURS = key(f"aws:RequestTag/{TOPIC}", "hokusai.platform")
+MADE_OURS = key(f"aws:RequestTag/{MANAGED}", "hokusai.platform")
 TO_TASKS = key("iam:PassedToService", "ecs-tasks.amazonaws.com")
 LISTENER = "arn:aws:elasticloadbalancing:us-east-1:123456789012:listener/app/{}/1/2"
 RULE = "arn:aws:elasticloadbalancing:us-east-1:123456789012:listener-rule/app/{}/1/2/3"
@@ -154,15 +153,15 @@ INGRESS = "ec2:AuthorizeSecurityGroupIngress"
         ("elasticloadbalancing:CreateRule", LISTENER.format(REGISTRY), MADE_OURS),
         ("elasticloadbalancing:AddTags", RULE.format(REGISTRY), key("elasticloadbalancing:CreateAction", "CreateRule")),
         ("elasticloadbalancing:AddTags", RULE.format(REGISTRY), key("aws:TagKeys", "hokusai:canary")),
-        ("elasticloadbalancing:DeleteRule", RULE.format(REGISTRY), tagged(TOPIC, "hokusai.platform")),
+        ("elasticloadbalancing:DeleteRule", RULE.format(REGISTRY), tagged(MANAGED, "hokusai.platform")),
         ("ssm:PutParameter", LOCK[0], {}),
         ("ecs:UpdateService", API, key("ecs:auto-assign-public-ip", "false")),
         ("ecs:CreateService", CANARY, MADE_OURS),
-        ("ecs:DeleteService", CANARY, tagged(TOPIC, "hokusai.platform")),
+        ("ecs:DeleteService", CANARY, tagged(MANAGED, "hokusai.platform")),
         (INGRESS, GROUP, tagged("Environment", "development")),
         (INGRESS, arn("ec2", "security-group-rule/*"), MADE_OURS),
         ("ec2:CreateTags", arn("ec2", "security-group-rule/*"), key("ec2:CreateAction", INGRESS[4:])),
-        ("ec2:ModifySecurityGroupRules", GROUP_RULE, tagged(TOPIC, "hokusai.platform")),
+        ("ec2:ModifySecurityGroupRules", GROUP_RULE, tagged(MANAGED, "hokusai.platform")),
         ("cloudwatch:PutMetricAlarm", arn("cloudwatch", "alarm:hokusai-development-outage"), {}),
         ("logs:PutRetentionPolicy", arn("logs", "log-group:/ecs/hokusai-api-development"), {}),
         ("iam:PassRole", ROLE, TO_TASKS),
@@ -185,8 +184,8 @@ def test_a_run_may_work_on_its_own_environment(action: str, resource: str, conte
     [
         ("elasticloadbalancing:CreateRule", LISTENER.format("hokusai-registry-staging"), MADE_OURS),
         ("elasticloadbalancing:CreateRule", LISTENER.format(REGISTRY), {}),
-        ("elasticloadbalancing:AddTags", RULE.format(REGISTRY), key("aws:TagKeys", TOPIC)),
-        ("elasticloadbalancing:AddTags", RULE.format(REGISTRY), key("aws:TagKeys", "hokusai:canary", TOPIC)),
+        ("elasticloadbalancing:AddTags", RULE.format(REGISTRY), key("aws:TagKeys", MANAGED)),
+        ("elasticloadbalancing:AddTags", RULE.format(REGISTRY), key("aws:TagKeys", "hokusai:canary", MANAGED)),
         ("ssm:PutParameter", arn("ssm", "parameter/hokusai/staging/lock"), {}),
         ("ssm:PutParameter", arn("ssm", "parameter/hokusai/development/api/session-secret"), {}),
         ("ssm:DeleteParameter", LOCK[1], {}),
@@ -196,7 +195,7 @@ def test_a_run_may_work_on_its_own_environment(action: str, resource: str, conte
         ("cloudwatch:PutMetricAlarm", arn("cloudwatch", "alarm:billing"), {}),
         ("cloudwatch:PutMetricData", "*", key("cloudwatch:namespace", "AWS/ApplicationELB")),
         ("logs:PutRetentionPolicy", arn("logs", "log-group:/ecs/hokusai-api-staging"), {}),
-        ("servicediscovery:TagResource", "*", key(f"aws:RequestTag/{TOPIC}", "terraform")),
+        ("servicediscovery:TagResource", "*", key(f"aws:RequestTag/{MANAGED}", "terraform")),
         (
             "route53:ChangeResourceRecordSets",
             "arn:aws:route53:::hostedzone/Z1",
@@ -218,9 +217,9 @@ def test_a_run_may_work_on_nothing_else(action: str, resource: str, context: Con
         ("elasticloadbalancing:DeleteLoadBalancer", "*", {}),
         ("elasticloadbalancing:RegisterTargets", arn("elasticloadbalancing", "targetgroup/hokusai-api/1"), {}),
         ("elasticloadbalancing:DeleteRule", RULE.format(REGISTRY), {}),
-        ("elasticloadbalancing:DeleteRule", RULE.format(REGISTRY), tagged(TOPIC, "terraform")),
+        ("elasticloadbalancing:DeleteRule", RULE.format(REGISTRY), tagged(MANAGED, "terraform")),
         ("ecs:DeleteCluster", arn("ecs", f"cluster/{CLUSTER}"), {}),
-        ("ecs:DeleteService", API, tagged(TOPIC, "hokusai.platform")),
+        ("ecs:DeleteService", API, tagged(MANAGED, "hokusai.platform")),
         ("ecs:DeleteService", CANARY, {}),
         ("ecs:CreateService", CANARY, {**MADE_OURS, **key("ecs:auto-assign-public-ip", "true")}),
         ("ecs:UpdateService", API, key("ecs:auto-assign-public-ip", "true")),
@@ -229,7 +228,7 @@ def test_a_run_may_work_on_nothing_else(action: str, resource: str, context: Con
         ("ec2:DeleteSecurityGroup", GROUP, {}),
         (INGRESS, GROUP, tagged("Environment", "production")),
         ("ec2:ModifySecurityGroupRules", GROUP_RULE, {}),
-        ("ec2:CreateTags", GROUP_RULE, tagged(TOPIC, "terraform")),
+        ("ec2:CreateTags", GROUP_RULE, tagged(MANAGED, "terraform")),
         ("ssm:GetParameter", arn("ssm", "parameter/hokusai/development/api/session-secret"), {}),
         ("ssm:GetParametersByPath", arn("ssm", "parameter/hokusai/development"), {}),
         ("secretsmanager:GetSecretValue", arn("secretsmanager", "secret:database-AbCdEf"), {}),

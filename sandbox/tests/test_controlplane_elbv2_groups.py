@@ -165,12 +165,12 @@ def test_the_states_of_a_target(elb: Elb, network: Any, balancer: Any, control_p
 def test_a_drained_target_goes_by_itself(elb: Elb, network: Any, balancer: Any) -> None:
     arn = group(elb, network)["TargetGroupArn"]
     use(elb, balancer, arn)
-    delay = [{"Key": "deregistration_delay.timeout_seconds", "Value": "6"}]
+    delay = [{"Key": "deregistration_delay.timeout_seconds", "Value": "90"}]
     elb.modify_target_group_attributes(TargetGroupArn=arn, Attributes=delay)
     elb.register_targets(TargetGroupArn=arn, Targets=[{"Id": "10.0.1.9"}])
     elb.deregister_targets(TargetGroupArn=arn, Targets=[{"Id": "10.0.1.9"}, {"Id": "10.0.1.10"}])
     assert states(elb, arn) == {("10.0.1.9", 8001): ("draining", "Target.DeregistrationInProgress")}
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while states(elb, arn):
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -150,6 +150,7 @@ class Sandbox:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.environment: dict[str, str] = {}
+        self._session: Any = boto3.session.Session()  # boto3's default one is not for several threads
 
     def command(self, *arguments: str) -> Run:
         return run([sys.executable, "-m", "sandbox", *arguments], {"HOKUSAI_SANDBOX_HOME": str(self.home)})
@@ -174,8 +175,7 @@ class Sandbox:
     def client(self, service: str) -> Any:
         """A boto3 client of the sandbox's control plane."""
         given = self.environment
-        connect: Any = boto3.client
-        return connect(
+        return self._session.client(
             service,
             endpoint_url=given["AWS_ENDPOINT_URL"],
             region_name=given["AWS_DEFAULT_REGION"],

@@ -29,7 +29,7 @@ PARTS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("tests.reliability.throttle_site",),
         ("tests.reliability.throttle_site", "--runs", "1", "--chance", "0.7"),
     ),
-    "kill": (("tests.reliability.kill",),),
+    "kill": (("tests.reliability.kill", "--workers", "2"),),
 }
 """By name the modules that are run, with their arguments; the counts are those of `counts.py`."""
 

@@ -1,11 +1,12 @@
 """kill -9 at the writes of `site.yml`, and what becomes of the platform.
 
-    python -m tests.reliability.kill [--writes N ...] [--moments MOMENT ...] [--then WHAT ...] [--home DIRECTORY]
+    python -m tests.reliability.kill [--writes N ...] [--moments MOMENT ...] [--then WHAT ...] [--workers N]
+                                     [--home DIRECTORY]
 
 For every write and every moment of it (before the call, answered but unheard, before the journal's line) a run on the
 incident is killed with everything below it. Then either it is rolled back, and AWS must describe the incident again,
 byte for byte but for `describe.VOLATILE`; or it is run again, must end as an uninterrupted run ends, and both runs are
-rolled back. Without --writes, all of them: some hours.
+rolled back. Without --writes, all of them: some hours. Each worker has a sandbox of its own.
 """
 
 from __future__ import annotations
@@ -17,8 +18,11 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 from tests.harness import ROOT, Run, Sandbox, play, run, running_sandbox
@@ -108,16 +112,27 @@ def run_again(trial: Trial, number: int, moment: str) -> list[str]:
 FOLLOWING = {"rollback": rolled_back, "again": run_again}
 
 
-def trials(trial: Trial, writes: list[int], moments: list[str], following: list[str]) -> Iterator[bool]:
-    for number in writes or range(1, trial.writes + 1):
-        for moment in moments:
-            for follow in map(FOLLOWING.__getitem__, following):
-                began = time.monotonic()
-                wrong = follow(trial, number, moment)
-                verdict = "good" if not wrong else "BAD "
-                what = f"write {number:3}, {moment:8}, {follow.__name__:11}"
-                print(f"{verdict} {what} {time.monotonic() - began:5.0f} s", *wrong, sep="\n    ", flush=True)
-                yield not wrong
+def trials(trial: Trial, options: argparse.Namespace, worker: int) -> Iterator[bool]:
+    """This worker's share of the matrix."""
+    numbers = options.writes or range(1, trial.writes + 1)
+    matrix = list(product(numbers, options.moments, options.then))
+    for number, moment, then in matrix[worker :: options.workers]:
+        began = time.monotonic()
+        wrong = FOLLOWING[then](trial, number, moment)
+        verdict = "good" if not wrong else "BAD "
+        what = f"write {number:3}, {moment:8}, {then:8} {time.monotonic() - began:5.0f} s"
+        print(f"{verdict} {what}", *wrong, sep="\n    ", flush=True)
+        yield not wrong
+
+
+def work(options: argparse.Namespace, home: Path, worker: int) -> list[bool]:
+    with running_sandbox(home / f"sandbox-{worker}", "--incident") as sandbox:
+        trial = Trial(sandbox, describe(sandbox))
+        needed = not options.writes or "again" in options.then
+        if needed and (wrong := reference(trial)):
+            print("An uninterrupted run cannot be taken back:", *wrong, sep="\n    ", flush=True)
+            return [False]
+        return list(trials(trial, options, worker))
 
 
 def main() -> int:
@@ -125,16 +140,13 @@ def main() -> int:
     parser.add_argument("--writes", type=int, nargs="+", default=[], metavar="N", help="(all)")
     parser.add_argument("--moments", nargs="+", choices=MOMENTS, default=list(MOMENTS), help="(all)")
     parser.add_argument("--then", nargs="+", choices=FOLLOWING, default=list(FOLLOWING), help="(both)")
-    parser.add_argument("--home", type=Path, help="keep the sandbox and its runs here")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="runs at the same time (1)")
+    parser.add_argument("--home", type=Path, help="keep the sandboxes and their runs here")
     options = parser.parse_args()
     place = nullcontext(options.home) if options.home else tempfile.TemporaryDirectory()
-    with place as home, running_sandbox(Path(home) / "sandbox", "--incident") as sandbox:
-        trial = Trial(sandbox, describe(sandbox))
-        needed = not options.writes or "again" in options.then
-        if needed and (wrong := reference(trial)):
-            print("An uninterrupted run cannot be taken back:", *wrong, sep="\n    ")
-            return 1
-        verdicts = list(trials(trial, options.writes, options.moments, options.then))
+    with place as home, ThreadPoolExecutor(options.workers) as pool:
+        shares = pool.map(partial(work, options, Path(home)), range(options.workers))
+        verdicts = [verdict for share in shares for verdict in share]
     print(f"{sum(verdicts)} of {len(verdicts)} good")
     return 0 if all(verdicts) else 1
 

@@ -80,9 +80,15 @@ class Application:
         self._calls.add(call)
         if CLOCK.refuses(environ.get("HTTP_X_AMZ_DATE", "")):
             return self._refuse(call, code_of("skewed", call))
-        with self._lock:
-            denied = self._gate.refuses(call, environ)
+        denied = self._denied(call, environ)
         return self._refuse(call, denied) if denied else self._serve(call, environ)
+
+    def _denied(self, call: Call, environ: dict[str, Any]) -> Code | None:
+        """What the gate says; while it is open no call waits for moto's lock a second time."""
+        if self._gate.is_open:
+            return None
+        with self._lock:
+            return self._gate.refuses(call, environ)
 
     def _serve(self, call: Call, environ: dict[str, Any]) -> Response:
         """With every fault that hits the call: answered late, with an error, stale, in small pages, or not at all."""

@@ -66,7 +66,6 @@ class Statement:
     resources: tuple[str, ...]
     excludes: bool = False
     conditions: tuple[Condition, ...] = ()
-    sid: str = ""
 
     def concerns(self, request: Request) -> bool:
         named = any(matches(each.lower(), request.action.lower()) for each in self.actions)

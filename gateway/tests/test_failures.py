@@ -114,24 +114,24 @@ def test_an_upstream_that_dies_is_a_502_and_a_write_is_not_repeated(
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_a_read_is_repeated_twice_at_most(
-    gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys, method: str
+    rested_gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys, method: str
 ) -> None:
-    assert gateway.ask(method, RUN, keys() | {"X-Behave": "flaky"}).status == 200
+    assert rested_gateway.ask(method, RUN, keys() | {"X-Behave": "flaky"}).status == 200
     assert len(upstream.requests) == 2
 
-    assert gateway.ask(method, RUN, keys() | {"X-Behave": "die"}).status == 502
+    assert rested_gateway.ask(method, RUN, keys() | {"X-Behave": "die"}).status == 502
     assert len(upstream.requests) == 5
 
 
 def test_a_search_is_repeated_though_it_is_a_post_and_says_how_often(
-    gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys
+    rested_gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys
 ) -> None:
     """MLflow's searches change nothing, and a body that came in one piece can be sent again."""
     search = "/api/mlflow/api/2.0/mlflow/experiments/search"
-    assert gateway.ask("POST", search, keys() | {"X-Behave": "flaky"}, b'{"max_results": 1}').status == 200
+    assert rested_gateway.ask("POST", search, keys() | {"X-Behave": "flaky"}, b'{"max_results": 1}').status == 200
     assert (len(upstream.requests), upstream.last.body) == (2, b'{"max_results": 1}')
 
-    answer = gateway.ask("POST", search, keys() | {"X-Behave": "die"}, b"{}")
+    answer = rested_gateway.ask("POST", search, keys() | {"X-Behave": "die"}, b"{}")
 
     assert (answer.status, answer.json()["hop"], answer.json()["tries"]) == (502, "mlflow", 3)
     assert "(3 tries)" in answer.json()["message"]

@@ -67,21 +67,19 @@ def test_no_line_is_lost_at_sigterm(auth: AuthStandIn, upstream: RecordingUpstre
     assert '"stopped"' in gateway.lines[-1]
 
 
-def test_a_requests_line_tells_bytes_both_ways_tries_and_trace(
-    gateway: GatewayProcess, upstream: RecordingUpstream, keys: Keys
-) -> None:
+def test_a_requests_line_tells_bytes_both_ways_tries_and_trace(rested_gateway: GatewayProcess, keys: Keys) -> None:
     headers = keys(key_id='key-"1"\\') | {"X-Behave": "flaky", "X-Request-Id": "both-ways", "traceparent": PARENT}
-    answer = gateway.ask("GET", RUN, headers, b"hello")
+    answer = rested_gateway.ask("GET", RUN, headers, b"hello")
 
-    line = gateway.access("both-ways")
+    line = rested_gateway.access("both-ways")
     assert (line["bytes_in"], line["bytes_out"], line["tries"]) == (5, len(answer.body), 2)
     assert (line["trace_id"], line["key_id"]) == (TRACE, 'key-"1"\\')
 
 
-def test_a_line_tells_how_often_mlflow_was_asked_in_vain(gateway: GatewayProcess, keys: Keys) -> None:
-    answer = gateway.ask("GET", RUN, keys() | {"X-Behave": "die", "X-Request-Id": "in-vain"})
+def test_a_line_tells_how_often_mlflow_was_asked_in_vain(rested_gateway: GatewayProcess, keys: Keys) -> None:
+    answer = rested_gateway.ask("GET", RUN, keys() | {"X-Behave": "die", "X-Request-Id": "in-vain"})
 
-    line = gateway.access("in-vain")
+    line = rested_gateway.access("in-vain")
     assert (answer.status, line["hop"], line["tries"]) == (502, "mlflow", 3)
 
 

@@ -33,7 +33,11 @@ except ImportError:
     HAS_BOTOCORE = False
 
 GRANT = "grant the calling identity this action on this resource (docs/iam.md has the policies), then run again"
+SWAPPED = "check that access key and secret key are not swapped, in the options, the profile or the environment"
+REPEATING = frozenset({"AuthorizationHeaderMalformed", "IncompleteSignature", "IncompleteSignatureException"})
+"""Codes with which AWS repeats the access key id it was sent, which may be the secret key in the wrong place."""
 REMEDIES = {
+    **dict.fromkeys(REPEATING, SWAPPED),
     "AccessDenied": GRANT,
     "AccessDeniedException": GRANT,
     "UnauthorizedOperation": GRANT,
@@ -124,8 +128,10 @@ def calling(doing: str) -> Iterator[None]:
     except botocore_exceptions.ClientError as error:
         answer = error.response.get("Error", {})
         code = str(answer.get("Code", "Unknown"))
-        text = f"Could not {doing}: AWS answered {code}: {answer.get('Message', '')}".rstrip(": ")
-        raise AwsError(text, code, REMEDIES.get(code) or unlisted(error, code)) from error
+        said = "" if code in REPEATING else answer.get("Message", "")
+        text = f"Could not {doing}: AWS answered {code}: {said}".rstrip(": ")
+        cause = None if code in REPEATING else error
+        raise AwsError(text, code, REMEDIES.get(code) or unlisted(error, code)) from cause
     except botocore_exceptions.NoCredentialsError as error:
         raise BadInput(*no_credentials(doing)) from error
     except botocore_exceptions.ParamValidationError as error:

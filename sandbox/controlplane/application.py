@@ -80,6 +80,9 @@ class Application:
         self._calls.add(call)
         if CLOCK.refuses(environ.get("HTTP_X_AMZ_DATE", "")):
             return self._refuse(call, code_of("skewed", call))
+        if "/" in call.credential:
+            refused = code_of("malformed", call)
+            return self._refuse(call, refused._replace(message=f"{refused.message}, got '{call.credential}'"))
         denied = self._denied(call, environ)
         return self._refuse(call, denied) if denied else self._serve(call, environ)
 

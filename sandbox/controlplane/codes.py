@@ -18,6 +18,7 @@ class Code(NamedTuple):
 
 
 _QUERY = "query, rest-xml"
+_FIVE = "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term"
 _TABLE: dict[str, dict[str, Code]] = {
     "throttle": {
         _QUERY: Code("Throttling", 400, "Rate exceeded"),
@@ -53,11 +54,19 @@ _TABLE: dict[str, dict[str, Code]] = {
         "ec2": Code("AuthFailure", 401, "AWS was not able to validate the provided access credentials"),
         "s3": Code("RequestTimeTooSkewed", 403, "The difference between the request time and ours is too large."),
     },
+    "malformed": {
+        _QUERY: Code("IncompleteSignature", 403, _FIVE),
+        "json": Code("IncompleteSignatureException", 400, _FIVE),
+        "ec2": Code("AuthFailure", 401, "AWS was not able to validate the provided access credentials"),
+        "s3": Code("AuthorizationHeaderMalformed", 400, f"The authorization header is malformed; {_FIVE}"),
+    },
 }
-KINDS = tuple(kind for kind in _TABLE if kind != "skewed")
+_OF_REQUESTS = {"skewed", "malformed"}
+KINDS = tuple(kind for kind in _TABLE if kind not in _OF_REQUESTS)
+"""Those that can be injected; the others a request brings along."""
 
 
 def code_of(kind: str, call: Call) -> Code:
-    """What the call's service answers; `kind` is one of `KINDS`, or `skewed`."""
+    """What the call's service answers; `kind` is one of `KINDS`, `skewed` or `malformed`."""
     codes = _TABLE[kind]
     return codes.get(call.service) or codes["json" if call.protocol in {"json", "cbor"} else _QUERY]

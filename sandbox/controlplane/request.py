@@ -19,7 +19,7 @@ _CLIENT_NAMES = {
     "monitoring": "cloudwatch",
     "tagging": "resourcegroupstaggingapi",
 }
-_SCOPE = re.compile(r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/")
+_CREDENTIAL = re.compile(r"Credential=([^,]+)/\d{8}/([^/,]+)/([^/,]+)/aws4_request")
 _READ = re.compile(
     r"(Describe|List|Get|BatchGet|Discover|Head|Lookup|Search|Select|Filter|Query|Scan|Test|Validate|Simulate|Check|GenerateMac|VerifyMac)"
 )
@@ -30,7 +30,8 @@ _XML_SERVICES = frozenset({"s3", "route53", "cloudfront"})
 class Call:
     """One API call. `protocol` is `json`, `cbor`, `query`, `ec2` or `rest-xml`.
 
-    `path` has the query string. `is_own`: the sandbox makes it itself, to break or heal something; nobody counts it.
+    `path` has the query string. `credential` is the access key's id, as the client gave it. `is_own`: the
+    sandbox makes it itself, to break or heal something; nobody counts it.
     """
 
     service: str
@@ -39,6 +40,7 @@ class Call:
     protocol: str
     body: bytes
     path: str = "/"
+    credential: str = ""
     is_own: bool = False
 
     @property
@@ -58,15 +60,15 @@ def parse_call(environ: dict[str, Any]) -> Call:
     """Read the call from a WSGI environment; its body is consumed and put back."""
     body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     environ["wsgi.input"] = io.BytesIO(body)
-    scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
-    region, signed_as = scope.groups() if scope else ("-", "-")
+    signed = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
+    credential, region, signed_as = signed.groups() if signed else ("", "-", "-")
     service = _CLIENT_NAMES.get(signed_as, signed_as)
     content_type = environ.get("CONTENT_TYPE", "")
     action = _action(environ, service, content_type, body)
     environ["wsgi.input"] = io.BytesIO(body)
     path = f"{environ['PATH_INFO']}?{environ.get('QUERY_STRING', '')}"
     is_own = OWN_AGENT in environ.get("HTTP_USER_AGENT", "")
-    return Call(service, action, region, _protocol(service, content_type), body, path, is_own)
+    return Call(service, action, region, _protocol(service, content_type), body, path, credential, is_own)
 
 
 def _action(environ: dict[str, Any], service: str, content_type: str, body: bytes) -> str:

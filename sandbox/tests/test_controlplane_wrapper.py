@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
@@ -246,3 +247,23 @@ def test_tagged_resources_are_found_across_services(client: Clients, network: An
     wanted = [{"Key": "environment", "Values": ["development"]}]
     found = client("resourcegroupstaggingapi").get_resources(TagFilters=wanted)["ResourceTagMappingList"]
     assert sorted(each["ResourceARN"].split(":")[2] for each in found) == ["ec2", "elasticloadbalancing"]
+
+
+@pytest.mark.parametrize(
+    ("service", "action", "code"),
+    [
+        ("ecs", "list_clusters", "IncompleteSignatureException"),
+        ("elbv2", "describe_load_balancers", "IncompleteSignature"),
+        ("ec2", "describe_vpcs", "AuthFailure"),
+        ("s3", "list_buckets", "AuthorizationHeaderMalformed"),
+    ],
+)
+def test_a_secret_key_in_the_place_of_an_access_keys_id_is_refused_as_aws_does(
+    control_plane: ControlPlane, service: str, action: str, code: str
+) -> None:
+    swapped = {"aws_access_key_id": "made/up+secret", "aws_secret_access_key": "testing"}
+    client = boto3.client(service, endpoint_url=control_plane.url, region_name="us-east-1", **swapped)
+    with pytest.raises(ClientError) as refused:
+        getattr(client, action)()
+    assert refused.value.response["Error"]["Code"] == code
+    assert service == "ec2" or "got 'made/up+secret'" in str(refused.value)

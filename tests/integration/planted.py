@@ -25,8 +25,8 @@ KEYS_OF_THE_SANDBOX = {"HOKUSAI_API_KEY", "HOKUSAI_AUTH_ADMIN_KEY", "MLFLOW_TRAC
 LOUDEST = ("-vvvv", "--diff")
 
 
-def of_chance(length: int, alphabet: str = ALPHABET) -> str:
-    return "".join(secrets.choice(alphabet) for _ in range(length))
+def of_chance(length: int) -> str:
+    return "".join(secrets.choice(ALPHABET) for _ in range(length))
 
 
 def canaries(sandbox: Sandbox) -> dict[str, str]:
@@ -37,7 +37,7 @@ def canaries(sandbox: Sandbox) -> dict[str, str]:
     return {
         "key": minted.json()["key"],
         "refused": "hk_test_" + of_chance(32),
-        "aws": "aB3" + of_chance(37, ALPHABET + "/+"),
+        "aws": f"aB3{of_chance(17)}/+{of_chance(18)}",
         "record": secrets.token_hex(32),
         "mlflow": of_chance(40),
         "session": of_chance(40),
@@ -135,8 +135,9 @@ def plant(sandbox: Sandbox, own: Path, evidence: Path) -> Planted:
     planted = Planted(sandbox, canaries(sandbox), own, evidence)
     planted.file("key", planted.texts["key"])
     planted.file("record.key", planted.texts["record"])
-    aws = {"aws_access_key_id": "canary", "aws_secret_access_key": planted.texts["aws"]}
-    planted.file("credentials", "\n".join(["[default]", *(f"{name} = {text}" for name, text in aws.items())]))
+    profiles = {"default": ("canary", planted.texts["aws"]), "swapped": (planted.texts["aws"], "canary")}
+    lines = "[{}]\naws_access_key_id = {}\naws_secret_access_key = {}\n"
+    planted.file("credentials", "".join(lines.format(name, *pair) for name, pair in profiles.items()))
     sandbox.client("secretsmanager").create_secret(Name=SECRET, SecretString=planted.texts["key"])
     for parameter, kind in KEPT.items():
         put = {"Name": parameter, "Value": planted.texts[kind], "Type": "SecureString", "Overwrite": True}

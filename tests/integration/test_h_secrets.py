@@ -20,7 +20,7 @@ from tests.integration.planted import PARAMETER, SECRET, SHOWN_BY_ECS, Planted, 
 AUTH = {"auth_url": "https://auth.hokus.ai"}
 VERSION = "https://registry.hokus.ai/api/mlflow/version"
 GATEWAY = "-m gateway"
-TAKEN = {"from a secret", "unknown key", "swapped"}
+TAKEN = {"from a secret", "unknown key"}
 """Tasks that do what they are asked; the sandbox does not look who asks."""
 GOOD = ("key as bearer", "key as ApiKey", "key in X-API-Key", "key repeated")
 
@@ -83,6 +83,7 @@ def tasks(texts: Any) -> dict[str, tuple[str, dict[str, Any]]]:
         "under a name": ("api_key", {**validate, "source": {"environment": key}}),
         "as a name": ("api_key", {**validate, "source": {key: None}}),
         "swapped": ("api_key", {**validate, "source": {"secret": SECRET}, **swapped}),
+        "swapped in a file": ("api_key", {**validate, "source": {"secret": SECRET}, "profile": "swapped"}),
         "in a header": ("http_probe", {"requests": [{**request, "headers": {"X-API-Key": key}}]}),
         "in a URL": ("http_probe", {"requests": [{**request, "url": f"{VERSION}?key={key}"}]}),
         "misspelt probe": ("http_probe", {"requests": [{**request, "credential": {"valeu": key}}]}),
@@ -151,6 +152,8 @@ def test_the_keys_in_the_right_places_were_good_and_the_others_refused(after: Pl
     assert "is_valid: true" in said("from a secret") or '"is_valid": true' in said("from a secret")
     refused = set(tasks(after.texts)) | set(typos(after.texts))
     assert {name for name in refused if after.ran[name].code == 0} == TAKEN
+    assert "access key and secret key are not swapped" in said("swapped")
+    assert "access key and secret key are not swapped" in said("swapped in a file")
     assert "source.valeu" in said("misspelt") or "required" in said("misspelt")
     assert "hokusai_environment holds a platform key" in said("environment")
 

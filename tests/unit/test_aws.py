@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 import pytest
@@ -59,3 +60,15 @@ def test_every_error_of_aws_has_a_remedy(code: str, remedy: str) -> None:
         raise ClientError({"Error": {"Code": code, "Message": "no"}}, "UpdateService")
     assert remedy in refused.value.remedy
     assert code in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "code", ["IncompleteSignature", "IncompleteSignatureException", "AuthorizationHeaderMalformed"]
+)
+def test_a_secret_key_in_the_place_of_the_access_keys_id_is_not_repeated_from_aws_answer(code: str) -> None:
+    secret = "made/up+secret"
+    answer = {"Error": {"Code": code, "Message": f"Credential must have exactly 5 elements, got '{secret}/20260101'"}}
+    wanted = f"Could not list: AWS answered {code}. Remedy: .*swapped"
+    with pytest.raises(AwsError, match=wanted) as refused, calling("list"):
+        raise ClientError(answer, "ListServices")  # type: ignore[arg-type]
+    assert secret not in "".join(traceback.format_exception(refused.value))

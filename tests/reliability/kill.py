@@ -84,19 +84,11 @@ def reference(trial: Trial) -> list[str]:
     return trial.back(trial.newest())
 
 
-def rolled_back(trial: Trial, number: int, moment: str) -> list[str]:
-    ended, _ = trial.killed(number, moment)
-    if ended.code not in {KILLED, -9}:
-        return [f"it was not killed: exit code {ended.code}"]
-    victim = trial.newest()
+def rolled_back(trial: Trial, victim: str) -> list[str]:
     return trial.back(victim)
 
 
-def run_again(trial: Trial, number: int, moment: str) -> list[str]:
-    ended, _ = trial.killed(number, moment)
-    if ended.code not in {KILLED, -9}:
-        return [f"it was not killed: exit code {ended.code}"]
-    victim = trial.newest()
+def run_again(trial: Trial, victim: str) -> list[str]:
     again = trial.again()
     if again.code:
         return [f"the second run ended with {again.code}: {again.output[-2000:]}"]
@@ -112,13 +104,22 @@ def run_again(trial: Trial, number: int, moment: str) -> list[str]:
 FOLLOWING = {"rollback": rolled_back, "again": run_again}
 
 
+def tried(trial: Trial, number: int, moment: str, then: str) -> list[str]:
+    """What is wrong after a run was killed there and this followed. One that was not killed is taken back."""
+    ended, _ = trial.killed(number, moment)
+    victim = trial.newest()
+    if ended.code in {KILLED, -9}:
+        return FOLLOWING[then](trial, victim)
+    return [f"it was not killed: exit code {ended.code}", *trial.back(victim)]
+
+
 def trials(trial: Trial, options: argparse.Namespace, worker: int) -> Iterator[bool]:
     """This worker's share of the matrix."""
     numbers = options.writes or range(1, trial.writes + 1)
     matrix = list(product(numbers, options.moments, options.then))
     for number, moment, then in matrix[worker :: options.workers]:
         began = time.monotonic()
-        wrong = FOLLOWING[then](trial, number, moment)
+        wrong = tried(trial, number, moment, then)
         verdict = "good" if not wrong else "BAD "
         what = f"write {number:3}, {moment:8}, {then:8} {time.monotonic() - began:5.0f} s"
         print(f"{verdict} {what}", *wrong, sep="\n    ", flush=True)

@@ -16,7 +16,8 @@ from pathlib import Path
 
 GIVEN = json.loads(os.environ.get("HOKUSAI_KILL", "null"))
 PATCHED = {"botocore.endpoint": "patch_endpoint"}
-READS = ("Describe", "Get", "List", "Discover", "Batch", "Assume", "Head", "Search", "Filter")
+READS = ("Describe", "Get", "List", "Discover", "Batch", "Assume", "Head", "Search", "Filter", "PutMetricData")
+"""Beginnings of the names of calls that change no resource; data points are none, and no journal has them."""
 LOCKS = ("/lock", "/lock-counter")
 """The run's own parameters: a write of them changes no resource."""
 

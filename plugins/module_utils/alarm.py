@@ -157,8 +157,12 @@ class AlarmSet:
 
     def concerns(self) -> Iterator[str]:
         for each in self.alarms:
-            if tags.is_owned(each.tags, self.owner) and not each.settings.get("AlarmActions"):
+            if not tags.is_owned(each.tags, self.owner):
+                continue
+            if not each.settings.get("AlarmActions"):
                 yield f"the alarm {each.name} has no alarm action: nobody is told when it sounds"
+            elif each.settings.get("ActionsEnabled") is False:
+                yield f"the actions of the alarm {each.name} are not enabled: nobody is told when it sounds"
 
 
 # --- from options
@@ -210,8 +214,7 @@ def _condition(given: Mapping[str, Any], watched: Sequence[Metric]) -> dict[str,
         raise BadInput(f"{what}: {to_alarm} of {periods} data points cannot be breaching", "lower datapoints_to_alarm")
     if max(each.period for each in watched) * periods > WEEK_SECONDS:
         raise BadInput(f"{what} looks back more than a week", "lower evaluation_periods, or the period of the metric")
-    by_kind = "breaching" if any(each.is_heartbeat for each in watched) else "notBreaching"
-    treatment = TREATMENTS[given["treat_missing_data"]] if given["treat_missing_data"] else by_kind
+    treatment = TREATMENTS[given["treat_missing_data"] or _of_kind(watched)]
     return {
         "ComparisonOperator": COMPARISONS[given["comparison"]],
         "Threshold": float(given["threshold"]),
@@ -219,6 +222,13 @@ def _condition(given: Mapping[str, Any], watched: Sequence[Metric]) -> dict[str,
         "DatapointsToAlarm": to_alarm,
         "TreatMissingData": treatment,
     }
+
+
+def _of_kind(watched: Sequence[Metric]) -> str:
+    """What a period without data means."""
+    if any(each.is_heartbeat for each in watched):
+        return "breaching"
+    return "ignore" if any(each.is_verdict for each in watched) else "not_breaching"
 
 
 # --- from AWS

@@ -23,8 +23,18 @@ from ansible_collections.hokusai.platform.plugins.module_utils.plan import Find,
 ELB, ECS, ACM = "AWS/ApplicationELB", "ECS/ContainerInsights", "AWS/CertificateManager"
 
 HEARTBEATS = frozenset({(ELB, "HealthyHostCount"), (ECS, "RunningTaskCount"), (ACM, "DaysToExpiry")})
-"""Metrics that a healthy resource always reports: their silence is a failure. Of all others it means that nothing
-happened: no error, no request to measure."""
+"""Metrics that a healthy resource always reports: their silence is a failure. Of the others, but for `VERDICTS`, it
+means that nothing happened: no error, no request to measure."""
+VERDICTS = frozenset({"HealthScore", "CheckPassed"})
+"""What a validation found, which holds until the next one; between two of them there is no data."""
+
+BALANCERS_OWN = re.compile(
+    r"(Active|New|Rejected)ConnectionCount|ClientTLSNegotiationErrorCount|ConsumedLCUs|ELBAuth\w+|HTTPCode_ELB_\w+|"
+    r"HTTP_(Fixed|Redirect)_\w+|IPv6\w+|ProcessedBytes|RuleEvaluations"
+)
+GROUPS_OWN = frozenset({"AnomalousHostCount", "HealthyHostCount", "RequestCountPerTarget", "UnHealthyHostCount"})
+"""Metrics of `AWS/ApplicationELB` that are counted never, and only, by target group (user guide: "Metric dimensions
+for Application Load Balancers")."""
 
 METRICS_OPTION: dict[str, Any] = {
     "metrics": {
@@ -82,6 +92,10 @@ class Metric:
     def is_heartbeat(self) -> bool:
         return (self.namespace, self.name) in HEARTBEATS
 
+    @property
+    def is_verdict(self) -> bool:
+        return not self.namespace.startswith("AWS/") and self.name in VERDICTS
+
     def resolved(self, find: Find) -> list[dict[str, Any]]:
         """The dimensions in AWS's form."""
         return [{"Name": name, "Value": _value(value, find)} for name, value in self.dimensions]
@@ -117,9 +131,8 @@ def _from_option(given: Mapping[str, Any]) -> Metric:
     )
     if not namespace:
         raise BadInput(f"The metric {given['id']} has no namespace", "set namespace, or name the resource it is of")
-    if given["load_balancer"] and given["target_group"] and given["name"].startswith("HTTPCode_ELB_"):
-        text = f"The metric {given['id']}: a load balancer does not count {given['name']} by target group"
-        raise BadInput(text, "leave target_group out")
+    if namespace == ELB:
+        _check_of_balancers(given)
     if clash := sorted(set(given["dimensions"]) & set(DERIVED)):
         text = f"The metric {given['id']} gives the dimension {clash[0]} by its value, which changes with the resource"
         raise BadInput(text, "name the resource by load_balancer, target_group, cluster, service or certificate")
@@ -136,6 +149,17 @@ def _from_option(given: Mapping[str, Any]) -> Metric:
     )
 
 
+def _check_of_balancers(given: Mapping[str, Any]) -> None:
+    what, name = f"The metric {given['id']}", given["name"]
+    if given["target_group"] and BALANCERS_OWN.fullmatch(name):
+        remedy = "leave target_group out, and name the load_balancer"
+        raise BadInput(f"{what}: a load balancer does not count {name} by target group", remedy)
+    if name in GROUPS_OWN and not given["target_group"]:
+        raise BadInput(f"{what}: {name} is counted by target group alone", "name the target_group")
+    if not given["target_group"] and not given["load_balancer"]:
+        raise BadInput(f"{what}: nobody counts {name} over all load balancers", "name load_balancer or target_group")
+
+
 _NAMESPACES = {"load_balancer": ELB, "target_group": ELB, "cluster": ECS, "certificate": ACM}
 
 
@@ -150,8 +174,9 @@ def _derived(given: Mapping[str, Any]) -> Iterator[Dimension]:
     if given["cluster"] and given["service"]:
         where = f"ECS service {given['cluster']}/{given['service']}"
         yield "ServiceName", Named(where, "create it, or correct its name")
-    if given["cluster"]:
         yield "ClusterName", given["cluster"]
+    elif given["cluster"]:
+        yield "ClusterName", Named(f"ECS cluster {given['cluster']}", "create it, or correct its name")
     if given["certificate"]:
         yield "CertificateArn", Named(f"certificate {given['certificate']}", "import or request it")
 
@@ -214,7 +239,7 @@ def _services(aws: Aws, options: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     for each in options:
         if each["cluster"] and each["service"]:
             wanted.setdefault(each["cluster"], set()).add(each["service"])
-    found = {}
+    found = _clusters(aws, {each["cluster"] for each in options if each["cluster"] and not each["service"]})
     for cluster, services in wanted.items():
         names = sorted(services)
         for start in range(0, len(names), SERVICES_PER_CALL):
@@ -222,6 +247,18 @@ def _services(aws: Aws, options: Sequence[Mapping[str, Any]]) -> dict[str, str]:
                 if each["status"] == "ACTIVE":
                     found[f"ECS service {cluster}/{each['serviceName']}"] = str(each["serviceName"])
     return found
+
+
+def _clusters(aws: Aws, names: Iterable[str]) -> dict[str, str]:
+    """Those that are there and not deleted; a request names a hundred at most."""
+    names = sorted(names)
+    if not names:
+        return {}
+    with calling("describe the ECS clusters"):
+        described = aws.ecs.describe_clusters(clusters=names)["clusters"]
+    return {
+        f"ECS cluster {each['clusterName']}": each["clusterName"] for each in described if each["status"] == "ACTIVE"
+    }
 
 
 def _certificates(aws: Aws, names: Iterable[str]) -> dict[str, str]:

@@ -62,8 +62,9 @@ options:
         description:
           - What a period without data means.
           - Omitted it follows from the kind of metric. It is V(breaching) where one of the metrics is a heartbeat, that
-            is C(HealthyHostCount), C(RunningTaskCount) or C(DaysToExpiry), and V(not_breaching) where none is, for then
-            nothing happened.
+            is C(HealthyHostCount), C(RunningTaskCount) or C(DaysToExpiry). It is V(ignore) where one is what a
+            validation found, that is C(HealthScore) or C(CheckPassed), which holds until the next one. Else it is
+            V(not_breaching), for then nothing happened.
         type: str
         choices: [missing, ignore, breaching, not_breaching]
       actions_enabled:

@@ -189,6 +189,18 @@ def test_an_alarm_without_actions_is_warned_of(set_alarms: Set) -> None:
     assert warnings == ["the alarm elb-5xx has no alarm action: nobody is told when it sounds"]
 
 
+def test_an_alarm_whose_actions_are_not_enabled_is_warned_of(set_alarms: Set) -> None:
+    warnings = set_alarms([{**ALARMS[0], "actions_enabled": False}])["warned"]
+    assert warnings == ["the actions of the alarm elb-5xx are not enabled: nobody is told when it sounds"]
+
+
+def test_a_metric_of_a_whole_cluster_has_its_name(set_alarms: Set, cloudwatch: Any, edge: Edge) -> None:
+    edge.aws.ecs.create_cluster(clusterName="whole")
+    metrics = [{"id": "tasks", "name": "TaskCount", "cluster": "whole"}]
+    verbs(set_alarms([{"name": "tasks", "metric": "tasks", "threshold": 9}], metrics=metrics))
+    assert alarm(cloudwatch, "tasks")["Dimensions"] == [{"Name": "ClusterName", "Value": "whole"}]
+
+
 @pytest.mark.parametrize(
     ("metrics", "alarms", "said"),
     [
@@ -196,6 +208,18 @@ def test_an_alarm_without_actions_is_warned_of(set_alarms: Set) -> None:
             [{"id": "a", "name": "HTTPCode_ELB_5XX_Count", "load_balancer": BALANCER, "target_group": GROUP}],
             [],
             "does not count HTTPCode_ELB_5XX_Count by target group",
+        ),
+        (
+            [{"id": "a", "name": "ActiveConnectionCount", "target_group": GROUP}],
+            [],
+            "ActiveConnectionCount by target group",
+        ),
+        ([{"id": "a", "name": "HealthyHostCount", "load_balancer": BALANCER}], [], "counted by target group alone"),
+        ([{"id": "a", "name": "RequestCount", "namespace": "AWS/ApplicationELB"}], [], "over all load balancers"),
+        (
+            [{"id": "a", "name": "TaskCount", "cluster": "none"}],
+            [{"name": "a", "metric": "a", "threshold": 1}],
+            "ECS cluster none does not exist",
         ),
         ([{"id": "a", "name": "A", "dimensions": {"LoadBalancer": "arn:aws:x"}}], [], "has no namespace"),
         ([{"id": "a", "name": "A", "namespace": "N", "dimensions": {"LoadBalancer": "x"}}], [], "by its value"),

@@ -34,10 +34,15 @@ except ImportError:
 
 GRANT = "grant the calling identity this action on this resource (docs/iam.md has the policies), then run again"
 SWAPPED = "check that access key and secret key are not swapped, in the options, the profile or the environment"
-REPEATING = frozenset({"AuthorizationHeaderMalformed", "IncompleteSignature", "IncompleteSignatureException"})
-"""Codes with which AWS repeats the access key id it was sent, which may be the secret key in the wrong place."""
+UNSIGNED = "check the secret key, and that this machine's clock is right"
+REPEATING = {
+    **dict.fromkeys(("AuthorizationHeaderMalformed", "IncompleteSignature", "IncompleteSignatureException"), SWAPPED),
+    **dict.fromkeys(("SignatureDoesNotMatch", "InvalidSignatureException"), UNSIGNED),
+}
+"""By codes with which AWS repeats what it was sent, the remedies. In the first three the access key's id may be a
+secret key in the wrong place; in the others the request that should have been signed has the session token."""
 REMEDIES = {
-    **dict.fromkeys(REPEATING, SWAPPED),
+    **REPEATING,
     "AccessDenied": GRANT,
     "AccessDeniedException": GRANT,
     "UnauthorizedOperation": GRANT,
@@ -45,7 +50,6 @@ REMEDIES = {
     "ExpiredTokenException": "renew the session's credentials and run again; what is done stays done",
     "InvalidClientTokenId": "the access key does not exist or is disabled: check the profile or the environment",
     "UnrecognizedClientException": "the access key is not valid in this account and region: check both",
-    "SignatureDoesNotMatch": "check the secret key, and that this machine's clock is right",
     "Throttling": "AWS still throttled after the client's own retries: run again later",
     "ThrottlingException": "AWS still throttled after the client's own retries: run again later",
     "RequestLimitExceeded": "AWS still throttled after the client's own retries: run again later",

@@ -63,12 +63,19 @@ def test_every_error_of_aws_has_a_remedy(code: str, remedy: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", ["IncompleteSignature", "IncompleteSignatureException", "AuthorizationHeaderMalformed"]
+    ("code", "message", "remedy"),
+    [
+        ("IncompleteSignature", "Credential must have exactly 5 elements, got '{}/20260101'", "swapped"),
+        ("IncompleteSignatureException", "Credential must have exactly 5 elements, got '{}/20260101'", "swapped"),
+        ("AuthorizationHeaderMalformed", "Credential must have exactly 5 elements, got '{}/20260101'", "swapped"),
+        ("SignatureDoesNotMatch", "The Canonical String should have been 'x-amz-security-token:{}'", "clock"),
+        ("InvalidSignatureException", "The Canonical String should have been 'x-amz-security-token:{}'", "clock"),
+    ],
 )
-def test_a_secret_key_in_the_place_of_the_access_keys_id_is_not_repeated_from_aws_answer(code: str) -> None:
+def test_what_aws_repeats_of_a_signature_it_refuses_is_left_out(code: str, message: str, remedy: str) -> None:
     secret = "made/up+secret"
-    answer = {"Error": {"Code": code, "Message": f"Credential must have exactly 5 elements, got '{secret}/20260101'"}}
-    wanted = f"Could not list: AWS answered {code}. Remedy: .*swapped"
+    answer = {"Error": {"Code": code, "Message": message.format(secret)}}
+    wanted = f"Could not list: AWS answered {code}. Remedy: .*{remedy}"
     with pytest.raises(AwsError, match=wanted) as refused, calling("list"):
         raise ClientError(answer, "ListServices")  # type: ignore[arg-type]
     assert secret not in "".join(traceback.format_exception(refused.value))

@@ -37,6 +37,11 @@ class Home:
         return self.path / "api-key"
 
     @property
+    def credentials(self) -> Path:
+        """Those for AWS, in the form of AWS's own shared file, for Ansible too."""
+        return self.path / "aws-credentials"
+
+    @property
     def pid(self) -> Path:
         return self.path / "daemon.pid"
 
@@ -106,8 +111,10 @@ def variables(place: Home, endpoint: str, proxy: str, api_key: str, admin_key: s
 
 
 def write(place: Home, values: dict[str, str]) -> None:
-    """The files of the key and, last, of the environment: both hold keys, so only their owner may read them."""
+    """The files of the keys and, last, of the environment: all hold keys, so only their owner may read them."""
     keep(place.key, values["HOKUSAI_API_KEY"] + "\n")
+    pair = [f"{name.lower()} = {values[name]}\n" for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")]
+    keep(place.credentials, "".join(["[default]\n", *pair]))
     keep(place.environment, json.dumps(values, indent=2))
 
 

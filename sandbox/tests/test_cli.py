@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import os
 import shlex
@@ -66,6 +67,15 @@ def test_env_as_json_is_the_file_and_only_its_owner_may_read_that(home: Path) ->
 def test_the_key_is_also_in_a_file_of_its_own_that_only_its_owner_may_read(home: Path) -> None:
     file = home / "api-key"
     assert file.read_text().strip() == json.loads((home / "env.json").read_text())["HOKUSAI_API_KEY"]
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_the_credentials_are_also_in_a_file_of_awss_form_that_only_its_owner_may_read(home: Path) -> None:
+    file, values = home / "aws-credentials", json.loads((home / "env.json").read_text())
+    found = configparser.ConfigParser()
+    found.read(file)
+    wanted = {name.lower(): values[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+    assert dict(found["default"]) == wanted
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 

@@ -17,6 +17,7 @@ TAKEN_BACK = "tests/integration/test_i_rollback.py"
 MONITORED = "tests/integration/test_h_monitoring.py"
 CANARIES = "tests/integration/test_h_canary.py"
 PERMISSIONS = "tests/integration/test_j_permissions.py"
+RECOVERED = "tests/unit/test_record_recovery.py"
 COMMAND_LINE = "sandbox/tests/test_cli.py"
 FAULTS = "sandbox/tests/test_faults_cli.py"
 LIFECYCLE = "sandbox/tests/test_lifecycle.py"
@@ -38,6 +39,9 @@ COMMANDS = {
     ROLLBACK: TAKEN_BACK,
     f"{ROLLBACK} -e run_id={RUN_ID}": TAKEN_BACK,
     f"{ROLLBACK} -e run_id={RUN_ID} -e hokusai_allow_bypass=yes": "molecule/rollback/converge.yml",
+    "aws s3api list-object-versions --bucket hokusai-runs --prefix development/RUN/": RECOVERED,
+    "aws s3api copy-object --bucket hokusai-runs --key development/RUN/run.json "
+    '--copy-source "hokusai-runs/development/RUN/run.json?versionId=VERSION"': RECOVERED,
     "ansible-galaxy collection build": INSTALLED,
     "ansible-galaxy collection install hokusai-platform-*.tar.gz": INSTALLED,
     "ansible-playbook hokusai.platform.site -i inventories/development": INSTALLED,

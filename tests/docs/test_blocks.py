@@ -1,4 +1,4 @@
-"""Every shell block of the documents is run: here, or by a test that is named; one that cannot be is checked."""
+"""Every shell block of the documents is run: here, or by what is named; and all of them are read before."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.sanity import ROOT
 BLOCKS = [block for document in blocks.documents() for block in blocks.read(document)]
 ALL = [command for block in BLOCKS for command in block.commands]
 PLAYBOOKS = sorted({command for command in ALL if command.startswith("ansible-playbook ")})
-AWS = sorted({command for command in ALL if command.startswith("aws ")})
+AWS = sorted({command for command in COMMANDS if command.startswith("aws ")})
 
 
 def test_a_command_that_is_run_elsewhere_names_what_runs_it() -> None:
@@ -97,7 +97,7 @@ def run(*several: Block) -> tuple[int, dict[int, str]]:
 
 
 def test_the_blocks_of_a_page_share_a_shell_and_each_has_its_own_output() -> None:
-    assert run(block("X=1\n"), block("echo $X\n"), block("exit 9\n", kind=blocks.CHECKED)) == (0, {0: "", 1: "1\n"})
+    assert run(block("X=1\n"), block("echo $X\n"), block("exit 9\n", kind=blocks.ELSEWHERE)) == (0, {0: "", 1: "1\n"})
 
 
 def test_a_block_that_should_fail_and_does_not_is_a_failure() -> None:

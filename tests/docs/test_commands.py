@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs import awscli
 from tests.docsite import blocks
 from tests.harness import ROOT, Run, run
 from tests.sanity import tracked
@@ -23,6 +24,8 @@ PAGES = (
     "docs/troubleshooting.md",
     "docs/runbook.md",
     "docs/contributing.md",
+    "docs/iam.md",
+    "sandbox/README.md",
     *(page for page in blocks.documents() if page.startswith("roles/")),
     "README.md",
 )
@@ -50,7 +53,8 @@ def follow(page: str, checkout: Path) -> tuple[list[blocks.Block], Run]:
     """The blocks of a page, and what became of them in one shell."""
     found = blocks.read(page)
     begin = "" if page == FIRST else USE
-    return found, run(["bash", "-c", begin + blocks.script(found)], cwd=checkout)
+    path = f'PATH="$PATH:{awscli.directory()}"\n'
+    return found, run(["bash", "-c", path + begin + blocks.script(found)], cwd=checkout)
 
 
 def test_every_page_with_blocks_to_run_is_run() -> None:

@@ -14,8 +14,7 @@ from tests.sanity import ROOT
 RUN = "run"
 FAILS = "fails"
 ELSEWHERE = "elsewhere"
-CHECKED = "checked"
-KINDS = (RUN, FAILS, ELSEWHERE, CHECKED)
+KINDS = (RUN, FAILS, ELSEWHERE)
 SHELL = "sh"
 OUTPUT = "text"
 DRAWING = "│"

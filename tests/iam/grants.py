@@ -20,7 +20,8 @@ CLUSTER: Final = f"hokusai-{ENVIRONMENT}"
 RUNS: Final = "hokusai-runs"
 """The bucket of the records, and the alias of the key that seals them, where the inventory names them."""
 PLATFORM_KEY: Final = f"hokusai/{ENVIRONMENT}/verification/api-key"
-"""Where the platform key is, where that is AWS."""
+"""Where the platform key is, where that is AWS; beside it the one that it is rotated to."""
+HOSTS: Final = [f"{name}.{DOMAIN}" for name in ("api", "auth", "registry")]
 MANAGED: Final = "hokusai:managed-by"
 OWNER: Final = "hokusai.platform"
 
@@ -32,7 +33,7 @@ def arn(service: str, resource: str, *, region: str = REGION, account: str = ACC
 
 
 LOCK: Final = [arn("ssm", f"parameter/hokusai/{ENVIRONMENT}/{name}") for name in ("lock", "lock-counter")]
-KEYS: Final = [arn("ssm", f"parameter/{PLATFORM_KEY}"), arn("secretsmanager", f"secret:{PLATFORM_KEY}-??????")]
+KEYS: Final = [arn("ssm", f"parameter/{PLATFORM_KEY}*"), arn("secretsmanager", f"secret:{PLATFORM_KEY}*-??????")]
 READABLE: Final = [arn("ssm", f"parameter/hokusai/{ENVIRONMENT}/lock*"), *KEYS]
 DASHBOARD: Final = arn("cloudwatch", f"dashboard/{CLUSTER}", region="")
 LOG_GROUPS: Final = [arn("logs", f"log-group:/ecs/{NAMES}{end}") for end in ("", ":*")]
@@ -188,8 +189,10 @@ GRANTS: Final = (
         "route53: ChangeResourceRecordSets",
         ("arn:aws:route53:::hostedzone/*",),
         {
-            "ForAllValues:StringEquals": {"route53:ChangeResourceRecordSetsRecordTypes": ["A", "AAAA"]},
-            "ForAllValues:StringLike": {"route53:ChangeResourceRecordSetsNormalizedRecordNames": f"*.{DOMAIN}"},
+            "ForAllValues:StringEquals": {
+                "route53:ChangeResourceRecordSetsNormalizedRecordNames": HOSTS,
+                "route53:ChangeResourceRecordSetsRecordTypes": ["A", "AAAA"],
+            },
         },
     ),
     Grant(
@@ -208,17 +211,17 @@ GRANTS: Final = (
 
 NEVER: Final = (
     Grant(
-        "NeverWhatThePlatformStandsOn",
+        "NeverTheGround",
         """acm: DeleteCertificate ExportCertificate
         ec2: DeleteSecurityGroup
         ecs: DeleteCluster ExecuteCommand RunTask StartTask
         elasticloadbalancing: *LoadBalancer *Targets SetIpAddressType SetSecurityGroups SetSubnets
         iam: Add* Attach* Create* Delete* Detach* Put* Remove* Set* Update* Upload*
         kms: CreateGrant DisableKey PutKeyPolicy ScheduleKeyDeletion UpdateAlias
-        logs: DeleteLogGroup DeleteLogStream
-        s3: DeleteBucket* DeleteObject* PutBucket* PutLifecycleConfiguration PutObject*Acl
+        logs: DeleteLog*
+        s3: Delete* PutBucket* PutLifecycleConfiguration PutObject*Acl
         secretsmanager: DeleteSecret PutResourcePolicy
-        servicediscovery: DeregisterInstance RegisterInstance""",
+        servicediscovery: *egisterInstance""",
     ),
     Grant(
         "NeverDeleteWhatIsNotOurs",
@@ -228,19 +231,24 @@ NEVER: Final = (
         condition=NOT_OURS,
     ),
     Grant(
-        "NeverTheGroupsOfAnotherEnvironment",
+        "NeverAlarmsOfOthers",
+        "cloudwatch: DeleteAlarms",
+        condition={"StringNotEquals": {f"aws:ResourceTag/{MANAGED}": f"{OWNER}/{CLUSTER}"}},
+    ),
+    Grant(
+        "NeverGroupsOfOthers",
         "ec2: AuthorizeSecurityGroup* ModifySecurityGroupRules RevokeSecurityGroup*",
         (GROUP,),
         {"StringNotEquals": OF_ENVIRONMENT["StringEquals"]},
     ),
     Grant(
-        "NeverChangeTheConnectionsOfOthers",
+        "NeverRulesOfOthers",
         "ec2: CreateTags DeleteTags ModifySecurityGroupRules",
         (GROUP_RULE,),
         {**NOT_OURS, "Null": {"ec2:CreateAction": "true"}},
     ),
     Grant(
-        "NeverGiveTasksAPublicAddress",
+        "NeverAPublicAddress",
         "ecs: CreateService UpdateService",
         condition={"Bool": {"ecs:auto-assign-public-ip": "true"}},
     ),
@@ -256,7 +264,7 @@ NEVER_BUT: Final = (
     Grant("NeverDeleteAServiceButACanary", "ecs: DeleteService", (CANARY,)),
     Grant("NeverPassARoleButThoseOfTasks", "iam: PassRole", ROLES),
     Grant(
-        "NeverReadASecretButThePlatformKey",
+        "NeverReadSecretsButKeys",
         "secretsmanager: BatchGetSecretValue GetSecretValue ssm: GetParameter*",
         READABLE,
     ),

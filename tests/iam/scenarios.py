@@ -55,9 +55,11 @@ class Stage:
         asked = (f"playbooks/{playbook}.yml", "-e", json.dumps({**QUICK, **variables}), *arguments)
         return play(*asked, inventory="inventories/development", extra=self.sandbox.environment)
 
-    def newest(self) -> str:
-        """The id of the newest run."""
+    def newest(self, **stored: Any) -> str:
+        """The id of the newest run, by the records in the sandbox or those that are `stored`."""
         options = {"environment": ENVIRONMENT, "runs": {"directory": str(self.sandbox.home / "runs")}}
+        if stored:
+            options |= {"runs": stored["hokusai_runs"], "key": stored["hokusai_runs_key"]}
         found: str = module("platform_history", options, self.sandbox.environment)["runs"][0]["run_id"]
         return found
 
@@ -109,6 +111,7 @@ def incident(recorder: Recorder) -> None:
     recorder.play("diagnose", "rollback", "--check")
     recorder.play("rollback", "rollback")
     recorder.play("rollback", "rollback", run_id=repair, hokusai_allow_bypass=True)
+    recorder.play("rollback", "rollback", run_id=stage.newest())
 
 
 def kept_in_aws(recorder: Recorder) -> None:
@@ -121,6 +124,7 @@ def kept_in_aws(recorder: Recorder) -> None:
     recorder.play("diagnose", "verify", **{**stored, "hokusai_api_key": {"secret": PLATFORM_KEY}})
     recorder.play("diagnose", "history", **stored)
     recorder.play("rollback", "rollback", **stored, hokusai_allow_bypass=True)
+    recorder.play("rollback", "rollback", **stored, run_id=recorder.stage.newest(**stored))
 
 
 SCENARIOS = (incident, kept_in_aws)

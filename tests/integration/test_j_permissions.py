@@ -15,8 +15,10 @@ import pytest
 
 from tests.harness import Run, running_sandbox
 from tests.iam.grants import LOCK
-from tests.iam.policies import DIRECTORY
+from tests.iam.policies import DIRECTORY, read
 from tests.iam.scenarios import Stage
+
+RECORD = read()
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,10 @@ class Held:
     @property
     def refused(self) -> list[tuple[str, str]]:
         return [(each["action"], each["resource"]) for each in self.asked if not each["allowed"]]
+
+    def unrecorded(self, policy: str) -> set[str]:
+        """Actions of which no scenario of `make iam` knows that the policy's playbooks ask for them."""
+        return {each["action"] for each in self.asked} - RECORD[policy].keys()
 
     @property
     def landed(self) -> list[str]:
@@ -96,6 +102,7 @@ def repaired(stage: Stage, stopped: Held) -> Held:
 def test_who_may_repair_repairs_the_incident(repaired: Held) -> None:
     repaired.run.wanted()
     assert repaired.refused == []
+    assert repaired.unrecorded("site") == set()
     assert {"CreateRule", "UpdateService", "PutMetricAlarm"} <= set(repaired.landed)
 
 
@@ -107,6 +114,7 @@ def verified(stage: Stage, repaired: Held) -> Held:
 def test_who_may_only_look_can_verify(verified: Held) -> None:
     verified.run.wanted()
     assert verified.refused == []
+    assert verified.unrecorded("diagnose") == set()
     assert verified.writes == []
 
 
@@ -118,4 +126,5 @@ def taken_back(stage: Stage, verified: Held) -> Held:
 def test_who_may_take_back_takes_the_repair_back(taken_back: Held) -> None:
     taken_back.run.wanted()
     assert taken_back.refused == []
+    assert taken_back.unrecorded("rollback") == set()
     assert {"DeleteRule", "UpdateService", "DeleteAlarms"} <= set(taken_back.landed)

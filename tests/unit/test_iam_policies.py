@@ -144,6 +144,7 @@ REGISTRY = "hokusai-registry-development"
 API, CANARY = (arn("ecs", f"service/{CLUSTER}/hokusai-api-{name}") for name in ("development", "canary-development"))
 GROUP, GROUP_RULE = arn("ec2", "security-group/sg-1"), arn("ec2", "security-group-rule/sgr-1")
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/hokusai-task-execution-development"
+ALARM = arn("cloudwatch", "alarm:hokusai-development-outage")
 INGRESS = "ec2:AuthorizeSecurityGroupIngress"
 
 
@@ -162,7 +163,9 @@ INGRESS = "ec2:AuthorizeSecurityGroupIngress"
         (INGRESS, arn("ec2", "security-group-rule/*"), MADE_OURS),
         ("ec2:CreateTags", arn("ec2", "security-group-rule/*"), key("ec2:CreateAction", INGRESS[4:])),
         ("ec2:ModifySecurityGroupRules", GROUP_RULE, tagged(MANAGED, "hokusai.platform")),
-        ("cloudwatch:PutMetricAlarm", arn("cloudwatch", "alarm:hokusai-development-outage"), {}),
+        ("cloudwatch:PutMetricAlarm", ALARM, {}),
+        ("cloudwatch:DeleteAlarms", ALARM, tagged(MANAGED, f"hokusai.platform/{CLUSTER}")),
+        ("ssm:GetParameter", arn("ssm", f"parameter/{PLATFORM_KEY}-2"), {}),
         ("logs:PutRetentionPolicy", arn("logs", "log-group:/ecs/hokusai-api-development"), {}),
         ("iam:PassRole", ROLE, TO_TASKS),
         (
@@ -204,6 +207,14 @@ def test_a_run_may_work_on_its_own_environment(action: str, resource: str, conte
                 **key("route53:ChangeResourceRecordSetsNormalizedRecordNames", "registry.hokus.ai"),
             },
         ),
+        (
+            "route53:ChangeResourceRecordSets",
+            "arn:aws:route53:::hostedzone/Z1",
+            {
+                **key("route53:ChangeResourceRecordSetsRecordTypes", "A"),
+                **key("route53:ChangeResourceRecordSetsNormalizedRecordNames", "registry.hokus.ai", "www.hokus.ai"),
+            },
+        ),
         ("iam:CreateUser", "*", {}),
     ],
 )
@@ -241,6 +252,8 @@ def test_a_run_may_work_on_nothing_else(action: str, resource: str, context: Con
         ("iam:PassRole", ROLE, {}),
         ("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/admin", TO_TASKS),
         ("logs:DeleteLogGroup", arn("logs", "log-group:/ecs/hokusai-api-development"), {}),
+        ("cloudwatch:DeleteAlarms", ALARM, {}),
+        ("cloudwatch:DeleteAlarms", ALARM, tagged(MANAGED, "hokusai.platform/hokusai-staging")),
     ],
 )
 def test_what_must_never_happen_is_denied_whatever_else_allows_it(action: str, resource: str, context: Context) -> None:

@@ -40,5 +40,15 @@ def in_cloud_map(arn: str, _resource: str, backends: Backends) -> Mapping[str, s
     return dict(backends("servicediscovery").tagger.get_tag_dict_for_resource(arn))
 
 
-READERS = {"ec2": in_ec2, "ecs": in_ecs, "elasticloadbalancing": in_elb, "servicediscovery": in_cloud_map}
+def in_cloudwatch(arn: str, _resource: str, backends: Backends) -> Mapping[str, str]:
+    return dict(backends("cloudwatch").tagger.get_tag_dict_for_resource(arn))
+
+
+READERS = {
+    "cloudwatch": in_cloudwatch,
+    "ec2": in_ec2,
+    "ecs": in_ecs,
+    "elasticloadbalancing": in_elb,
+    "servicediscovery": in_cloud_map,
+}
 """By the service of the ARN."""

@@ -16,11 +16,7 @@ RUNS = "tests/integration/test_h_runs.py"
 TAKEN_BACK = "tests/integration/test_i_rollback.py"
 MONITORED = "tests/integration/test_h_monitoring.py"
 CANARIES = "tests/integration/test_h_canary.py"
-PERMISSIONS = "tests/integration/test_j_permissions.py"
 RECOVERED = "tests/unit/test_record_recovery.py"
-COMMAND_LINE = "sandbox/tests/test_cli.py"
-FAULTS = "sandbox/tests/test_faults_cli.py"
-LIFECYCLE = "sandbox/tests/test_lifecycle.py"
 
 COMMANDS = {
     "make demo": "tests/integration/test_g_demo.py",
@@ -52,25 +48,5 @@ COMMANDS = {
     f"{CANARY} -e hokusai_break_lock={RUN_ID}": CANARIES,
     "MLFLOW_SERVER_URL=http://mlflow.hokusai-development.local:5000 "
     "HOKUSAI_AUTH_SERVICE_URL=http://auth.hokusai-development.local:8000 python -m gateway": "gateway/tests/process.py",
-    "python -m sandbox up --incident": "tests/integration/conftest.py",
-    'eval "$(python -m sandbox env)"': COMMAND_LINE,
-    'curl -H "X-API-Key: $HOKUSAI_API_KEY" https://registry.hokus.ai/api/mlflow/version': COMMAND_LINE,
-    "python -m sandbox status": COMMAND_LINE,
-    "python -m sandbox calls --reset": COMMAND_LINE,
-    "python -m sandbox writes": FAULTS,
-    "python -m sandbox faults": FAULTS,
-    "python -m sandbox break N01 E13": FAULTS,
-    "python -m sandbox inject throttle --api 'elbv2:.*' --probability 0.3": FAULTS,
-    "python -m sandbox logs api -f": COMMAND_LINE,
-    "python -m sandbox down": LIFECYCLE,
-    "python -m sandbox inject throttle --api 'elbv2:.*' --probability 0.3 --seed 1": FAULTS,
-    "python -m sandbox inject latency --seconds 0.08": FAULTS,
-    "python -m sandbox inject lost --api elbv2:CreateRule --times 1": FAULTS,
-    "python -m sandbox inject stale --seconds 2": FAULTS,
-    "python -m sandbox inject hold --skip 4 --times 1 --after": FAULTS,
-    "python -m sandbox held --release drop": FAULTS,
-    "python -m sandbox enforce docs/iam/diagnose.json docs/iam/site.json": PERMISSIONS,
-    "python -m sandbox enforce": PERMISSIONS,
-    "python -m sandbox enforce --off": PERMISSIONS,
 }
 """What runs a command, here or on the inventory `sandbox`."""

@@ -1,6 +1,7 @@
 """The blocks of the documents, run as they stand, page by page, against one sandbox; and they print what is written.
 
-Pages come in the order in which a reader meets them: the first starts the sandbox, the last ends it.
+Pages come in the order in which a reader meets them: the first starts the sandbox, the README ends it, and that of the
+sandbox has one of its own.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ PAGES = (
     "docs/runbook.md",
     "docs/contributing.md",
     "docs/iam.md",
-    "sandbox/README.md",
+    "docs/faults.md",
     *(page for page in blocks.documents() if page.startswith("roles/")),
     "README.md",
+    "sandbox/README.md",
 )
 USE = 'eval "$(python -m sandbox env)"\n'
 """What the first page leaves its reader's shell with, and each page after it begins with."""
+ALONE = (FIRST, "sandbox/README.md")
 
 RUNNABLE = {blocks.RUN, blocks.FAILS}
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
@@ -52,7 +55,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def follow(page: str, checkout: Path) -> tuple[list[blocks.Block], Run]:
     """The blocks of a page, and what became of them in one shell."""
     found = blocks.read(page)
-    begin = "" if page == FIRST else USE
+    begin = "" if page in ALONE else USE
     path = f'PATH="$PATH:{awscli.directory()}"\n'
     return found, run(["bash", "-c", path + begin + blocks.script(found)], cwd=checkout)
 

@@ -1,14 +1,29 @@
-"""What `make demo` prints and demands, held against the runs that the other tests have seen."""
+"""`make demo` does what the README shows, and what it demands is held against the runs that other tests have seen."""
 
 from __future__ import annotations
 
 import dataclasses
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import demo
+from tests.docsite import blocks
+from tests.harness import ROOT, run
 from tests.integration.conftest import Counted
+
+
+def test_it_prints_what_the_readme_shows(tmp_path: Path) -> None:
+    (block,) = [each for each in blocks.read("README.md") if each.commands == ["make demo"]]
+    here = {"HOKUSAI_SANDBOX_HOME": str(tmp_path / "sandbox"), "PYTHONPATH": f"{ROOT / '.collections'}:{ROOT}"}
+    try:
+        shown = run([sys.executable, "tests/demo.py"], here).wanted().output
+    finally:
+        run([sys.executable, "-m", "sandbox", "down"], here)
+    assert block.printed
+    assert blocks.missing(block, shown) == []
 
 
 def test_the_score_before_is_shown_check_by_check(

@@ -16,6 +16,7 @@ from sandbox.controlplane.fidelity.cloudwatch.evaluation import ALARM, EXTRA_PER
 from sandbox.controlplane.fidelity.cloudwatch.expressions import Scope, evaluate
 from tests.harness import ROOT
 
+INVENTORY = ROOT / "inventories" / "development" / "group_vars" / "hokusai_platforms"
 SILENCE = None
 GOOD: dict[str, float | None] = {
     "HTTPCode_ELB_5XX_Count": SILENCE,
@@ -45,8 +46,7 @@ BAD: dict[str, list[float | None]] = {
 
 def options() -> dict[str, Any]:
     """As `cloudwatch_alarms` gets them, with its defaults."""
-    text = (ROOT / "inventories/development/group_vars/hokusai_platforms/monitoring.yml").read_text()
-    given = yaml.safe_load(text)
+    given = yaml.safe_load((INVENTORY / "monitoring.yml").read_text())
     asked = {"metrics": given["hokusai_metrics"], "alarms": given["hokusai_alarms"]}
     checked = ArgumentSpecValidator(SPEC).validate(asked)
     assert not checked.error_messages
@@ -115,6 +115,11 @@ def test_it_does_not_sound_a_period_too_early(name: str, bad_id: str, bad: float
     judged = verdict(ALARMS[name], values(name, bad_id, bad, periods - 1))
     assert judged
     assert judged.state == OK
+
+
+def test_the_alarms_that_gate_a_canary_are_among_them() -> None:
+    canary = yaml.safe_load((INVENTORY / "canary.yml").read_text())
+    assert set(canary["hokusai_canary_gates"]["alarms"]) <= ALARMS.keys()
 
 
 def test_what_a_validation_found_holds_until_the_next_one() -> None:

@@ -34,10 +34,13 @@ def history(archive: Archive, running: str, limit: int) -> list[Run]:
 
 
 def run(archive: Archive, run_id: str, running: str) -> Run:
+    at_work = {"verdict": "running"} if run_id == running else {"verdict": "opened", "reason": "nothing written"}
     try:
+        if archive.is_empty(run_id):
+            return {"run_id": run_id, **UNKNOWN, **at_work}
         record = archive.open(run_id)
-        if record.was_only_opened() and run_id != running:
-            return {**UNKNOWN, **who(record), "verdict": "opened", "reason": "nothing written"}
+        if record.was_only_opened():
+            return {**UNKNOWN, **who(record), **at_work}
         contents = record.verify()
     except BadRecord as error:
         return {"run_id": run_id, "verdict": "refused", **UNKNOWN, "reason": error.message}
@@ -68,7 +71,7 @@ def ended(contents: Contents, running: str) -> Run:
 def told(run: Run) -> Iterator[str]:
     """A run as lines to read: the first says how it went, the others what was written."""
     facts = [f"{run['owner']} on {run['host']}, {run['began']}" + f" to {run['finished']}" * bool(run["finished"])]
-    if run["verdict"] == "refused":
+    if not run["owner"]:
         facts = []
     if run["score_before"] is not None or run["score_after"] is not None:
         facts.append(f"score {percent(run['score_before'])} -> {percent(run['score_after'])}")

@@ -27,6 +27,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.errors import Bad
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Step
 from ansible_collections.hokusai.platform.plugins.module_utils.run_envelope import Seal, canonical, parsed
+from ansible_collections.hokusai.platform.plugins.module_utils.run_record import Record
 
 PLAN_OPTION: dict[str, dict[str, Any]] = {"plan": {"type": "path"}}
 """The option of every module that writes; documented in the fragment `writes`."""
@@ -98,13 +99,21 @@ class PlanFile:
         """Raises `BadRecord` where the plan is another environment's, `PlanMoved` where the world is another."""
         if self.body["state"] != FINAL:
             raise BadInput(f"The plan {self.path} is a draft: the run that made it did not come to its end", ANEW)
-        identity = self.seal.identity
-        for name, ours in (("environment", archive.environment), ("account", archive.caller["Account"])):
-            if getattr(identity, name) != ours:
-                raise BadRecord(f"The plan {self.path} is for the {name} {getattr(identity, name)}, not {ours}", ANEW)
+        self.refuse_foreign(archive.environment, archive.caller["Account"], archive.key)
         if told := moved(self.body["world"], fingerprints(self.seal, world)):
             what = "; ".join(told[:MOST]) + (f"; and {len(told) - MOST} more" if len(told) > MOST else "")
             raise PlanMoved(f"The world is not as it was when the plan {self.path} was made: {what}", ANEW, moved=told)
+
+    def refuse_foreign(self, environment: str, account: str, key: Mapping[str, str]) -> None:
+        """Raise `BadRecord` unless the plan is of this platform, and sealed with this key: its file names its own."""
+        identity = self.seal.identity
+        for name, ours in (("environment", environment), ("account", account)):
+            if getattr(identity, name) != ours:
+                raise BadRecord(f"The plan {self.path} is for the {name} {getattr(identity, name)}, not {ours}", ANEW)
+        if self.body["key"] != key:
+            named = [f"{kind} {where}" for source in (self.body["key"], key) for kind, where in source.items()]
+            told = f"The plan {self.path} is sealed with another key than runs are: {', not '.join(named)}"
+            raise BadRecord(told, f"name the key that it was made with, if it is yours; else {ANEW}")
 
     def append(self, part: Mapping[str, Any]) -> None:
         with self.parts.open("ab") as handle:
@@ -212,8 +221,11 @@ def refuse_planned(params: Params, what: str, remedy: str) -> None:
         raise BadInput(f"{what} can be in no approved plan", remedy)
 
 
-def plan_of(aws: Aws, params: Params, module: str) -> NoPlan:
-    """The plan that the option `plan` names, or none."""
+def plan_of(aws: Aws, params: Params, module: str, run: Record | None) -> NoPlan:
+    """The plan that the option `plan` names, or none. In a run it must be of that run's platform and key."""
     if not params.get("plan"):
         return NoPlan()
-    return Plan(PlanFile.open(aws, Path(params["plan"])), module.rpartition(".")[2], recordable.resource_name(params))
+    file = PlanFile.open(aws, Path(params["plan"]))
+    if run is not None:
+        file.refuse_foreign(run.identity.environment, run.identity.account, run.context["key"])
+    return Plan(file, module.rpartition(".")[2], recordable.resource_name(params))

@@ -111,7 +111,7 @@ def run(
     with failing(module):
         aws = Aws(module.params)
         with in_run(aws, module.params, module._name, dry=module.check_mode) as transaction:
-            approval = plan_of(aws, module.params, module._name)
+            approval = plan_of(aws, module.params, module._name, transaction.record)
             outcome = converge(
                 resource, aws, module.params, dry=module.check_mode, transaction=transaction, approval=approval
             )

@@ -23,6 +23,7 @@ from ansible_collections.hokusai.platform.plugins.modules import (
 from tests.unit.alb_edge import BALANCER, PORT, Edge
 from tests.unit.alb_model import rule
 from tests.unit.ecs_model import CLUSTER, CONTAINER, NAME
+from tests.unit.run_opened import Opened
 
 ENVIRONMENT = "development"
 
@@ -161,6 +162,31 @@ def test_a_plan_for_elsewhere_is_refused(run_module: Any, place: dict[str, Any],
     told = run_module(platform_plan.main, moment="approve", **{**place, name: value})
     assert told["error"] == "BadRecord"
     assert value in told["msg"]
+
+
+@pytest.fixture
+def forged(run_module: Any, place: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Where a plan is that somebody made who has not the key of the runs."""
+    monkeypatch.setenv("ANOTHER_KEY", "another" * 10)
+    made(run_module, {**place, "key": {"environment": "ANOTHER_KEY"}})
+    return place
+
+
+def test_a_plan_that_names_a_key_of_its_own_is_refused(run_module: Any, forged: dict[str, Any]) -> None:
+    told = approved(run_module, forged)
+    assert told["error"] == "BadRecord"
+    assert "another key than runs are: environment ANOTHER_KEY, not file " in told["msg"]
+
+
+def test_a_plan_put_in_the_place_of_the_approved_one_is_refused_in_a_run(
+    run_module: Any, forged: dict[str, Any], edge: Edge, tmp_path: Path
+) -> None:
+    run = Opened(edge.aws, run_module, tmp_path / "runs")
+    assert "failed" not in run.open()
+    told = run_module(alb_rules.main, plan=forged["file"], run=run.context, **wanted())
+    assert (told["error"], edge.arns(), run.intents()) == ("BadRecord", set(), [])
+    made(run_module, forged)
+    assert run_module(alb_rules.main, plan=forged["file"], run=run.context, **wanted())["changed"]
 
 
 def test_no_value_of_an_option_is_in_a_plan(run_module: Any, place: dict[str, Any], platform: dict[str, str]) -> None:

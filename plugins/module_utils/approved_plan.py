@@ -6,8 +6,9 @@ A file is an envelope of kind `plan` (see `run_envelope.py`), its `run_id` the p
 
     {"state": "draft" | "final", "key": {...}, "scope": {...}, "world": {id: {"kind", "name", "mac"}}, "parts": [...]}
 
-with one part for each task: {"module", "resource", "wish", "steps": [{"verb", "why"}]}. `wish` is the MAC of the state
-that the task asks for and `mac` that of a resource as it was, so that no value of either can be read from the file.
+with one part for each task: {"module", "resource", "wish", "steps": [{"verb", "why"}], "proof"}. `wish` is the MAC of
+the state that the task asks for and `mac` that of a resource as it was, so that no value of either can be read from the
+file but what a reason says of it. `proof` is what was known of the steps before the first (`Resource.prove`), or null.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import dataclasses
 import fcntl
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.archive import Ar
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, BadRecord, PlanMoved
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params
-from ansible_collections.hokusai.platform.plugins.module_utils.plan import Step
+from ansible_collections.hokusai.platform.plugins.module_utils.plan import Step, as_data
 from ansible_collections.hokusai.platform.plugins.module_utils.run_envelope import Seal, canonical, parsed
 from ansible_collections.hokusai.platform.plugins.module_utils.run_record import Record
 
@@ -128,6 +129,24 @@ class PlanFile:
             for step in part["steps"]
         ]
 
+    def proofs(self) -> list[dict[str, Any]]:
+        """What is proved of the steps, of each task that has any and whose module proves them."""
+        return [
+            {"module": part["module"], "resource": part["resource"], **part["proof"]}
+            for part in self.body["parts"]
+            if part["steps"] and part["proof"]
+        ]
+
+    def told(self) -> Iterator[str]:
+        """The steps and the proofs as lines to read."""
+        for part in self.body["parts"]:
+            where = f"{part['module']} {part['resource']}"
+            for step in part["steps"]:
+                yield f"{where} {step['verb']}: {step['why']}"
+            if part["steps"] and (proof := part["proof"]):
+                known = "proved" if proof["safe"] else f"not proved ({proof['reason']})"
+                yield f"{where}: {known} that no request goes astray on the way"
+
     def drafted(self) -> list[Body]:
         """The parts so far, in the order of the tasks."""
         lines = self.parts.read_bytes().splitlines(keepends=True) if self.parts.exists() else []
@@ -176,8 +195,8 @@ def moved(planned: Mapping[str, Body], now: Mapping[str, Body]) -> list[str]:
 class NoPlan:
     """A task that is a part of no plan may do what it finds to do."""
 
-    def accept(self, desired: Any, steps: Sequence[Step], *, dry: bool) -> None:
-        """Called with the whole plan of a task, before the first write."""
+    def accept(self, desired: Any, steps: Sequence[Step], proof: Any, *, dry: bool) -> None:
+        """Called with the whole plan of a task, and what is proved of it, before the first write."""
 
     def allow(self, steps: Iterable[Step]) -> None:
         """Called with steps that came up after the first writes."""
@@ -189,13 +208,13 @@ class Plan(NoPlan):
     def __init__(self, file: PlanFile, module: str, resource: str) -> None:
         self.file, self.module, self.resource = file, module, resource
 
-    def accept(self, desired: Any, steps: Sequence[Step], *, dry: bool) -> None:
+    def accept(self, desired: Any, steps: Sequence[Step], proof: Any, *, dry: bool) -> None:
         wish = fingerprint(self.file.seal, desired)
-        told = [step.shown() for step in steps]
         if self.file.body["state"] == DRAFT:
             if not dry:
                 raise BadInput(f"The plan {self.file.path} is a draft, and nobody can have approved it", ANEW)
-            self.file.append({"module": self.module, "resource": self.resource, "wish": wish, "steps": told})
+            told = {"steps": [step.shown() for step in steps], "proof": as_data(proof)}
+            self.file.append({"module": self.module, "resource": self.resource, "wish": wish, **told})
             return
         if wish not in {part["wish"] for part in self.known()}:
             asked = "asks for another state than" if self.known() else "is not in"

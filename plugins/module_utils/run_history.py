@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils.archive import Archive
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadRecord
+from ansible_collections.hokusai.platform.plugins.module_utils.lock import FORMAT, View
 from ansible_collections.hokusai.platform.plugins.module_utils.run_record import Contents, Record, changes
 
 Run = dict[str, Any]
@@ -66,6 +67,16 @@ def ended(contents: Contents, running: str) -> Run:
         "reason": result["reason"] or "",
         **{name: result[name] for name in ("finished", "score_before", "score_after")},
     }
+
+
+def lock_told(seen: View) -> Iterator[str]:
+    """Who holds the lock, and who took it from its holder last, as lines to read."""
+    if (holder := seen.holder) and seen.until:
+        now = "was locked" if seen.expired else "is locked"
+        who = f"{holder.run_id} of {holder.owner} on {holder.host}"
+        yield f"{now} by {who} since {holder.acquired}, until {seen.until.strftime(FORMAT)}"
+    if seen.takeover:
+        yield str(seen.takeover)
 
 
 def told(run: Run) -> Iterator[str]:

@@ -308,6 +308,23 @@ def test_only_the_lock_of_the_run_that_is_named_is_broken(run_module: RunModule,
     assert run_module(platform_lock.main, **other, break_lock=run.run_id)["took_over"]["run_id"] == run.run_id
 
 
+def test_a_lock_broken_by_hand_is_told_by_the_history(run_module: RunModule, run: Opened) -> None:
+    """By hand nothing is recorded of it but that."""
+    run.open(owner="bob")
+    mine = {"environment": "development", "run_id": "mine", "owner": "ada"}
+    assert run_module(platform_lock.main, **mine, break_lock=run.run_id)["changed"]
+    looked = {"environment": "development", "runs": {"directory": str(run.directory)}}
+    lock = run_module(platform_history.main, **looked)["lock"]
+    assert lock["holder"]["run_id"] == "mine"
+    assert lock["text"][0].startswith("is locked by mine of ada on ")
+    run_module(platform_lock.main, **mine, state="absent")
+    lock = run_module(platform_history.main, **looked)["lock"]
+    told = lock["takeover"]
+    assert (lock["holder"], told["broken"], told["owner"], told["of_owner"]) == (None, True, "ada", "bob")
+    assert [line.partition(" ")[2].partition(" on ")[0] for line in lock["text"]] == ["mine of ada"]
+    assert f"broke the lock of {run.run_id} of bob" in lock["text"][0]
+
+
 def test_releasing_the_lock_of_a_run_leaves_one_that_another_took_over(run_module: RunModule, run: Opened) -> None:
     run.open()
     run.broken()

@@ -6,8 +6,9 @@ A file is an envelope of kind `plan` (see `run_envelope.py`), its `run_id` the p
 
     {"state": "draft" | "final", "key": {...}, "scope": {...}, "world": {id: {"kind", "name", "mac"}}, "parts": [...]}
 
-with one part for each task: {"module", "resource", "wish", "steps": [{"verb", "why"}]}. `wish` is the MAC of the state
-that the task asks for and `mac` that of a resource as it was, so that no value of either can be read from the file.
+with one part for each task: {"module", "resource", "wish", "steps": [{"verb", "why"}], "proof"}. `wish` is the MAC of
+the state that the task asks for and `mac` that of a resource as it was, so that no value of either can be read from the
+file but what a reason says of it. `proof` is what was known of the steps before the first (`Resource.prove`), or null.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import dataclasses
 import fcntl
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,9 @@ from ansible_collections.hokusai.platform.plugins.module_utils.archive import Ar
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, BadRecord, PlanMoved
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params
-from ansible_collections.hokusai.platform.plugins.module_utils.plan import Step
+from ansible_collections.hokusai.platform.plugins.module_utils.plan import Step, as_data
 from ansible_collections.hokusai.platform.plugins.module_utils.run_envelope import Seal, canonical, parsed
+from ansible_collections.hokusai.platform.plugins.module_utils.run_record import Record
 
 PLAN_OPTION: dict[str, dict[str, Any]] = {"plan": {"type": "path"}}
 """The option of every module that writes; documented in the fragment `writes`."""
@@ -98,13 +100,21 @@ class PlanFile:
         """Raises `BadRecord` where the plan is another environment's, `PlanMoved` where the world is another."""
         if self.body["state"] != FINAL:
             raise BadInput(f"The plan {self.path} is a draft: the run that made it did not come to its end", ANEW)
-        identity = self.seal.identity
-        for name, ours in (("environment", archive.environment), ("account", archive.caller["Account"])):
-            if getattr(identity, name) != ours:
-                raise BadRecord(f"The plan {self.path} is for the {name} {getattr(identity, name)}, not {ours}", ANEW)
+        self.refuse_foreign(archive.environment, archive.caller["Account"], archive.key)
         if told := moved(self.body["world"], fingerprints(self.seal, world)):
             what = "; ".join(told[:MOST]) + (f"; and {len(told) - MOST} more" if len(told) > MOST else "")
             raise PlanMoved(f"The world is not as it was when the plan {self.path} was made: {what}", ANEW, moved=told)
+
+    def refuse_foreign(self, environment: str, account: str, key: Mapping[str, str]) -> None:
+        """Raise `BadRecord` unless the plan is of this platform, and sealed with this key: its file names its own."""
+        identity = self.seal.identity
+        for name, ours in (("environment", environment), ("account", account)):
+            if getattr(identity, name) != ours:
+                raise BadRecord(f"The plan {self.path} is for the {name} {getattr(identity, name)}, not {ours}", ANEW)
+        if self.body["key"] != key:
+            named = [f"{kind} {where}" for source in (self.body["key"], key) for kind, where in source.items()]
+            told = f"The plan {self.path} is sealed with another key than runs are: {', not '.join(named)}"
+            raise BadRecord(told, f"name the key that it was made with, if it is yours; else {ANEW}")
 
     def append(self, part: Mapping[str, Any]) -> None:
         with self.parts.open("ab") as handle:
@@ -118,6 +128,24 @@ class PlanFile:
             for part in self.body["parts"]
             for step in part["steps"]
         ]
+
+    def proofs(self) -> list[dict[str, Any]]:
+        """What is proved of the steps, of each task that has any and whose module proves them."""
+        return [
+            {"module": part["module"], "resource": part["resource"], **part["proof"]}
+            for part in self.body["parts"]
+            if part["steps"] and part["proof"]
+        ]
+
+    def told(self) -> Iterator[str]:
+        """The steps and the proofs as lines to read."""
+        for part in self.body["parts"]:
+            where = f"{part['module']} {part['resource']}"
+            for step in part["steps"]:
+                yield f"{where} {step['verb']}: {step['why']}"
+            if part["steps"] and (proof := part["proof"]):
+                known = "proved" if proof["safe"] else f"not proved ({proof['reason']})"
+                yield f"{where}: {known} that no request goes astray on the way"
 
     def drafted(self) -> list[Body]:
         """The parts so far, in the order of the tasks."""
@@ -167,8 +195,8 @@ def moved(planned: Mapping[str, Body], now: Mapping[str, Body]) -> list[str]:
 class NoPlan:
     """A task that is a part of no plan may do what it finds to do."""
 
-    def accept(self, desired: Any, steps: Sequence[Step], *, dry: bool) -> None:
-        """Called with the whole plan of a task, before the first write."""
+    def accept(self, desired: Any, steps: Sequence[Step], proof: Any, *, dry: bool) -> None:
+        """Called with the whole plan of a task, and what is proved of it, before the first write."""
 
     def allow(self, steps: Iterable[Step]) -> None:
         """Called with steps that came up after the first writes."""
@@ -180,13 +208,13 @@ class Plan(NoPlan):
     def __init__(self, file: PlanFile, module: str, resource: str) -> None:
         self.file, self.module, self.resource = file, module, resource
 
-    def accept(self, desired: Any, steps: Sequence[Step], *, dry: bool) -> None:
+    def accept(self, desired: Any, steps: Sequence[Step], proof: Any, *, dry: bool) -> None:
         wish = fingerprint(self.file.seal, desired)
-        told = [step.shown() for step in steps]
         if self.file.body["state"] == DRAFT:
             if not dry:
                 raise BadInput(f"The plan {self.file.path} is a draft, and nobody can have approved it", ANEW)
-            self.file.append({"module": self.module, "resource": self.resource, "wish": wish, "steps": told})
+            told = {"steps": [step.shown() for step in steps], "proof": as_data(proof)}
+            self.file.append({"module": self.module, "resource": self.resource, "wish": wish, **told})
             return
         if wish not in {part["wish"] for part in self.known()}:
             asked = "asks for another state than" if self.known() else "is not in"
@@ -212,8 +240,11 @@ def refuse_planned(params: Params, what: str, remedy: str) -> None:
         raise BadInput(f"{what} can be in no approved plan", remedy)
 
 
-def plan_of(aws: Aws, params: Params, module: str) -> NoPlan:
-    """The plan that the option `plan` names, or none."""
+def plan_of(aws: Aws, params: Params, module: str, run: Record | None) -> NoPlan:
+    """The plan that the option `plan` names, or none. In a run it must be of that run's platform and key."""
     if not params.get("plan"):
         return NoPlan()
-    return Plan(PlanFile.open(aws, Path(params["plan"])), module.rpartition(".")[2], recordable.resource_name(params))
+    file = PlanFile.open(aws, Path(params["plan"]))
+    if run is not None:
+        file.refuse_foreign(run.identity.environment, run.identity.account, run.context["key"])
+    return Plan(file, module.rpartition(".")[2], recordable.resource_name(params))

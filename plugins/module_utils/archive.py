@@ -18,7 +18,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.record_key import
     run_key,
 )
 from ansible_collections.hokusai.platform.plugins.module_utils.run_envelope import Identity, Seal, parsed
-from ansible_collections.hokusai.platform.plugins.module_utils.run_record import Record
+from ansible_collections.hokusai.platform.plugins.module_utils.run_record import Record, is_empty
 from ansible_collections.hokusai.platform.plugins.module_utils.run_store import Runs
 
 ARCHIVE_OPTIONS: dict[str, dict[str, Any]] = {
@@ -77,6 +77,10 @@ class Archive:
         """The record of a run, its context verified; `Record.verify` does the rest. Raises `BadRecord`."""
         self.runs.local(self.environment, run_id)  # refuses what is no run id
         return Record.open(self.runs.store(self.aws, self.environment, run_id), self.seal(run_id))
+
+    def is_empty(self, run_id: str) -> bool:
+        """Whether a run, one of `ids`, was cut off before the first file of its record was there."""
+        return is_empty(self.runs.store(self.aws, self.environment, run_id))
 
     def ids(self) -> list[str]:
         """The ids of all runs, newest first."""

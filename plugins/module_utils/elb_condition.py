@@ -48,7 +48,8 @@ Conditions = frozenset[Condition]
 
 
 def says(conditions: Conditions) -> str:
-    return " and ".join(map(str, sorted(conditions)))
+    """The conditions in words, for reasons and messages: what a header is to hold may be a secret that a CDN sends."""
+    return " and ".join(f"header {each.header} ***" if each.header else str(each) for each in sorted(conditions))
 
 
 def condition(field: str, values: Iterable[str] = (), regexes: Iterable[str] = (), header: str = "") -> Condition:

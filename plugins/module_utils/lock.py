@@ -6,7 +6,8 @@
 writing and its `ttl` say until when, by the clock of AWS. `/hokusai/<environment>/lock-counter` is never deleted: the
 version that writing it returns is the fencing token, which grows atomically. Only who sees the lock absent or expired,
 or breaks it, takes a new token; and a token older than the counter passes no check, whatever the lock says (SSM API
-reference: PutParameter, GetParameters).
+reference: PutParameter, GetParameters). The counter's value says who took over whose lock last: the very call that
+takes a lock away from its holder records that.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import json
 import os
 import socket
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -53,13 +55,36 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Takeover:
+    """Who took a lock from whom, and when (UTC): it was `broken` if it had not expired."""
+
+    at: str
+    broken: bool
+    run_id: str
+    owner: str
+    host: str
+    of_run_id: str
+    of_owner: str
+    of_host: str
+
+    def __str__(self) -> str:
+        did = "broke the lock" if self.broken else "took the expired lock"
+        of = f"{self.of_run_id} of {self.of_owner} on {self.of_host}"
+        return f"{self.at} {self.run_id} of {self.owner} on {self.host} {did} of {of}"
+
+
+@dataclass(frozen=True)
 class View:
-    """The lock at one moment of AWS's clock. `written` is when the holder took or renewed it last."""
+    """The lock at one moment of AWS's clock. `written` is when the holder took or renewed it last.
+
+    `takeover` is the last time that a lock was taken from its holder.
+    """
 
     now: datetime
     counter: int
     holder: Claim | None = None
     written: datetime | None = None
+    takeover: Takeover | None = None
 
     @property
     def until(self) -> datetime | None:
@@ -97,10 +122,11 @@ class Lock:
             answer = self.ssm.get_parameters(Names=[self.name, self.counter_name])
         found = {each["Name"]: each for each in answer["Parameters"]}
         counter = int(found[self.counter_name]["Version"]) if self.counter_name in found else 0
-        now = server_time(answer)
+        seen = View(server_time(answer), counter, takeover=last_takeover(found.get(self.counter_name)))
         if self.name not in found:
-            return View(now, counter)
-        return View(now, counter, self.claim(found[self.name]["Value"]), aware(found[self.name]["LastModifiedDate"]))
+            return seen
+        holder, written = self.claim(found[self.name]["Value"]), aware(found[self.name]["LastModifiedDate"])
+        return replace(seen, holder=holder, written=written)
 
     def claim(self, value: str) -> Claim:
         try:
@@ -118,15 +144,16 @@ class Lock:
         if seen.holder and not seen.expired and seen.holder.run_id != takes_over:
             raise self.held(seen)
         claim = replace(wanted, acquired=seen.now.strftime(FORMAT), counter=seen.counter + 1)
-        mine = self.take_over(claim) if seen.holder else self.take_first(claim)
+        takeover = taken(claim, seen)
+        mine = self.take_over(claim, takeover) if seen.holder else self.take_first(claim, takeover)
         return mine, seen
 
-    def take_first(self, claim: Claim) -> Claim:
+    def take_first(self, claim: Claim, takeover: Takeover | None) -> Claim:
         """Only who creates the parameter takes a token, so of two that come at the same time one leaves no trace."""
         if not self.create(claim):
             raise self.held(self.look())
         try:
-            mine = replace(claim, counter=self.count(claim))
+            mine = replace(claim, counter=self.count(claim, takeover))
             if mine != claim:
                 self.put(mine)
             return self.confirmed(mine)
@@ -135,8 +162,8 @@ class Lock:
                 self.delete()
             raise
 
-    def take_over(self, claim: Claim) -> Claim:
-        mine = replace(claim, counter=self.count(claim))
+    def take_over(self, claim: Claim, takeover: Takeover | None) -> Claim:
+        mine = replace(claim, counter=self.count(claim, takeover))
         self.put(mine)
         time.sleep(SETTLE)
         return self.confirmed(mine)
@@ -215,10 +242,12 @@ class Lock:
         with calling(f"write the lock {self.name}"):
             self.ssm.put_parameter(Name=self.name, Value=value, Type="String", Overwrite=overwrite)
 
-    def count(self, claim: Claim) -> int:
-        """A token newer than all before it."""
+    def count(self, claim: Claim, takeover: Takeover | None = None) -> int:
+        """A token newer than all before it. The last takeover stays in the counter until there is another one."""
+        told = asdict(takeover) if takeover else None
+        value = json.dumps({"run_id": claim.run_id, "takeover": told}, sort_keys=True)
         with calling(f"take a token from {self.counter_name}"):
-            answer = self.ssm.put_parameter(Name=self.counter_name, Value=claim.run_id, Type="String", Overwrite=True)
+            answer = self.ssm.put_parameter(Name=self.counter_name, Value=value, Type="String", Overwrite=True)
         return int(answer["Version"])
 
     def delete(self) -> None:
@@ -228,6 +257,23 @@ class Lock:
         except AwsError as error:
             if error.code != "ParameterNotFound":
                 raise
+
+
+def taken(claim: Claim, seen: View) -> Takeover | None:
+    """The takeover that a claim to what was seen is; where nobody holds the lock, the last one there was."""
+    of = seen.holder
+    if of is None:
+        return seen.takeover
+    by = (claim.run_id, claim.owner, claim.host)
+    return Takeover(claim.acquired, not seen.expired, *by, of.run_id, of.owner, of.host)
+
+
+def last_takeover(counter: Mapping[str, Any] | None) -> Takeover | None:
+    """What the counter's value says of it; one that somebody else wrote says nothing."""
+    try:
+        return Takeover(**json.loads(counter["Value"])["takeover"]) if counter else None
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def claimed_by(run_id: str, owner: str | None, ttl: int) -> Claim:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils.archive import Archive
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadRecord
+from ansible_collections.hokusai.platform.plugins.module_utils.lock import FORMAT, View
 from ansible_collections.hokusai.platform.plugins.module_utils.run_record import Contents, Record, changes
 
 Run = dict[str, Any]
@@ -34,10 +35,13 @@ def history(archive: Archive, running: str, limit: int) -> list[Run]:
 
 
 def run(archive: Archive, run_id: str, running: str) -> Run:
+    at_work = {"verdict": "running"} if run_id == running else {"verdict": "opened", "reason": "nothing written"}
     try:
+        if archive.is_empty(run_id):
+            return {"run_id": run_id, **UNKNOWN, **at_work}
         record = archive.open(run_id)
-        if record.was_only_opened() and run_id != running:
-            return {**UNKNOWN, **who(record), "verdict": "opened", "reason": "nothing written"}
+        if record.was_only_opened():
+            return {**UNKNOWN, **who(record), **at_work}
         contents = record.verify()
     except BadRecord as error:
         return {"run_id": run_id, "verdict": "refused", **UNKNOWN, "reason": error.message}
@@ -65,10 +69,20 @@ def ended(contents: Contents, running: str) -> Run:
     }
 
 
+def lock_told(seen: View) -> Iterator[str]:
+    """Who holds the lock, and who took it from its holder last, as lines to read."""
+    if (holder := seen.holder) and seen.until:
+        now = "was locked" if seen.expired else "is locked"
+        who = f"{holder.run_id} of {holder.owner} on {holder.host}"
+        yield f"{now} by {who} since {holder.acquired}, until {seen.until.strftime(FORMAT)}"
+    if seen.takeover:
+        yield str(seen.takeover)
+
+
 def told(run: Run) -> Iterator[str]:
     """A run as lines to read: the first says how it went, the others what was written."""
     facts = [f"{run['owner']} on {run['host']}, {run['began']}" + f" to {run['finished']}" * bool(run["finished"])]
-    if run["verdict"] == "refused":
+    if not run["owner"]:
         facts = []
     if run["score_before"] is not None or run["score_after"] is not None:
         facts.append(f"score {percent(run['score_before'])} -> {percent(run['score_after'])}")

@@ -24,6 +24,8 @@ from ansible_collections.hokusai.platform.plugins.module_utils.run_store import 
 
 Body = dict[str, Any]
 CLOSED = "closed"
+FILES = ("run.json", HEAD, "before.json", "after.json", "result.json")
+"""In the order in which they are made; each is there as a whole or not at all."""
 
 
 def new_run_id() -> str:
@@ -95,7 +97,13 @@ class Record:
         head = self.journal.read().head(self.journal.root)
         journal = {"count": head.count, "last": head.last}
         self.write("result", {**result, "after": self.has("after"), "journal": journal})
-        self.append({"kind": CLOSED})
+        self.end()
+
+    def end(self) -> None:
+        """Say in the journal that the result is there, unless it says so: a run may be cut off between the two."""
+        entries = self.entries()
+        if not entries or entries[-1]["kind"] != CLOSED:
+            self.append({"kind": CLOSED})
 
     def was_only_opened(self) -> bool:
         """Whether the run was cut off before it had recorded what there was, and so before any task was given it.
@@ -122,9 +130,15 @@ class Record:
     def _matches(self, sealed: Mapping[str, Any], journal: Read) -> None:
         count = sealed["count"]
         last = ([self.journal.root, *journal.macs])[count] if count <= len(journal.macs) else None
-        if journal.torn or last != sealed["last"]:
+        strange = journal.torn and count != len(journal.macs)  # but for the line that says that the run is closed
+        if strange or last != sealed["last"]:
             file = self.store.called(JOURNAL)
             raise BadRecord(f"The record's file {file} is not the journal that the run was closed with", UNUSABLE)
+
+
+def is_empty(store: Store) -> bool:
+    """Whether a run was cut off before the first file of its record, and so before any task was given it."""
+    return not any(store.get(name) for name in FILES) and not store.lines()
 
 
 def read(store: Store, seal: Seal, kind: str) -> Body:

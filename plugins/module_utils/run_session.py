@@ -13,7 +13,7 @@ from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils.archive import Archive
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
-from ansible_collections.hokusai.platform.plugins.module_utils.errors import AwsError, PlatformError
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import AwsError, PlatformError, Unrecorded
 from ansible_collections.hokusai.platform.plugins.module_utils.lock import FORMAT, Claim, Lock, View
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params
 from ansible_collections.hokusai.platform.plugins.module_utils.run_record import Record, changes
@@ -75,13 +75,9 @@ def close_run(
 ) -> tuple[dict[str, Any], World | None, str]:
     """Close a run: its result, what there is now, and what kept that from being recorded. A closed one stays."""
     if record.has("result"):
+        record.end()
         return record.read("result"), None, ""
-    after, problem = None, ""
-    try:
-        after = look()
-        record.write("after", after)
-    except AwsError as error:
-        problem = f"What there is after the run is not in its record: {error.message}"
+    after, problem = world_after(record, look)
     result = {
         **told,
         "finished": time.strftime(FORMAT, time.gmtime()),
@@ -90,3 +86,15 @@ def close_run(
     }
     record.close(result)
     return result, after, problem
+
+
+def world_after(record: Record, look: Callable[[], World]) -> tuple[World | None, str]:
+    """Record what there is now, unless an earlier try to close the run did; and what kept that from being recorded."""
+    if record.has("after"):
+        return record.read("after"), ""
+    try:
+        after = look()
+        record.write("after", after)
+    except (AwsError, Unrecorded) as error:
+        return None, f"What there is after the run is not in its record: {error.message}"
+    return after, ""

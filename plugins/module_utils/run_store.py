@@ -39,7 +39,7 @@ class Store(Protocol):
     """The place of one run's record. Names are file names; `put` is there for good when it returns."""
 
     def create(self, name: str, data: bytes) -> None:
-        """Write a file that must not exist yet."""
+        """Write a file that must not exist yet; it is there as a whole, or not at all."""
 
     def put(self, name: str, data: bytes) -> None:
         """Write a file over what is there, in one piece."""
@@ -69,18 +69,12 @@ class Directory:
     def create(self, name: str, data: bytes) -> None:
         with unrecorded(self.called(name)):
             make_private(self.path)
-            write(self.path / name, data, os.O_EXCL)
-            sync(self.path)
+            with drafted(self.path / name, data) as draft:
+                os.link(draft, self.path / name)  # refuses a name that is taken, as a rename does not
 
     def put(self, name: str, data: bytes) -> None:
-        draft = self.path / f".{name}.{secrets.token_hex(8)}"
-        with unrecorded(self.called(name)):
-            try:
-                write(draft, data, os.O_EXCL)
-                draft.replace(self.path / name)
-            finally:
-                draft.unlink(missing_ok=True)
-            sync(self.path)
+        with unrecorded(self.called(name)), drafted(self.path / name, data) as draft:
+            draft.replace(self.path / name)
 
     def get(self, name: str) -> bytes | None:
         try:
@@ -249,8 +243,8 @@ class Runs:
                 make_private(self.directory)
                 write(self.directory / ".gitignore", b"*\n", os.O_TRUNC)
             make_private(path)
-            write(trial, b"trial\n", os.O_EXCL)
-            sync(path)
+            with drafted(trial, b"trial\n") as draft:
+                os.link(draft, trial)
             trial.unlink()
         except OSError as error:
             raise BadInput(
@@ -290,6 +284,18 @@ def write(path: Path, data: bytes, flags: int) -> None:
         handle.write(data)
         handle.flush()
         os.fsync(handle.fileno())
+
+
+@contextmanager
+def drafted(file: Path, data: bytes) -> Iterator[Path]:
+    """A draft that is on disk as a whole, to be given the name of `file` inside; so is that name when this is over."""
+    draft = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
+    try:
+        write(draft, data, os.O_EXCL)
+        yield draft
+    finally:
+        draft.unlink(missing_ok=True)
+    sync(file.parent)
 
 
 def sync(directory: Path) -> None:

@@ -51,7 +51,8 @@ class Resource(Generic[T]):
 
     `settle` waits for what the writes started (an operation, a deployment) and gets the responses of the steps
     just applied; it is also called once, with none, when there is nothing to write. `prove` says what is known of a
-    plan before its first step (as a value with `shown`), or raises to refuse it.
+    plan before its first step, or raises to refuse it: a value with `shown`, in which `safe` says whether no request
+    goes astray, and `reason` why that is not known.
     """
 
     service: str
@@ -111,7 +112,7 @@ def run(
     with failing(module):
         aws = Aws(module.params)
         with in_run(aws, module.params, module._name, dry=module.check_mode) as transaction:
-            approval = plan_of(aws, module.params, module._name)
+            approval = plan_of(aws, module.params, module._name, transaction.record)
             outcome = converge(
                 resource, aws, module.params, dry=module.check_mode, transaction=transaction, approval=approval
             )
@@ -135,7 +136,7 @@ def converge(
     steps = tuple(resource.plan(observed, desired))
     proof = resource.prove(observed, desired, steps) if resource.prove else None
     approval = approval or NoPlan()
-    approval.accept(desired, steps, dry=dry)
+    approval.accept(desired, steps, proof, dry=dry)
     if dry:
         return Outcome(observed.resource, overlay(observed.resource, desired), steps, tuple(assumptions(steps)), proof)
     if not steps:

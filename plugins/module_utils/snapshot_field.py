@@ -121,6 +121,12 @@ def _transformations(value: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]
     return [{k: v for k, v in each.items() if v not in (None, "", {}) and (k, v) != ("unit", "None")} for each in value]
 
 
+def _dashboard(value: Mapping[str, Any]) -> str:
+    """All of it, as text: CloudWatch fills in nothing, so what is more than was written is a stranger's."""
+    more = {key: inner for key, inner in value.items() if key not in ("start", "periodOverride", "widgets")}
+    return json.dumps({**more, **dashboard.normal(value)}, sort_keys=True)
+
+
 FORMS: Mapping[tuple[str, str], Callable[[Any], Any]] = {
     ("load_balancer_rule", "Priority"): int,
     ("load_balancer_rule", "Conditions"): elb_condition.from_aws,
@@ -137,7 +143,7 @@ FORMS: Mapping[tuple[str, str], Callable[[Any], Any]] = {
     ("discovery_service", "DnsConfig.DnsRecords"): _records,
     ("record_set", "AliasTarget"): public_dns.normal_target,
     **{("alarm", name): form for name, form in alarm.FORMS.items()},
-    ("dashboard", "DashboardBody"): dashboard.normal,
+    ("dashboard", "DashboardBody"): _dashboard,
     ("metric_filter", "metricTransformations"): _transformations,
     ("ecs_service", "loadBalancers"): _unordered,
     ("ecs_service", "serviceRegistries"): _unordered,

@@ -75,6 +75,8 @@ class Write:
 class Outside:
     """No run: nothing is locked and nothing is recorded."""
 
+    record: Record | None = None
+
     def intend(self, service: str, steps: Sequence[Step]) -> list[Write]:
         return [Write(step, service) for step in steps]
 
@@ -91,6 +93,8 @@ class Outside:
 
 class Run(Outside):
     """The run of a context file, as one module has it."""
+
+    record: Record
 
     def __init__(self, aws: Aws, context_file: str, module: str, resource: str) -> None:
         self.record = opened(aws, Path(context_file))

@@ -9,7 +9,8 @@ module: platform_history
 short_description: List the runs of a platform
 version_added: 0.2.0
 description:
-  - Says of each run who made it, when, what it changed, how it ended, and the score before and after.
+  - Says of each run who made it, when, what it changed, how it ended, and the score before and after; and who holds the
+    lock, and who took it from its holder last.
   - Each record is verified as a whole. One that is damaged, or of another account, region or environment, is listed as
     refused with the reason.
 author:
@@ -109,8 +110,39 @@ runs:
           verb: modify_rule
           why: "rule mlflow-through-api: forward to hokusai-reg-api-development"
           result: done
+lock:
+  description: The lock as it is, and the last time that it was taken from its holder.
+  returned: success
+  type: dict
+  contains:
+    holder:
+      description: Who holds it; null when nobody does.
+      type: dict
+    takeover:
+      description:
+        - Who took it from whom and when, be it a run or by hand, and whether it was broken, which is before it had
+          expired. Null when nobody ever did.
+        - Earlier ones are in the versions that AWS keeps of the parameter C(/hokusai/ENVIRONMENT/lock-counter).
+      type: dict
+    text:
+      description: Both as lines to read.
+      type: list
+      elements: str
+  sample:
+    holder: null
+    takeover:
+      at: "2026-11-21T12:00:00Z"
+      broken: true
+      run_id: database-move
+      owner: ada
+      host: desk
+      of_run_id: 20261121T115500Z-abcdef
+      of_owner: bob
+      of_host: laptop
+    text:
+      - "2026-11-21T12:00:00Z database-move of ada on desk broke the lock of 20261121T115500Z-abcdef of bob on laptop"
 text:
-  description: The same as lines to read.
+  description: RV(runs) as lines to read.
   returned: success
   type: list
   elements: str
@@ -136,7 +168,8 @@ from ansible_collections.hokusai.platform.plugins.module_utils.archive import AR
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.lock import Lock
 from ansible_collections.hokusai.platform.plugins.module_utils.module import failing, make_module
-from ansible_collections.hokusai.platform.plugins.module_utils.run_history import history, told
+from ansible_collections.hokusai.platform.plugins.module_utils.plan import as_data
+from ansible_collections.hokusai.platform.plugins.module_utils.run_history import history, lock_told, told
 
 SPEC: dict[str, Any] = {
     **ARCHIVE_OPTIONS,
@@ -154,7 +187,9 @@ def main() -> None:
         seen = Lock(aws, archive.environment).look()
         running = seen.holder.run_id if seen.holder and not seen.expired else ""
         runs = history(archive, running, module.params["limit"])
-        module.exit_json(changed=False, runs=runs, text=[line for run in runs for line in told(run)])
+        text = [line for run in runs for line in told(run)]
+        lock = {"holder": seen.as_data(), "takeover": as_data(seen.takeover), "text": list(lock_told(seen))}
+        module.exit_json(changed=False, runs=runs, text=text, lock=lock)
 
 
 if __name__ == "__main__":

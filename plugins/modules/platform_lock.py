@@ -50,7 +50,9 @@ options:
     type: int
     default: 900
   break_lock:
-    description: The run id of a lock that is taken over although it has not expired. Of any other run it is not.
+    description:
+      - The run id of a lock that is taken over although it has not expired. Of any other run it is not.
+      - The call that takes it writes into the counter who broke whose lock, M(hokusai.platform.platform_history) tells.
     type: str
 """
 

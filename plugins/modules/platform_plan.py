@@ -12,10 +12,12 @@ description:
   - With O(moment=begin) begins a draft. The tasks after it that run in check mode with their option C(plan) set to it
     take down their steps.
   - With O(moment=save) finishes it, with a digest of every resource in O(scope) as it is. The file lists, task by task,
-    each call and its reason. It holds no value of an option and no value of AWS's, and is sealed as the records of runs
-    are.
+    each call and its reason, and for the rules of a listener what is proved of them. Of options and of AWS's answers it
+    holds what the reasons say, which is no secret, no environment variable's value and no header's value. It is sealed
+    as the records of runs are.
   - With O(moment=approve) compares a finished plan with what is there now, and fails when that has moved. It changes
-    nothing. Tasks after it with their option C(plan) set to it do what is in it, or fail before their first write.
+    nothing. A plan that names another key than O(key) is refused. Tasks after it with their option C(plan) set to it do
+    what is in it, or fail before their first write.
   - It writes nothing but that file, and does so in check mode too.
 author:
   - Hokusai Platform contributors (@hokusai)
@@ -95,6 +97,47 @@ steps:
       why: >-
         rule api-mlflow of hokusai-registry-development:443: forward to hokusai-reg-mlflow-development becomes
         forward to hokusai-reg-api-development
+proofs:
+  description: What is proved of the steps of a task, for each task that has any and whose module proves them.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    module:
+      description: The module.
+      type: str
+    resource:
+      description: What it is about.
+      type: str
+    safe:
+      description: Whether it is proved that no request goes astray between the steps.
+      type: bool
+    classes:
+      description: Kinds of requests that were looked at.
+      type: int
+    states:
+      description: Moments between the steps that were looked at.
+      type: int
+    reason:
+      description: Why it is not known; empty where it is proved.
+      type: str
+  sample:
+    - module: alb_rules
+      resource: hokusai-registry-development:443
+      safe: true
+      classes: 24
+      states: 3
+      reason: ""
+text:
+  description: RV(steps) and RV(proofs) as lines to read.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - >-
+      alb_rules hokusai-registry-development:443 modify_rule: rule api-mlflow of hokusai-registry-development:443:
+      forward to hokusai-reg-mlflow-development becomes forward to hokusai-reg-api-development
+    - "alb_rules hokusai-registry-development:443: proved that no request goes astray on the way"
 moved:
   description: What is not as it was when the plan was made.
   returned: failure because the world has moved
@@ -155,6 +198,8 @@ def main() -> None:
             plan_id=file.seal.identity.run_id,
             file=str(file.path),
             steps=file.steps(),
+            proofs=file.proofs(),
+            text=list(file.told()),
         )
 
 

@@ -188,7 +188,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.archive import AR
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.bypass import bypasses
 from ansible_collections.hokusai.platform.plugins.module_utils.ecs_options import WAIT
-from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, NotFound
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, BadRecord, NotFound
 from ansible_collections.hokusai.platform.plugins.module_utils.lock import Lock
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params, failing, make_module
 from ansible_collections.hokusai.platform.plugins.module_utils.restore import Restored
@@ -211,42 +211,72 @@ SPEC: dict[str, Any] = {
 
 def chosen(archive: Archive, params: Params, passed_over: list[str]) -> Contents:
     """The verified record of the run to take back. Raises `BadRecord`, or `NotFound` when there is nothing left."""
-    if params["run_id"]:
-        record = archive.open(params["run_id"])
-        if record.was_only_opened():
-            told = f"The run {params['run_id']} was cut off while it was opened, and wrote nothing"
-            raise NotFound(told, "there is nothing of it to take back; playbooks/history.yml lists the runs")
-        return record.verify()
-    own = Path(params["run"]).parent.name if params["run"] else ""
-    for contents in untaken(archive, own, passed_over):
-        return contents
+    run_id = params["run_id"]
+    if not run_id:
+        return newest(archive, Path(params["run"]).parent.name if params["run"] else "", passed_over)
+    if (run_id in archive.ids() and archive.is_empty(run_id)) or archive.open(run_id).was_only_opened():
+        told = f"The run {run_id} was cut off while it was opened, and wrote nothing"
+        raise NotFound(told, "there is nothing of it to take back; playbooks/history.yml lists the runs")
+    return archive.open(run_id).verify()
+
+
+def newest(archive: Archive, own: str, passed_over: list[str]) -> Contents:
+    """The newest run that is left to be taken back; `own` is the rollback that is going on.
+
+    A record that does not verify refuses all that is older than it, for its run may have written last.
+    """
+    refused: BadRecord | None = None
+    for found in untaken(archive, own, passed_over):
+        if not isinstance(found, BadRecord):
+            if refused:
+                raise BadRecord(refused.message, remedy(refused, found.identity.run_id))
+            return found
+        refused = refused or found
+    if refused:
+        raise refused
     raise NotFound(
         f"No run of {archive.environment} is left: each wrote nothing, was taken back, or is a rollback itself",
         "name the run with run_id; playbooks/history.yml lists them",
     )
 
 
-def untaken(archive: Archive, own: str, passed_over: list[str]) -> Iterator[Contents]:
-    """The runs that wrote something and were not taken back, newest first; a rollback itself is none of them.
+def remedy(refused: BadRecord, sound: str) -> str:
+    return (
+        f"{refused.remedy}. The newest run whose record is sound, and that is left to be taken back, is {sound}: "
+        f"rollback.yml -e run_id={sound} takes that back, and keeps what a later run wrote over it"
+    )
 
-    `passed_over` gets the ids of those that were cut off before they could write.
+
+def untaken(archive: Archive, own: str, passed_over: list[str]) -> Iterator[Contents | BadRecord]:
+    """The runs that wrote something and were not taken back, newest first, and why a record was refused.
+
+    A rollback is none of them. `passed_over` gets the ids of those that were cut off before they could write.
     """
     taken: set[str] = set()
     for run_id in archive.ids():
         if run_id == own:
             continue
-        record = archive.open(run_id)
-        taken_by_it = record.context.get("rollback_of")
-        if record.was_only_opened():
+        try:
+            contents = verified(archive, run_id)
+        except BadRecord as error:
+            if run_id not in taken:
+                yield error
+            continue
+        if contents is None:
             passed_over.append(run_id)
-        elif taken_by_it:
-            contents = record.verify()
+        elif taken_by_it := contents.context.get("rollback_of"):
             if contents.result and contents.result["verdict"] == "succeeded":
                 taken.add(str(taken_by_it))
-        elif run_id not in taken:
-            contents = record.verify()
-            if any(entry["kind"] == "intent" for entry in contents.entries):
-                yield contents
+        elif run_id not in taken and any(entry["kind"] == "intent" for entry in contents.entries):
+            yield contents
+
+
+def verified(archive: Archive, run_id: str) -> Contents | None:
+    """The record of a run; None of one that was cut off while it was opened."""
+    if archive.is_empty(run_id):
+        return None
+    record = archive.open(run_id)
+    return None if record.was_only_opened() else record.verify()
 
 
 def refuse_running(aws: Aws, contents: Contents) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hokusai.platform.plugins.module_utils import snapshot
+from ansible_collections.hokusai.platform.plugins.module_utils import run_store, snapshot
 from ansible_collections.hokusai.platform.plugins.module_utils.archive import Archive
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.lock import Lock
@@ -19,12 +22,30 @@ from ansible_collections.hokusai.platform.plugins.modules import platform_snapsh
 
 READS = ("Describe", "List", "Get", "Discover", "Search")
 RunModule = Callable[..., dict[str, Any]]
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def name_in_order(patch: pytest.MonkeyPatch) -> None:
     """Let run ids be in the order of the runs, of which no two begin in one second where people start them."""
     numbers = count(1)
     patch.setattr(platform_snapshot, "new_run_id", lambda: f"20261121T150000Z-{next(numbers):06x}")
+
+
+@contextmanager
+def ending_in(patch: pytest.MonkeyPatch, name: str, end: BaseException = FULL) -> Iterator[None]:
+    """While inside, the disk is full, or the process ends, when half of the file of this name is on it."""
+    write = run_store.write
+
+    def fill(path: Path, data: bytes, flags: int) -> None:
+        if name not in path.name:
+            write(path, data, flags)
+            return
+        write(path, data[: len(data) // 2], flags)
+        raise end
+
+    with patch.context() as only_now:
+        only_now.setattr(run_store, "write", fill)
+        yield
 
 
 @dataclass

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hokusai.platform.plugins.module_utils import approved_plan
+from ansible_collections.hokusai.platform.plugins.module_utils import approved_plan, elb_rule_plan
+from ansible_collections.hokusai.platform.plugins.module_utils.routing_proof import Proof
 from ansible_collections.hokusai.platform.plugins.modules import (
     alb_rules,
     alb_target_group,
@@ -21,8 +22,9 @@ from ansible_collections.hokusai.platform.plugins.modules import (
 )
 
 from tests.unit.alb_edge import BALANCER, PORT, Edge
-from tests.unit.alb_model import rule
+from tests.unit.alb_model import rule, theirs
 from tests.unit.ecs_model import CLUSTER, CONTAINER, NAME
+from tests.unit.run_opened import Opened
 
 ENVIRONMENT = "development"
 
@@ -66,6 +68,55 @@ def test_a_plan_lists_what_would_be_done(run_module: Any, place: dict[str, Any])
     steps = made(run_module, place)["steps"]
     assert [(step["module"], step["verb"]) for step in steps] == [("alb_rules", "create_rule")] * 2
     assert steps[0]["resource"] == f"{BALANCER}:{PORT}"
+
+
+def test_a_plan_says_what_is_proved_of_its_steps_in_its_file_and_where_it_is_read(
+    run_module: Any, place: dict[str, Any], edge: Edge
+) -> None:
+    made(run_module, place)
+    [part] = json.loads(Path(place["file"]).read_text())["body"]["parts"]
+    assert (part["proof"]["safe"], part["proof"]["reason"]) == (True, "")
+    [proof] = approved(run_module, place)["proofs"]
+    assert proof == {"module": "alb_rules", "resource": f"{BALANCER}:{PORT}", **part["proof"]}
+    text = approved(run_module, place)["text"]
+    assert [line.partition(":443")[2].partition(":")[0] for line in text] == [" create_rule", " create_rule", ""]
+    assert text[-1].endswith("proved that no request goes astray on the way")
+
+
+def test_a_proof_that_failed_is_told_with_its_reason(
+    run_module: Any, place: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(elb_rule_plan, "prove", lambda *_given: Proof(reason="too many kinds of requests"))
+    saved = made(run_module, place)
+    assert saved["proofs"][0]["safe"] is False
+    assert "not proved (too many kinds of requests) that" in saved["text"][-1]
+
+
+def test_a_task_that_proves_nothing_or_does_nothing_has_no_proof_to_tell(
+    run_module: Any, place: dict[str, Any], edge: Edge
+) -> None:
+    run_module(platform_plan.main, moment="begin", **place)
+    run_module(alb_rules.main, _check=True, plan=place["file"], load_balancer=BALANCER, port=PORT, rules=[])
+    options = {"name": "one", "health_check": {"path": "/health"}, "plan": place["file"]}
+    assert run_module(alb_target_group.main, _check=True, **options)["changed"]
+    saved = run_module(platform_plan.main, moment="save", **place)
+    assert (saved["proofs"], len(saved["text"])) == ([], 1)
+
+
+def test_what_a_header_is_to_hold_is_in_no_plan_and_in_no_reason(
+    run_module: Any, place: dict[str, Any], edge: Edge
+) -> None:
+    """A CDN proves with a header that a request came through it."""
+    secret = "canary-of-a-header"
+    edge.make_rule(theirs(10, paths=["/a"], headers=[{"name": "x-origin", "values": [secret]}]))
+    edge.make_rule(theirs(40, headers=[{"name": "x-other", "values": [secret]}]))
+    asked = {**wanted(), "purge": "all"}
+    asked["rules"][0]["headers"] = [{"name": "x-origin", "values": [secret, "newer"]}]
+    told = made(run_module, place, **asked)
+    reasons = "; ".join(step["why"] for step in told["steps"])
+    assert "header x-origin *** and path /a becomes header x-origin *** and path /a" in reasons
+    assert "rule [header x-other ***]" in reasons
+    assert secret not in Path(place["file"]).read_text() + json.dumps(told)
 
 
 def test_an_approved_plan_is_applied(run_module: Any, place: dict[str, Any], edge: Edge) -> None:
@@ -161,6 +212,31 @@ def test_a_plan_for_elsewhere_is_refused(run_module: Any, place: dict[str, Any],
     told = run_module(platform_plan.main, moment="approve", **{**place, name: value})
     assert told["error"] == "BadRecord"
     assert value in told["msg"]
+
+
+@pytest.fixture
+def forged(run_module: Any, place: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Where a plan is that somebody made who has not the key of the runs."""
+    monkeypatch.setenv("ANOTHER_KEY", "another" * 10)
+    made(run_module, {**place, "key": {"environment": "ANOTHER_KEY"}})
+    return place
+
+
+def test_a_plan_that_names_a_key_of_its_own_is_refused(run_module: Any, forged: dict[str, Any]) -> None:
+    told = approved(run_module, forged)
+    assert told["error"] == "BadRecord"
+    assert "another key than runs are: environment ANOTHER_KEY, not file " in told["msg"]
+
+
+def test_a_plan_put_in_the_place_of_the_approved_one_is_refused_in_a_run(
+    run_module: Any, forged: dict[str, Any], edge: Edge, tmp_path: Path
+) -> None:
+    run = Opened(edge.aws, run_module, tmp_path / "runs")
+    assert "failed" not in run.open()
+    told = run_module(alb_rules.main, plan=forged["file"], run=run.context, **wanted())
+    assert (told["error"], edge.arns(), run.intents()) == ("BadRecord", set(), [])
+    made(run_module, forged)
+    assert run_module(alb_rules.main, plan=forged["file"], run=run.context, **wanted())["changed"]
 
 
 def test_no_value_of_an_option_is_in_a_plan(run_module: Any, place: dict[str, Any], platform: dict[str, str]) -> None:

@@ -157,7 +157,7 @@ def test_a_lost_answer_to_the_creation_is_still_our_lock(lock: Lock, control_pla
 
 
 def test_a_lock_whose_token_cannot_be_had_is_not_left_behind(lock: Lock, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_claim: object) -> int:
+    def refuse(*_given: object) -> int:
         raise AwsError("no", "AccessDenied")
 
     monkeypatch.setattr(lock, "count", refuse)
@@ -177,6 +177,41 @@ def test_nothing_but_names_is_in_the_lock(lock: Lock, aws: CountingAws) -> None:
     lock.acquire(claim("first"))
     value = json.loads(aws.ssm.get_parameter(Name="/hokusai/development/lock")["Parameter"]["Value"])
     assert value.keys() == {"run_id", "owner", "host", "ttl", "acquired", "counter"}
+
+
+def test_who_took_a_lock_from_whom_is_said_until_somebody_does_so_again(lock: Lock, clock: Clock) -> None:
+    lock.acquire(claim("first"))
+    assert lock.look().takeover is None
+    second, _ = lock.acquire(claim("second"), takes_over="first")
+    broke = "2027-01-15T08:00:00Z second of ada on desk broke the lock of first of ada on desk"
+    assert str(lock.look().takeover) == broke
+    lock.release(second)
+    lock.acquire(claim("third"))
+    assert str(lock.look().takeover) == broke
+    clock.pass_(TTL + 1)
+    lock.acquire(claim("fourth"))
+    assert str(lock.look().takeover).endswith("fourth of ada on desk took the expired lock of third of ada on desk")
+
+
+def test_a_broken_lock_is_said_by_the_very_call_that_breaks_it(lock: Lock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever breaks a lock and dies at once has left a stale holder, and who made it stale."""
+
+    def killed(_claim: object) -> None:
+        raise KeyboardInterrupt
+
+    first, _ = lock.acquire(claim("first"))
+    monkeypatch.setattr(lock, "put", killed)
+    with pytest.raises(KeyboardInterrupt):
+        lock.acquire(claim("second"), takes_over="first")
+    seen = lock.look()
+    assert (seen.holder, seen.takeover and seen.takeover.run_id) == (first, "second")
+
+
+@pytest.mark.parametrize("value", ["first", "{}", "[]", '{"takeover": {"by": "me"}}'])
+def test_a_counter_that_somebody_else_wrote_says_nothing(lock: Lock, aws: CountingAws, value: str) -> None:
+    aws.ssm.put_parameter(Name="/hokusai/development/lock-counter", Value=value, Type="String")
+    lock.acquire(claim("first"))
+    assert lock.look().takeover is None
 
 
 def test_whatever_the_order_of_calls_a_stale_token_never_writes(

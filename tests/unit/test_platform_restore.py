@@ -122,6 +122,55 @@ def test_a_run_that_was_cut_off_while_it_was_opened_is_passed_over_and_named(
     assert "wrote nothing" in restore(run, run_id=run.run_id)["msg"]
 
 
+def test_a_run_that_left_an_empty_directory_is_passed_over(run: Opened, edge: Edge) -> None:
+    wrote = site(run)
+    nothing = "20261121T150000Z-ffffff"
+    (run.directory / "development" / nothing).mkdir()
+    result = restore(run)
+    assert (result["run_id"], result["passed_over"], path_of(edge)) == (wrote, [nothing], "/")
+    assert "wrote nothing" in restore(run, run_id=nothing)["msg"]
+    assert restore(run, run_id="20261121T150000Z-fffffe")["error"] == "BadRecord"
+
+
+def spoil(run: Opened, run_id: str, file: str = "before.json") -> None:
+    path = run.directory / "development" / run_id / file
+    path.write_bytes(path.read_bytes()[:-2])
+
+
+@pytest.mark.parametrize("file", ["run.json", "before.json", "journal.jsonl"])
+def test_a_damaged_record_refuses_what_is_older_and_names_the_newest_sound_run(
+    run: Opened, edge: Edge, control_plane: ControlPlane, file: str
+) -> None:
+    _first, second, third = site(run, "/a"), site(run, "/b"), site(run, "/c")
+    spoil(run, third, file)
+    control_plane.calls.reset()
+    refused = restore(run)
+    assert (refused["error"], control_plane.calls.writes, path_of(edge)) == ("BadRecord", 0, "/c")
+    assert third in refused["msg"]
+    assert f"rollback.yml -e run_id={second}" in refused["remedy"]
+    result = restore(run, run_id=second)
+    assert [each["reason"] for each in result["kept"]] == ["changed since the run wrote it"]
+
+
+def test_where_no_record_is_sound_the_refusal_is_that_of_the_newest(run: Opened, edge: Edge) -> None:
+    for run_id in (first := site(run, "/a"), second := site(run, "/b")):
+        spoil(run, run_id)
+    refused = restore(run)
+    assert second in refused["msg"]
+    assert first not in refused["msg"]
+    assert "run_id=" not in refused["remedy"]
+
+
+def test_the_damaged_record_of_a_run_that_was_taken_back_is_in_nobodys_way(run: Opened, edge: Edge) -> None:
+    first, second = site(run, "/a"), site(run, "/b")
+    run.open(scope=SCOPE, rollback_of=second)
+    restore(run, run_id=second, run=run.context)
+    run.close()
+    release(run)
+    spoil(run, second)
+    assert restore(run, _check=True)["run_id"] == first
+
+
 def test_a_run_that_holds_the_lock_is_refused(run: Opened, edge: Edge, control_plane: ControlPlane) -> None:
     run.open(scope=SCOPE)
     run.run_module(alb_target_group.main, name="one", health_check={"path": "/health"}, run=run.context)

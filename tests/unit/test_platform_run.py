@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 from ansible_collections.hokusai.platform.plugins.module_utils import lock as locking
-from ansible_collections.hokusai.platform.plugins.module_utils.errors import LockLost
+from ansible_collections.hokusai.platform.plugins.module_utils import run_store
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import LockLost, Unrecorded
 from ansible_collections.hokusai.platform.plugins.module_utils.lock import Claim
+from ansible_collections.hokusai.platform.plugins.module_utils.run_history import told
 from ansible_collections.hokusai.platform.plugins.modules import alb_target_group, platform_history, platform_lock
 
 from sandbox.controlplane import ControlPlane, Fault
 from tests.unit.alb_edge import BALANCER, Edge
 from tests.unit.conftest import CountingAws, RunModule
-from tests.unit.run_opened import Opened, name_in_order
+from tests.unit.run_opened import Opened, ending_in, name_in_order
 
 
 @pytest.fixture
@@ -212,6 +214,78 @@ def test_a_world_that_cannot_be_read_at_the_end_does_not_keep_the_run_from_being
     assert run.verified().after is None
 
 
+def test_a_run_that_could_not_record_what_there_is_leaves_no_half_of_it_and_wrote_nothing(
+    run: Opened, edge: Edge, history: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ending_in(monkeypatch, "before.json"):
+        assert run.open(scope={"load_balancers": [BALANCER]})["error"] == "Unrecorded"
+    assert run.lock.look().holder is None
+    assert [(each["verdict"], each["reason"]) for each in history()] == [("opened", "nothing written")]
+
+
+@pytest.mark.parametrize("name", ["run.json", "before.json"])
+def test_a_run_killed_while_it_wrote_a_file_of_its_opening_wrote_nothing(
+    run: Opened, edge: Edge, history: Any, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    with ending_in(monkeypatch, name, KeyboardInterrupt()), monkeypatch.context() as only_now:
+        only_now.setattr(Path, "unlink", lambda *_given, **_named: None)  # nobody tidies up
+        with pytest.raises(KeyboardInterrupt):
+            run.open(scope={"load_balancers": [BALANCER]})
+    assert [(each["verdict"], each["reason"]) for each in history()] == [("running", "")]
+    run.lock.delete()
+    [listed] = history()
+    assert (listed["verdict"], listed["reason"]) == ("opened", "nothing written")
+    assert next(told(listed)).endswith("nothing written")
+    assert (" on " in next(told(listed))) == (name != "run.json")
+
+
+def test_a_run_whose_world_finds_no_room_any_more_has_its_result_all_the_same(
+    run: Opened, edge: Edge, history: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.open(scope={"target_groups": ["one"]})
+    write(run, "/ready")
+    with ending_in(monkeypatch, "after.json"):
+        result = run.close(verdict="failed")
+    assert "No space left on device" in result["warnings"][0]
+    assert run.verified().after is None
+    assert [(each["verdict"], len(each["writes"])) for each in history()] == [("failed", 1)]
+
+
+def test_a_result_that_found_no_room_is_written_when_the_run_is_closed_again(
+    run: Opened, edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.open(scope={"target_groups": ["one"]})
+    write(run, "/ready")
+    with ending_in(monkeypatch, "result.json"):
+        assert run.close()["error"] == "Unrecorded"
+    assert run.verified().result is None
+    assert "failed" not in run.close()
+    contents = run.verified()
+    assert contents.after is not None
+    assert contents.result is not None
+    assert run.lines()[-1]["kind"] == "closed"
+
+
+def test_a_run_cut_off_in_its_last_line_is_closed_and_gets_that_line_when_it_is_closed_again(
+    run: Opened, edge: Edge, history: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.open(scope={"target_groups": ["one"]})
+    write(run, "/ready")
+
+    def half(store: Any, _after: int, lines: Any) -> None:
+        with (store.path / "journal.jsonl").open("ab") as journal:
+            journal.write(lines[0][:20])
+        raise Unrecorded("No space left on device")
+
+    with monkeypatch.context() as only_now:
+        only_now.setattr(run_store.Directory, "append", half)
+        assert run.close()["error"] == "Unrecorded"
+    assert [each["verdict"] for each in history()] == ["succeeded"]
+    assert "failed" not in run.close()
+    assert run.lines()[-1]["kind"] == "closed"
+    run.verified()
+
+
 # The lock by itself
 
 
@@ -232,6 +306,23 @@ def test_only_the_lock_of_the_run_that_is_named_is_broken(run_module: RunModule,
     other = {"environment": "development", "run_id": "mine"}
     assert run_module(platform_lock.main, **other, break_lock="not-that-one")["error"] == "LockHeld"
     assert run_module(platform_lock.main, **other, break_lock=run.run_id)["took_over"]["run_id"] == run.run_id
+
+
+def test_a_lock_broken_by_hand_is_told_by_the_history(run_module: RunModule, run: Opened) -> None:
+    """By hand nothing is recorded of it but that."""
+    run.open(owner="bob")
+    mine = {"environment": "development", "run_id": "mine", "owner": "ada"}
+    assert run_module(platform_lock.main, **mine, break_lock=run.run_id)["changed"]
+    looked = {"environment": "development", "runs": {"directory": str(run.directory)}}
+    lock = run_module(platform_history.main, **looked)["lock"]
+    assert lock["holder"]["run_id"] == "mine"
+    assert lock["text"][0].startswith("is locked by mine of ada on ")
+    run_module(platform_lock.main, **mine, state="absent")
+    lock = run_module(platform_history.main, **looked)["lock"]
+    told = lock["takeover"]
+    assert (lock["holder"], told["broken"], told["owner"], told["of_owner"]) == (None, True, "ada", "bob")
+    assert [line.partition(" ")[2].partition(" on ")[0] for line in lock["text"]] == ["mine of ada"]
+    assert f"broke the lock of {run.run_id} of bob" in lock["text"][0]
 
 
 def test_releasing_the_lock_of_a_run_leaves_one_that_another_took_over(run_module: RunModule, run: Opened) -> None:

@@ -67,6 +67,14 @@ def test_a_record_is_not_written_over(store: Store) -> None:
         write(store)
 
 
+def test_what_follows_a_closed_journal_is_refused_though_it_be_half_a_line(tmp_path: Path) -> None:
+    store = record_in(tmp_path)
+    with (store.path / "journal.jsonl").open("ab") as journal:
+        journal.write(b'{"args":{"RuleArn":"b"},"ki')
+    with pytest.raises(BadRecord, match="closed with"):
+        Record.open(store, seal()).verify()
+
+
 def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
     runs = Runs.of({"directory": str(tmp_path / "deep" / "runs")})
     write(runs.local("development", RUN))

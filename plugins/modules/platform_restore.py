@@ -46,6 +46,12 @@ options:
     type: list
     elements: str
     required: true
+  mlflow_services:
+    description: Names of the ECS services that are MLflow. The groups in which AWS says that they register count too.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.2.0
   allow_bypass:
     description:
       - Whether to go back to such a state. Without it the module refuses, before it writes anything.
@@ -213,6 +219,7 @@ SPEC: dict[str, Any] = {
     "runs": {**ARCHIVE_OPTIONS["runs"], "required": True},
     "run_id": {"type": "str"},
     "mlflow_target_groups": {"type": "list", "elements": "str", "required": True},
+    "mlflow_services": {"type": "list", "elements": "str", "default": []},
     "allow_bypass": {"type": "bool", "default": False},
     "newest_only": {"type": "bool", "default": False},
     **WAIT,
@@ -320,15 +327,16 @@ def main() -> None:
         judgement = restore_canary.without_ended(judgement)
         todo = restore.units(judgement, contents.before, params)
         done = restore.apply(aws, judgement, todo, params, dry=True)
-        opened = bypasses(judgement.after, params["mlflow_target_groups"]) if done.steps else []
+        groups, services = params["mlflow_target_groups"], params["mlflow_services"]
+        opened_to_all = bypasses(judgement.after, groups, services) if done.steps else []
         if not dry:
-            refuse_bypass(opened, params)
+            refuse_bypass(opened_to_all, params)
             with in_run(aws, params, module._name, dry=False) as transaction:
                 done = restore.apply(aws, judgement, todo, params, dry=False, within=transaction)
-        elif opened and not params["allow_bypass"]:
-            module.warn(f"This would be refused without allow_bypass: {'; '.join(opened)}")
+        elif opened_to_all and not params["allow_bypass"]:
+            module.warn(f"This would be refused without allow_bypass: {'; '.join(opened_to_all)}")
         told = result(contents, judgement, done, judgement.now)
-        module.exit_json(**told, passed_over=passed_over, bypass=opened)
+        module.exit_json(**told, passed_over=passed_over, bypass=opened_to_all)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,18 @@ from typing import Any
 
 import pytest
 from ansible_collections.hokusai.platform.plugins.module_utils import lock as locking
-from ansible_collections.hokusai.platform.plugins.modules import alb_rules, alb_target_group, cloudwatch_alarms
+from ansible_collections.hokusai.platform.plugins.modules import (
+    alb_rules,
+    alb_target_group,
+    cloudwatch_alarms,
+    platform_restore,
+)
 
 from sandbox.controlplane import ControlPlane
 from tests.unit.alb_edge import BALANCER, PORT, Edge
 from tests.unit.conftest import CountingAws, RunModule
 from tests.unit.run_opened import Opened, Watch, name_in_order
-from tests.unit.test_platform_restore import SCOPE, path_of, release, restore
+from tests.unit.test_platform_restore import SCOPE, path_of, release, restore, site
 
 METRIC = {"id": "errors", "name": "Errors", "namespace": "Test"}
 ALARM = {"name": "errors", "metric": "errors", "threshold": 9}
@@ -42,6 +47,15 @@ def came_and_went(run: Opened) -> None:
     """Another run breaks the lock, finds all right, and lets go."""
     run.broken()
     release(run)
+
+
+def test_the_services_that_are_mlflow_count_for_what_must_not_be_opened(
+    run: Opened, edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = site(run)
+    monkeypatch.setattr(platform_restore, "bypasses", lambda _entries, groups, services: [*groups, *services])
+    assert "one; the-service" in restore(run, mlflow_target_groups=["one"], mlflow_services=["the-service"])["msg"]
+    assert (restore(run, _check=True)["run_id"], path_of(edge)) == (run_id, "/health")
 
 
 # --- a rollback by itself

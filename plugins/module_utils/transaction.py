@@ -146,8 +146,7 @@ class Run(Outside):
 
     def check(self, rounds: int = 1) -> None:
         """Raise `LockLost` unless this run may write now, and for so many `RENEWALS` of the lock's time from now on."""
-        if self.lock.check(self.claim).left < timedelta(seconds=self.claim.ttl * rounds / RENEWALS) - COARSE:
-            self.lock.renew(self.claim)
+        keep(self.lock, self.claim, rounds)
 
     @contextmanager
     def alive(self) -> Iterator[None]:
@@ -173,6 +172,12 @@ class Run(Outside):
                 return
             except PlatformError:
                 wait = self.claim.ttl / RENEWALS / 4
+
+
+def keep(lock: Lock, claim: Claim, rounds: int) -> None:
+    """Raise `LockLost` unless the claim holds; renew it unless so many `RENEWALS` of its time are left."""
+    if lock.check(claim).left < timedelta(seconds=claim.ttl * rounds / RENEWALS) - COARSE:
+        lock.renew(claim)
 
 
 @contextmanager

@@ -59,8 +59,9 @@ options:
   run:
     description:
       - Path of the context of the run that the task is a part of, as M(hokusai.platform.platform_snapshot) returns it.
-      - With it the run's lock is checked immediately before each write, and each write goes into the run's journal
-        before the call is made, and again with what became of it. A run whose lock is lost writes nothing more.
+      - With it the run's lock is checked immediately before each write, and again before each further try of one that
+        AWS throttled or did not answer. Each write goes into the run's journal before the call is made, and again with
+        what became of it. A run whose lock is lost writes nothing more.
       - Omitted, there is neither lock nor journal. Use C(group/hokusai.platform.writes) in C(module_defaults) to set
         it.
     type: path

@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, calling, no_credentials
 
 try:
     import boto3
+    from botocore import xform_name
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
 
@@ -30,6 +33,30 @@ AWS_OPTIONS: dict[str, dict[str, Any]] = {
     "aws_ca_bundle": {"type": "path"},
     "assume_role_arn": {"type": "str"},
 }
+
+
+Guard = Callable[[str], None]
+GUARD: ContextVar[Guard | None] = ContextVar("GUARD", default=None)
+
+
+@contextmanager
+def guarded(guard: Guard | None) -> Iterator[None]:
+    """Call `guard` in this thread before each further try that botocore makes of a call, with the method's name.
+
+    What it raises keeps the try from being made, and is what the caller of the method gets.
+    """
+    token = GUARD.set(guard)
+    try:
+        yield
+    finally:
+        GUARD.reset(token)
+
+
+def before_try(request: Any, operation_name: str, **_: Any) -> None:
+    """botocore's event `request-created`, which it emits anew for each try, before it signs and sends."""
+    guard, attempt = GUARD.get(), request.context.get("retries", {}).get("attempt", 1)
+    if guard and attempt > 1:
+        guard(xform_name(operation_name))
 
 
 class Aws:
@@ -104,8 +131,10 @@ class Aws:
             max_pool_connections=32,
         )
         try:
-            return session.client(
+            client = session.client(
                 service, endpoint_url=self._params.get("endpoint_url") or None, verify=verify, config=config
             )
         except (BotoCoreError, ValueError) as error:
             raise BadInput(f"No client for the service {service}: {error}", "check region and endpoint_url") from error
+        client.meta.events.register("request-created", before_try)
+        return client

@@ -13,14 +13,16 @@ from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_entry im
 PATHS = ("/api/mlflow", "/api/mlflow/*")
 
 
-def bypasses(entries: Iterable[Entry], groups: Collection[str]) -> list[str]:
-    """The rules and default actions by which it can, in words. `groups` are target groups of MLflow, by name.
+def bypasses(entries: Iterable[Entry], groups: Collection[str], services: Collection[str] = ()) -> list[str]:
+    """The rules and default actions by which it can, in words.
 
-    The groups of a service that registers in one of them are MLflow's too. A rule counts when a request to one of
-    `PATHS` may meet it; whether an earlier rule takes all such requests is not asked, but for a default action.
+    `groups` are target groups of MLflow and `services` its ECS services, by name. The groups in which one of these
+    registers are MLflow's too, as are those of any service that registers in one of `groups`. A rule counts when a
+    request to one of `PATHS` may meet it; whether an earlier rule takes all such requests is not asked, but for a
+    default action.
     """
     entries = list(entries)
-    direct = {*groups, *siblings(entries, groups)}
+    direct = {*groups, *siblings(entries, groups, services)}
     rules = [entry for entry in entries if entry.kind == "load_balancer_rule"]
     told = [f"rule {rule.name}: {_says(rule)}" for rule in rules if _meets(rule) and _forwards(rule, direct)]
     for listener in (entry for entry in entries if entry.kind == "listener"):
@@ -30,12 +32,12 @@ def bypasses(entries: Iterable[Entry], groups: Collection[str]) -> list[str]:
     return sorted(told)
 
 
-def siblings(entries: Iterable[Entry], groups: Collection[str]) -> Iterator[str]:
+def siblings(entries: Iterable[Entry], groups: Collection[str], services: Collection[str]) -> Iterator[str]:
     for entry in entries:
         if entry.kind == "ecs_service":
             arns = (each.get("targetGroupArn", "") for each in entry.fields.get("loadBalancers", ()))
             names = {elb_action.group_name(arn) for arn in arns if arn}
-            if names & set(groups):
+            if names & set(groups) or entry.where.get("service") in services:
                 yield from names
 
 

@@ -33,6 +33,7 @@ class Write:
     """What one intent does to one resource. A removed tag or certificate is a field of None.
 
     `id` is "" where the journal does not tell it; `where` then says where and under what name the resource is.
+    `is_sure` is false where the run may have ended before the call, or AWS may have failed at it.
     """
 
     kind: str
@@ -42,6 +43,7 @@ class Write:
     where: Mapping[str, str] = field(default_factory=dict)
     seq: int = 0
     why: str = ""
+    is_sure: bool = True
 
 
 @dataclass
@@ -58,12 +60,14 @@ class Written:
     made: int = 0
     gone: int = 0
     last: int = 0
+    is_sure: bool = True
+    """Whether it was surely this run that created it, if it did."""
 
     def add(self, write: Write) -> None:
         self.last = write.seq
         self.where = {**write.where, **self.where}
         if write.act == CREATE:
-            self.made = write.seq
+            self.made, self.is_sure = write.seq, write.is_sure
         if write.act == DELETE:
             self.gone = write.seq
         for name, value in write.fields.items():
@@ -93,7 +97,8 @@ def read(entries: Iterable[Mapping[str, Any]]) -> Journal:
             other.append({"verb": f"{intent['service']}:{intent['verb']}", "why": intent["why"]})
             continue
         for write in told(intent.get("args") or {}, outcome.get("response") or {}):
-            stamped = {**write.__dict__, "seq": int(intent["seq"]), "why": intent["why"]}
+            is_sure = outcome.get("result") in ("done", "landed")
+            stamped = {**write.__dict__, "seq": int(intent["seq"]), "why": intent["why"], "is_sure": is_sure}
             writes.append(Write(**stamped))
     return Journal(tuple(writes), tuple(other))
 

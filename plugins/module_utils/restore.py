@@ -28,6 +28,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.runner import Out
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot import Document, Scope
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_entry import Entry, plain
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_field import flat
+from ansible_collections.hokusai.platform.plugins.module_utils.successors import Successors
 from ansible_collections.hokusai.platform.plugins.module_utils.three_way import (
     CHANGE,
     CREATE,
@@ -43,10 +44,19 @@ BY_GROUP = "security_group_rule"
 ALARM = "alarm"
 
 
-def judge(aws: Aws, before: Document, entries: Iterable[Mapping[str, Any]], after: Document | None) -> Judgement:
-    """What of a run can be taken back now. The scope is the one that its own document of before was read with."""
+def judge(
+    aws: Aws,
+    before: Document,
+    entries: Iterable[Mapping[str, Any]],
+    after: Document | None,
+    others: Successors | None = None,
+) -> Judgement:
+    """What of a run can be taken back now, `others` being those that wrote since.
+
+    The scope is the one that its own document of before was read with.
+    """
     journal = journal_writes.read(entries)
-    return three_way.judge(before, journal, observe(aws, before, journal), after)
+    return three_way.judge(before, journal, observe(aws, before, journal), after, others)
 
 
 def observe(aws: Aws, before: Document, journal: journal_writes.Journal) -> Document:

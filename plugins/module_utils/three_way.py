@@ -17,6 +17,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils import alarm, elb
 from ansible_collections.hokusai.platform.plugins.module_utils.journal_writes import Journal, Written
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_entry import Entry
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_field import flat, holds, nested, same
+from ansible_collections.hokusai.platform.plugins.module_utils.successors import Successors
 
 Key = tuple[str, str]
 Document = Mapping[str, Any]
@@ -96,16 +97,31 @@ def entries(document: Document) -> dict[Key, Entry]:
     return {entry.key: entry for entry in found}
 
 
-def judge(before: Document, journal: Journal, now: Document, after: Document | None = None) -> Judgement:
-    """`after` is the document of the run's end, if it came to one: with it a created resource's defaults are known."""
-    return _Judge(entries(before), entries(now), entries(after) if after else {}, journal).judgement()
+def judge(
+    before: Document,
+    journal: Journal,
+    now: Document,
+    after: Document | None = None,
+    others: Successors | None = None,
+) -> Judgement:
+    """`after` is the document of the run's end, if it came to one: with it a created resource's defaults are known.
+
+    `others` are the runs that wrote since; what they created, this one did not.
+    """
+    ended = entries(after) if after else {}
+    return _Judge(entries(before), entries(now), ended, journal, others or Successors()).judgement()
 
 
 class _Judge:
     def __init__(
-        self, before: dict[Key, Entry], now: dict[Key, Entry], after: dict[Key, Entry], journal: Journal
+        self,
+        before: dict[Key, Entry],
+        now: dict[Key, Entry],
+        after: dict[Key, Entry],
+        journal: Journal,
+        others: Successors,
     ) -> None:
-        self.before, self.now, self.after, self.journal = before, now, after, journal
+        self.before, self.now, self.after, self.journal, self.others = before, now, after, journal, others
         self.kept: list[Kept] = []
         self.written = self._by_resource()
 
@@ -142,6 +158,7 @@ class _Judge:
                 for key, entry in self.now.items()
                 if key[0] == each.kind
                 and key not in self.before
+                and key not in self.others.made
                 and (key not in found or not found[key].made)
                 and _is_made_as(entry, _with_later(each, found.get(key)))
             )
@@ -205,10 +222,10 @@ class _Judge:
         self.kept.append(Kept(now.kind, now.id, now.name, reason, name, back.before, wrote, live))
 
     def _appeared(self, now: Entry, written: Written | None) -> Undo | None:
-        if written is None:
-            self.kept.append(Kept(now.kind, now.id, now.name, "not there before, and not created by the run"))
+        if reason := self._of_another(now, written):
+            self.kept.append(Kept(now.kind, now.id, now.name, reason))
             return None
-        if not written.made:
+        if written is None or not written.made:
             return None
         gone = (each for key, each in self.before.items() if key not in self.now)
         if twin := next((each for each in gone if is_twin(each, now)), None):
@@ -222,6 +239,21 @@ class _Judge:
             live = flat(now.fields).get(name)
             self.kept.append(Kept(now.kind, now.id, now.name, reason, name, None, wrote, live))
         return None if changed else Undo(REMOVE, now, written.made)
+
+    def _of_another(self, now: Entry, written: Written | None) -> str:
+        """Why it may be that not the run created it; "" if it did, or if that was said already."""
+        if now.key in self.others.made:
+            return f"created by the run {self.others.made[now.key]}"
+        if written is None:
+            return "not there before, and not created by the run"
+        if not written.made or written.is_sure:
+            return ""
+        for run_id, lost in self.others.unnamed:
+            if lost.kind == now.kind and _is_made_as(now, lost):
+                return f"created by the run or by the run {run_id}: the answers that told which were lost"
+        if self.others.unseen:
+            return "created by the run or by a later one, whose record is not here: the answer that told which was lost"
+        return ""
 
     def _changed(self, now: Entry, written: Written) -> Iterator[str]:
         """The fields of a created resource that hold neither what the run wrote nor what AWS then filled in."""

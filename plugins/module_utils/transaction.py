@@ -1,6 +1,6 @@
 # Copyright (c) 2026 Hokusai Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The run that a task works in: its lock is checked before each write, and each write is journaled.
+"""The run that a task works in: its lock is checked before each try of a write, and each write is journaled.
 
 A task is in a run when its option `run` names the run's context. Without it there is neither lock nor record.
 """
@@ -17,7 +17,7 @@ from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import recordable
 from ansible_collections.hokusai.platform.plugins.module_utils.archive import Told, unsealed
-from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
+from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws, guarded
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import (
     AwsError,
     BadRecord,
@@ -37,6 +37,8 @@ RENEWALS = 3
 """How often a lock is renewed in the time that it holds."""
 
 RENEWING = "renewing the lock"
+READS = ("describe_", "discover_", "get_", "list_")
+"""What the names of botocore's methods begin with that write nothing."""
 
 
 @dataclass
@@ -49,6 +51,7 @@ class Write:
     seq: int = 0
     response: Mapping[str, Any] = field(default_factory=dict)
     result: str = "done"
+    is_open: bool = False
 
     @contextmanager
     def recorded(self) -> Iterator[Write]:
@@ -58,11 +61,25 @@ class Write:
             return
         try:
             self.run.check()
-            yield self
+            with guarded(self.retried):
+                yield self
         except PlatformError as error:
-            self.run.outcome(self, "failed", error)
+            if not self.is_open:
+                self.run.outcome(self, "failed", error)
             raise
         self.run.outcome(self, self.result)
+
+    def retried(self, verb: str) -> None:
+        """Look again before a further try: the one before may have been waited for until another run took the lock.
+
+        What that one did is open then, which is what an intent without an outcome says.
+        """
+        if verb.startswith(READS) or self.run is None:
+            return
+        self.is_open = True
+        with guarded(None):
+            self.run.check()
+        self.is_open = False
 
     def answered(self, response: Mapping[str, Any]) -> None:
         self.response = response
@@ -133,8 +150,7 @@ class Run(Outside):
 
     def check(self, rounds: int = 1) -> None:
         """Raise `LockLost` unless this run may write now, and for so many `RENEWALS` of the lock's time from now on."""
-        if self.lock.check(self.claim).left < timedelta(seconds=self.claim.ttl * rounds / RENEWALS) - COARSE:
-            self.lock.renew(self.claim)
+        keep(self.lock, self.claim, rounds)
 
     @contextmanager
     def alive(self) -> Iterator[None]:
@@ -160,6 +176,12 @@ class Run(Outside):
                 return
             except PlatformError:
                 wait = self.claim.ttl / RENEWALS / 4
+
+
+def keep(lock: Lock, claim: Claim, rounds: int) -> None:
+    """Raise `LockLost` unless the claim holds; renew it unless so many `RENEWALS` of its time are left."""
+    if lock.check(claim).left < timedelta(seconds=claim.ttl * rounds / RENEWALS) - COARSE:
+        lock.renew(claim)
 
 
 @contextmanager

@@ -24,7 +24,8 @@ extends_documentation_fragment:
 options:
   state:
     description:
-      - V(present) takes the lock, or renews it when the run holds it already. It fails while another run holds it.
+      - V(present) takes the lock, or renews it when the run holds it already. That of O(run) is renewed once a third of
+        its time is over. It fails while another run holds it.
       - V(absent) releases it, if it is the run's. One of another run is left alone.
     type: str
     choices: [present, absent]
@@ -123,7 +124,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.errors import Bad
 from ansible_collections.hokusai.platform.plugins.module_utils.lock import Claim, Lock, View, claimed_by
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params, failing, make_module
 from ansible_collections.hokusai.platform.plugins.module_utils.run_record import new_run_id
-from ansible_collections.hokusai.platform.plugins.module_utils.transaction import opened
+from ansible_collections.hokusai.platform.plugins.module_utils.transaction import RENEWALS, keep, opened
 
 SPEC: dict[str, Any] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -149,7 +150,10 @@ def wanted(aws: Aws, params: Params) -> tuple[Lock, Claim]:
 
 def take(lock: Lock, claim: Claim, seen: View, break_lock: str) -> dict[str, Any]:
     if seen.holder and seen.holder.run_id == claim.run_id and not seen.expired:
-        lock.renew(claim if claim.counter else seen.holder)
+        if claim.counter:
+            keep(lock, claim, RENEWALS - 1)
+        else:
+            lock.renew(seen.holder)
         return {"changed": False}
     if claim.counter:
         raise lock.lost(claim, seen)

@@ -46,11 +46,25 @@ options:
     type: list
     elements: str
     required: true
+  mlflow_services:
+    description: Names of the ECS services that are MLflow. The groups in which AWS says that they register count too.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.2.0
   allow_bypass:
     description:
       - Whether to go back to such a state. Without it the module refuses, before it writes anything.
     type: bool
     default: false
+  newest_only:
+    description:
+      - Whether to refuse when another run took the lock since the run that is to be taken back did. What that one found
+        right, or built on, may be what this run wrote.
+      - For what takes a run back by itself. A person looks first, and may take back what they see fit.
+    type: bool
+    default: false
+    version_added: 0.2.0
 seealso:
   - module: hokusai.platform.alb_rules
   - module: hokusai.platform.ecs_service
@@ -189,12 +203,13 @@ from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.bypass import bypasses
 from ansible_collections.hokusai.platform.plugins.module_utils.ecs_options import WAIT
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, BadRecord, NotFound
-from ansible_collections.hokusai.platform.plugins.module_utils.lock import Lock
+from ansible_collections.hokusai.platform.plugins.module_utils.lock import Lock, View
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params, failing, make_module
 from ansible_collections.hokusai.platform.plugins.module_utils.restore import Restored
 from ansible_collections.hokusai.platform.plugins.module_utils.run_record import Contents
+from ansible_collections.hokusai.platform.plugins.module_utils.successors import refuse_followed, successors, token
 from ansible_collections.hokusai.platform.plugins.module_utils.three_way import Judgement
-from ansible_collections.hokusai.platform.plugins.module_utils.transaction import RUN_OPTION, in_run
+from ansible_collections.hokusai.platform.plugins.module_utils.transaction import RUN_OPTION, in_run, opened
 
 SPEC: dict[str, Any] = {
     **RUN_OPTION,
@@ -204,7 +219,9 @@ SPEC: dict[str, Any] = {
     "runs": {**ARCHIVE_OPTIONS["runs"], "required": True},
     "run_id": {"type": "str"},
     "mlflow_target_groups": {"type": "list", "elements": "str", "required": True},
+    "mlflow_services": {"type": "list", "elements": "str", "default": []},
     "allow_bypass": {"type": "bool", "default": False},
+    "newest_only": {"type": "bool", "default": False},
     **WAIT,
 }
 
@@ -279,10 +296,9 @@ def verified(archive: Archive, run_id: str) -> Contents | None:
     return None if record.was_only_opened() else record.verify()
 
 
-def refuse_running(aws: Aws, contents: Contents) -> None:
+def refuse_running(contents: Contents, seen: View) -> None:
     """A run that holds the lock may write at any moment."""
-    run_id, environment = contents.identity.run_id, contents.identity.environment
-    seen = Lock(aws, environment).look()
+    run_id = contents.identity.run_id
     if seen.holder and not seen.expired and seen.holder.run_id == run_id:
         raise BadInput(
             f"The run {run_id} is still going on: {seen.holder.owner} on {seen.holder.host} holds the lock for it",
@@ -313,6 +329,20 @@ def result(contents: Contents, judgement: Judgement, done: Restored, before: Map
     }
 
 
+def judged(aws: Aws, params: Params, passed_over: list[str], *, dry: bool) -> tuple[Contents, Judgement]:
+    """The record of the run, and what of it can be taken back."""
+    archive = Archive(aws, params)
+    contents = chosen(archive, params, passed_over)
+    seen = Lock(aws, contents.identity.environment).look()
+    if not dry:
+        refuse_running(contents, seen)
+    if params["newest_only"]:
+        own = token(opened(aws, Path(params["run"]))) if params["run"] else 0
+        refuse_followed(contents, seen.counter, own)
+    others = successors(archive, contents, seen.counter)
+    return contents, restore.judge(aws, contents.before, contents.entries, contents.after, others)
+
+
 def main() -> None:
     module = make_module(SPEC)
     params, dry = module.params, module.check_mode
@@ -322,23 +352,21 @@ def main() -> None:
         )
         aws = Aws(params)
         passed_over: list[str] = []
-        contents = chosen(Archive(aws, params), params, passed_over)
-        if not dry:
-            refuse_running(aws, contents)
-        judgement = restore.judge(aws, contents.before, contents.entries, contents.after)
+        contents, judgement = judged(aws, params, passed_over, dry=dry)
         restore_canary.refuse_left(judgement, contents.identity.run_id)
         judgement = restore_canary.without_ended(judgement)
         todo = restore.units(judgement, contents.before, params)
         done = restore.apply(aws, judgement, todo, params, dry=True)
-        opened = bypasses(judgement.after, params["mlflow_target_groups"]) if done.steps else []
+        groups, services = params["mlflow_target_groups"], params["mlflow_services"]
+        opened_to_all = bypasses(judgement.after, groups, services) if done.steps else []
         if not dry:
-            refuse_bypass(opened, params)
+            refuse_bypass(opened_to_all, params)
             with in_run(aws, params, module._name, dry=False) as transaction:
                 done = restore.apply(aws, judgement, todo, params, dry=False, within=transaction)
-        elif opened and not params["allow_bypass"]:
-            module.warn(f"This would be refused without allow_bypass: {'; '.join(opened)}")
+        elif opened_to_all and not params["allow_bypass"]:
+            module.warn(f"This would be refused without allow_bypass: {'; '.join(opened_to_all)}")
         told = result(contents, judgement, done, judgement.now)
-        module.exit_json(**told, passed_over=passed_over, bypass=opened)
+        module.exit_json(**told, passed_over=passed_over, bypass=opened_to_all)
 
 
 if __name__ == "__main__":

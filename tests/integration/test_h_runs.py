@@ -11,6 +11,7 @@ import pytest
 
 from tests.harness import Run, Sandbox, module, play
 from tests.integration.conftest import Counted, counted
+from tests.integration.test_a_bad_input import role
 
 DEAD = "20261121T150000Z-1a2b3c"
 """A run that died with the lock, in the words of docs/runs.md."""
@@ -112,3 +113,14 @@ def test_a_run_that_fails_is_closed_lets_go_of_the_lock_and_says_whose_it_broke(
     assert newest["reason"].endswith("Refuse a platform that is not as it should be")
     names = ["/hokusai/sandbox/lock", "/hokusai/sandbox/lock-counter"]
     assert repaired.client("ssm").get_parameters(Names=names)["InvalidParameters"] == names[:1]
+
+
+def test_no_script_runs_for_a_run_that_lost_its_lock(repaired: Sandbox, tmp_path: Path) -> None:
+    options = {"environment": "elsewhere", "runs": {"directory": str(tmp_path)}, "scope": {}, "moment": "before"}
+    run = module("platform_snapshot", options, repaired.environment)
+    assert not run["failed"]
+    assert not module("platform_lock", {"run": run["context"], "state": "absent"}, repaired.environment)["failed"]
+    ended = role(repaired, "verification", {"verification_run": run["context"]})
+    assert ended.code != 0
+    assert f"which the run {run['run_id']} took, was released or deleted" in " ".join(ended.output.split())
+    assert "Run the script" not in ended.output

@@ -5,9 +5,16 @@ That the incident then comes back to the byte is for `molecule test -s rollback`
 
 from __future__ import annotations
 
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from tests.harness import Sandbox, module, play
+from tests.harness import ROOT, Sandbox, inventory, module, play
 from tests.integration.conftest import Counted, counted
 from tests.integration.test_h_runs import runs_of
 
@@ -99,3 +106,93 @@ def test_where_nothing_is_to_be_taken_back_the_lock_of_the_dead_run_is_broken_al
     play("playbooks/rollback.yml", *asked, extra=at).wanted()
     assert repaired.client("ssm").get_parameters(Names=["/hokusai/sandbox/lock"])["Parameters"] == []
     assert runs_of(repaired)[0]["took_over"] == "died-early"
+
+
+def meanwhile(directory: Path, act: Callable[[], None]) -> threading.Thread:
+    """Act while the callback `holder` holds a play, and let it go on."""
+
+    def wait() -> None:
+        deadline = time.monotonic() + 600
+        while not (directory / "reached").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        try:
+            act()
+        finally:
+            (directory / "go").touch()
+
+    acting = threading.Thread(target=wait)
+    acting.start()
+    return acting
+
+
+def held_before(task: str, directory: Path) -> dict[str, str]:
+    return {
+        "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests" / "integration" / "callbacks"),
+        "ANSIBLE_CALLBACKS_ENABLED": "hokusai.platform.steps,holder",
+        "HOLDER_TASK": task,
+        "HOLDER_DIRECTORY": str(directory),
+    }
+
+
+def retention(sandbox: Sandbox) -> int:
+    listed = sandbox.client("logs").describe_log_groups(logGroupNamePrefix="/ecs/hokusai-auth-development")
+    return int(listed["logGroups"][0]["retentionInDays"])
+
+
+def retaining(days: int) -> dict[str, Any]:
+    given: list[dict[str, Any]] = inventory("sandbox")["hokusai_log_groups"]
+    (group,) = (each for each in given if each["name"] == "/ecs/hokusai-auth-development")
+    group["retention_days"] = days
+    return {"hokusai_log_groups": given}
+
+
+@pytest.fixture(scope="module")
+def followed(repaired: Sandbox, at: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Counted:
+    """A run that wrote something and is proved healthy, while another one takes the lock over and comes to its end."""
+    directory = tmp_path_factory.mktemp("holder")
+    assert retention(repaired) == 30
+
+    def come_and_go() -> None:
+        claim = {"environment": "sandbox", "run_id": "successor", "owner": "bob"}
+        broken = {**claim, "break_lock": runs_of(repaired)[0]["run_id"]}
+        assert not module("platform_lock", broken, repaired.environment)["failed"]
+        assert not module("platform_lock", {**claim, "state": "absent"}, repaired.environment)["failed"]
+
+    given = {**retaining(60), "hokusai_on_failure": "rollback"}
+    acting = meanwhile(directory, come_and_go)
+    extra = {**at, **held_before("Read what the scripts found", directory)}
+    ended = counted(repaired, "playbooks/site.yml", "-e", json.dumps(given), extra=extra)
+    acting.join()
+    return ended
+
+
+def test_a_run_that_lost_its_lock_while_it_was_proved_has_not_succeeded(repaired: Sandbox, followed: Counted) -> None:
+    assert followed.run.code == 2
+    newest = runs_of(repaired)[0]
+    assert (newest["verdict"], newest["reason"]) == ("failed", "Make sure that the lock was held all the time")
+    assert "which the run " + newest["run_id"] + " took, was released or deleted" in said(followed)
+
+
+def test_it_does_not_take_itself_back_for_another_run_may_need_what_it_wrote(
+    repaired: Sandbox, followed: Counted
+) -> None:
+    newest = runs_of(repaired)[0]
+    assert (retention(repaired), newest["rollback_of"]) == (60, "")
+    text = said(followed).partition("Say why the run failed, and what was taken back")[2]
+    assert "It could not all be taken back. Make sure that no other run came in between" in text
+    assert f"hokusai.platform.rollback -e run_id={newest['run_id']}" in text
+
+
+def test_a_person_takes_it_back_without_the_platform_key_and_where_no_target_group_of_mlflow_is_described(
+    repaired: Sandbox, at: dict[str, str], followed: Counted
+) -> None:
+    services = inventory("sandbox")["hokusai_services"]
+    services["mlflow"].pop("load_balancers")
+    given = {"run_id": runs_of(repaired)[0]["run_id"], "hokusai_services": services}
+    lost = {"hokusai_api_key": {"environment": "NOPE"}}
+    ended = counted(repaired, "playbooks/rollback.yml", "-e", json.dumps({**given, **lost}), extra=at)
+    ended.run.wanted()
+    assert retention(repaired) == 30
+    assert runs_of(repaired)[0]["verdict"] == "succeeded"
+    assert "health score not taken -> not taken" in said(ended)
+    assert "no score: The environment variable NOPE is not set" in said(ended)

@@ -202,6 +202,8 @@ class Operator:
             self.stage.wait_turn(self.name)
 
     def begin_write(self) -> None:
+        if getattr(self._writing, "now", False):
+            return  # a further try of the same write
         self.stage.wait_turn(self.name)
         self._writing.now = True
         self.stage.move(1)

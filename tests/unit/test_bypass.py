@@ -97,3 +97,12 @@ def test_it_is_open(name: str) -> None:
 @pytest.mark.parametrize("name", CLOSED)
 def test_it_is_closed(name: str) -> None:
     assert bypasses(CLOSED[name], ["mlflow"]) == []
+
+
+def test_the_groups_of_a_service_that_is_named_are_asked_of_aws() -> None:
+    registered = {"loadBalancers": [{"targetGroupArn": arn("elsewhere")}]}
+    service = Entry("ecs_service", "S", "c/mlflow", registered, {"cluster": "c", "service": "mlflow"})
+    world = [LISTENER, rule("/api/mlflow/*", to="elsewhere"), service]
+    assert bypasses(world, []) == []
+    assert bypasses(world, [], ["auth"]) == []
+    assert len(bypasses(world, [], ["mlflow"])) == 1

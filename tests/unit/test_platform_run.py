@@ -16,6 +16,7 @@ from ansible_collections.hokusai.platform.plugins.modules import alb_target_grou
 from sandbox.controlplane import ControlPlane, Fault
 from tests.unit.alb_edge import BALANCER, Edge
 from tests.unit.conftest import CountingAws, RunModule
+from tests.unit.lock_stage import Clock
 from tests.unit.run_opened import Opened, ending_in, name_in_order
 
 
@@ -336,6 +337,17 @@ def test_a_run_that_lost_its_lock_cannot_take_it_again(run_module: RunModule, ru
     run.open()
     run.broken()
     assert run_module(platform_lock.main, run=run.context)["error"] == LockLost.__name__
+
+
+def test_the_lock_of_a_run_is_renewed_once_a_third_of_its_time_is_over(
+    run_module: RunModule, run: Opened, control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock().install(monkeypatch)
+    run.open(ttl=60)
+    for seconds, written in ((15, 0), (15, 1), (15, 1), (15, 2)):
+        clock.pass_(seconds)
+        assert "failed" not in run_module(platform_lock.main, run=run.context)
+        assert control_plane.calls.count("ssm:PutParameter") == 2 + written
 
 
 @pytest.mark.parametrize("state", ["present", "absent"])

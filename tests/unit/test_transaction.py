@@ -148,6 +148,40 @@ def redeploy(run_module: RunModule, opened: Opened) -> dict[str, Any]:
     )
 
 
+def loses_while_waiting(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another run breaks the lock while botocore waits for its next try."""
+    waited: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 1:
+            opened.broken()
+
+    monkeypatch.setattr(time, "sleep", wait)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["refused", "made, and the answer lost"])
+def test_who_loses_the_lock_between_two_tries_of_a_write_makes_no_second_one_and_leaves_open_what_the_first_did(
+    rules: Rules, opened: Opened, control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch, after: bool
+) -> None:
+    control_plane.faults.add(Fault("elbv2:CreateRule", code="InternalFailure", status=500, after=after, times=-1))
+    loses_while_waiting(opened, monkeypatch)
+    assert rules(1)["error"] == "LockLost"
+    assert control_plane.calls.count("elbv2:CreateRule") == 1
+    assert (len(opened.intents()), opened.outcomes()) == (1, [])
+
+
+def test_a_further_try_of_a_write_costs_one_more_read_of_the_lock(
+    rules: Rules, opened: Opened, control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control_plane.faults.add(Fault("elbv2:CreateRule", code="Throttling", status=400, times=2))
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+    rules(1)
+    assert control_plane.calls.count("elbv2:CreateRule") == 3
+    assert control_plane.calls.count("ssm:GetParameters") == 1 + 3
+    assert opened.outcomes() == ["done"]
+
+
 def test_a_write_whose_answer_was_lost_is_journaled_as_landed(
     rules: Rules, opened: Opened, control_plane: ControlPlane
 ) -> None:

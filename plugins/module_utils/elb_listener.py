@@ -131,7 +131,7 @@ def changes(observed: Observed[Listener], current: Listener, desired: Listener) 
 
 
 def modification(
-    observed: Observed[Listener], arn: Mapping[str, str], current: Listener, desired: Listener
+    observed: Observed[Any], arn: Mapping[str, str], current: Listener, desired: Listener
 ) -> Iterator[Step]:
     """One ModifyListener with what differs, if anything does."""
     differs = {
@@ -154,7 +154,7 @@ def says(value: Any) -> str:
     return elb_action.says(value) if isinstance(value, tuple) else str(value)
 
 
-def settings(observed: Observed[Listener], desired: Listener) -> dict[str, Any]:
+def settings(observed: Observed[Any], desired: Listener) -> dict[str, Any]:
     """What CreateListener and ModifyListener have in common, without what is unmanaged."""
 
     def arn(name: str) -> Any:
@@ -179,7 +179,7 @@ def add_certificates(
     return Step("add_listener_certificates", {**arn, **certificates(observed, added)}, why)
 
 
-def certificates(observed: Observed[Listener], listed: list[str] | tuple[str, ...]) -> dict[str, Any]:
+def certificates(observed: Observed[Any], listed: list[str] | tuple[str, ...]) -> dict[str, Any]:
     return {"Certificates": [{"CertificateArn": observed.ids[each]} for each in listed]}
 
 

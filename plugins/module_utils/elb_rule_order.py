@@ -19,6 +19,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.routing_proof imp
     Judge,
     Moment,
     State,
+    UnforeseeableError,
     change,
     changed,
     settled,
@@ -72,15 +73,18 @@ def in_order(live: Iterable[Rule], steps: Sequence[Step]) -> tuple[Step, ...] | 
     """The steps, each by itself, in an order in which no request goes astray; None if none was found."""
     if len(steps) > MAX_STEPS:
         return None
+    try:
+        return _in_order(live, steps)
+    except (TooManyError, UnforeseeableError):
+        return None
+
+
+def _in_order(live: Iterable[Rule], steps: Sequence[Step]) -> tuple[Step, ...] | None:
     state: dict[Any, Rule] = {rule.arn: rule for rule in live}
     moments, end = [settled(state)], state
     for step in steps:
         made = change(end, step)
         moments.append(Moment(tuple((rule,) for rule in made.values())))
         end = changed(end, made)
-    search = Search(Judge([*moments, settled(end)]))
-    try:
-        found = search.onward(state, steps)
-    except TooManyError:
-        return None
+    found = Search(Judge([*moments, settled(end)])).onward(state, steps)
     return None if found is None else tuple(Step(each.verb, each.args, each.why) for each in found)

@@ -14,6 +14,9 @@ At every moment a request gets the answer it got before or the one it gets in th
 A rule changes in place, and so keeps its ARN, as long as that is a step of its own. Where changes to overlapping rules
 depend on one another, a rule of ours is replaced instead: created, moved and deleted as above.
 
+A default action that is to change is a step among those: before the first rule goes, if that is safe, else before or
+after one of the other phases. Rules of ours whose conditions change are replaced where it cannot be done otherwise.
+
 Whether that holds is proved for each plan (`routing_proof`). Where it does not, because there is no room for both the
 old and the new rules or the rule is somebody else's, another order is looked for (`elb_rule_order`); if there is none,
 the plan is refused by `prove_safe`.
@@ -25,7 +28,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ansible_collections.hokusai.platform.plugins.module_utils import elb_action, elb_condition
+from ansible_collections.hokusai.platform.plugins.module_utils import elb_action, elb_condition, elb_listener
 from ansible_collections.hokusai.platform.plugins.module_utils import tags as tagging
 from ansible_collections.hokusai.platform.plugins.module_utils.elb import GROUP_REMEDY
 from ansible_collections.hokusai.platform.plugins.module_utils.elb_rule_order import in_order
@@ -53,27 +56,84 @@ def plan(observed: Observed[RuleSet], desired: RuleSet | None) -> Iterator[Step]
     """Raises `BadInput` when the rules asked for cannot live beside the strangers' that stay."""
     if desired is None:
         return
-    current = observed.resource or RuleSet(desired.listener, ())
+    current = live_of(observed, desired)
     found = match(current.rules, desired)
     refuse_taken(found, desired.listener)
     refuse_dropping(found, desired)
     refuse_crowd(current, found, desired)
-    apart = Entanglement(found, desired.policy).undone(
-        room=desired.policy.quota - len(current.rules) - current.elsewhere
-    )
-    usual = tuple(Writer(observed, desired, apart, Moves(current, apart)).steps())
-    proof = prove(current.rules, usual)
-    is_enough = proof.safe or not 0 < proof.classes <= SEARCHABLE
-    yield from usual if is_enough else another(observed, desired, (apart, found)) or usual
+    yield from in_safe_order(observed, replace(desired, default=desired.default or current.default), found)
 
 
-def another(observed: Observed[RuleSet], desired: RuleSet, ways: Iterable[Matching]) -> tuple[Step, ...] | None:
-    """Steps in another order than the usual one, one by one, if there is one in which no request goes astray."""
-    current = observed.resource or RuleSet(desired.listener, ())
+def in_safe_order(observed: Observed[RuleSet], desired: RuleSet, found: Matching) -> Iterator[Step]:
+    """The first order of those known that is proved; if none is, the usual one, for `prove_safe` to refuse."""
+    current = live_of(observed, desired)
+    turn = tuple(turning(observed, desired))
+    room = desired.policy.quota - len(current.rules) - current.elsewhere
+    ways = [
+        Entanglement(found, desired.policy, turns=turns).undone(room=room) for turns in (False, True)[: len(turn) + 1]
+    ]
+    usual: tuple[tuple[Step, ...], Proof] | None = None
+    for steps in orders(observed, desired, ways, turn):
+        proof = prove(current.all, steps)
+        usual = usual or (steps, proof)
+        if proof.safe:
+            yield from steps
+            return
+        if not proof.classes:
+            break
+    steps, proof = usual or ((), Proof())
+    is_searched = 0 < proof.classes <= SEARCHABLE
+    yield from (another(observed, desired, [*ways, found], turn) if is_searched else None) or steps
+
+
+def live_of(observed: Observed[RuleSet], desired: RuleSet) -> RuleSet:
+    """What is live. A listener that an earlier task is to create comes with the default action asked for."""
+    return observed.resource or RuleSet(desired.listener, (), default=desired.default)
+
+
+def turning(observed: Observed[RuleSet], desired: RuleSet) -> Iterator[Step]:
+    """The step that changes the default action, if it is to change."""
+    current = live_of(observed, desired)
+    if desired.default and desired.default != current.default:
+        arn = observed.ids[LISTENER]
+        was, becomes = (
+            elb_listener.Listener(desired.listener, 0, default_action=each.default) for each in (current, desired)
+        )
+        elb_listener.refuse_dropping(was, becomes)
+        yield from elb_listener.modification(observed, {"ListenerArn": arn}, was, becomes)
+
+
+def orders(
+    observed: Observed[RuleSet], desired: RuleSet, ways: Iterable[Matching], turn: tuple[Step, ...]
+) -> Iterator[tuple[Step, ...]]:
+    """The steps by phases, with the change of the default action, if there is one, before or after each of them."""
+    current = live_of(observed, desired)
     for found in ways:
+        steps = tuple(Writer(observed, desired, found, Moves(current, found)).steps())
+        for place in places(steps) if turn else [0]:
+            yield (*steps[:place], *turn, *steps[place:])
+
+
+def places(steps: Sequence[Step]) -> Iterable[int]:
+    """Between which steps the default action may change: first of all before rules go, then between other phases."""
+    deletes = next((place for place, step in enumerate(steps) if step.verb == "delete_rule"), len(steps))
+    borders = [place for place in range(1, len(steps)) if phase(steps[place - 1]) != phase(steps[place])]
+    return dict.fromkeys([deletes, 0, len(steps), *borders])
+
+
+def phase(step: Step) -> tuple[str, str]:
+    return step.verb, step.batch if step.verb == "modify_rule" else ""
+
+
+def another(
+    observed: Observed[RuleSet], desired: RuleSet, ways: Iterable[Matching], turn: tuple[Step, ...]
+) -> tuple[Step, ...] | None:
+    """Steps in another order than the usual ones, one by one, if there is one in which no request goes astray."""
+    current = live_of(observed, desired)
+    for found in dict.fromkeys(ways):
         for sinks in (True, False):
             writer = Writer(observed, desired, found, Moves(current, found, waits=False, sinks=sinks))
-            order = in_order(current.rules, tuple(writer.steps()))
+            order = in_order(current.all, (*turn, *writer.steps()))
             if order is not None:
                 return order
     return None
@@ -81,7 +141,7 @@ def another(observed: Observed[RuleSet], desired: RuleSet, ways: Iterable[Matchi
 
 def prove_safe(observed: Observed[RuleSet], desired: RuleSet | None, steps: Sequence[Step]) -> Proof:
     """What is known of the plan before its first call. Raises `Unsafe` when a request would go astray."""
-    proof = prove(observed.resource.rules if observed.resource else (), steps)
+    proof = prove(live_of(observed, desired).all, steps) if desired else Proof()
     if proof.astray and desired:
         raise Unsafe(
             f"{desired.listener}: a request would go astray between the steps: {proof.astray}",
@@ -137,11 +197,13 @@ class Entanglement:
     """Which changes depend on one another: requests pass from one changing rule to another.
 
     What matters is what comes (new rules, and rules as they will be) and what goes (rules no longer wanted, and rules
-    as they were); a rule that stays where it is with the conditions it has does neither.
+    as they were); a rule that stays where it is with the conditions it has does neither. When the default action
+    `turns`, it comes and goes behind each rule whose conditions change.
     """
 
     found: Matching
     policy: Policy
+    turns: bool = False
 
     def undone(self, *, room: int) -> Matching:
         """The matching with entangled pairs of ours taken apart, if there is room for as many rules more."""
@@ -160,6 +222,8 @@ class Entanglement:
             return False
         if live.stands_as(want):
             return self.is_uncovered(live) and self.is_covered(live)
+        if self.turns and live.conditions != want.conditions:
+            return True
         changed = [pair for pair in self.found.pairs if not self.policy.same(pair[1], pair[0])]
         rules = [*self.found.created, *self.found.doomed, *(rule for pair in changed for rule in pair)]
         return any(live.overlaps(other) or want.overlaps(other) for other in rules if other not in (live, want))

@@ -15,6 +15,8 @@ from ansible_collections.hokusai.platform.plugins.module_utils.elb_condition imp
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput
 
 LAST_PRIORITY = 50000
+DEFAULT = "the default action"
+"""What the default action has for an ARN where it is looked at as a rule."""
 MAX_VALUES = 5
 MAX_WILDCARDS = 5
 REWRITES = {"host-header-rewrite": "HostHeaderRewriteConfig", "url-rewrite": "UrlRewriteConfig"}
@@ -71,6 +73,11 @@ class Rule:
         return elb_condition.covers(self.conditions, other.conditions)
 
 
+def default_rule(actions: Actions) -> Rule:
+    """A listener's default action as what it is to requests: the last rule, which meets every one."""
+    return Rule("default", LAST_PRIORITY + 1, frozenset(), actions, arn=DEFAULT)
+
+
 @dataclass(frozen=True)
 class Policy:
     """How a desired set treats what is live; the module's options of the same names.
@@ -109,21 +116,32 @@ class Policy:
 
 @dataclass(frozen=True)
 class RuleSet:
-    """The rules of a listener, but for the default one. `elsewhere` counts those of the balancer's other listeners."""
+    """The rules of a listener, and its default action: None is unmanaged, or in an observed set was not read.
+
+    `elsewhere` counts the rules of the balancer's other listeners.
+    """
 
     listener: str
     rules: tuple[Rule, ...]
     elsewhere: int = 0
     policy: Policy = Policy()
+    default: Actions | None = None
 
     def shown(self) -> dict[str, Any]:
-        return {"listener": self.listener, "rules": sorted(self.rules, key=lambda rule: rule.priority)}
+        ordered = sorted(self.rules, key=lambda rule: rule.priority)
+        return {"listener": self.listener, "rules": ordered, "default_action": self.default}
+
+    @property
+    def all(self) -> tuple[Rule, ...]:
+        """What may answer a request: the rules, and the default action if it is known."""
+        return (*self.rules, *((default_rule(self.default),) if self.default else ()))
 
     def over(self, current: RuleSet | None) -> RuleSet:
         """The set that is live once this one is applied: ours, and the strangers' rules that stay."""
         found = match(current.rules if current else (), self)
         ours = [replace(wanted, actions=self.policy.actions(wanted, live)) for live, wanted in found.pairs]
-        return replace(self, rules=(*ours, *found.created, *found.kept))
+        default = self.default or (current.default if current else None)
+        return replace(self, rules=(*ours, *found.created, *found.kept), default=default)
 
 
 def from_aws(given: Mapping[str, Any]) -> Rule:

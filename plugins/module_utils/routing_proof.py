@@ -27,12 +27,17 @@ from ansible_collections.hokusai.platform.plugins.module_utils.routing import Re
 from ansible_collections.hokusai.platform.plugins.module_utils.runner import batches
 
 MAX_WITNESSES = 100
+IDLE = {
+    *("add_tags", "remove_tags", "modify_listener_attributes"),
+    *("add_listener_certificates", "remove_listener_certificates"),
+}
+"""Writes that route no request otherwise."""
 
 State = Mapping[Any, Rule]
-"""The live rules by ARN, or by `Later` those that a step makes."""
+"""The live rules by ARN, or by `Later` those that a step makes; the default action is the last of them, if known."""
 Answer = tuple[Actions, tuple[Transform, ...]]
 Answers = dict["Answer | None", int]
-"""The classes of requests, as bits, that get an answer; None is the listener's default action."""
+"""The classes of requests, as bits, that get an answer; None is a default action of which nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ def says(answer: Answer | None) -> str:
 
 
 def prove(live: Iterable[Rule], steps: Sequence[Step]) -> Proof:
-    """Whether any request goes astray on the way that the steps take from the live rules."""
+    """Whether any request goes astray on the way that the steps take from the live rules (see `RuleSet.all`)."""
     try:
         moments = replay(live, steps)
     except UnforeseeableError as error:
@@ -191,8 +196,8 @@ def replay(live: Iterable[Rule], steps: Sequence[Step]) -> list[Moment]:
     state: State = {rule.arn: rule for rule in live}
     moments = [settled(state)]
     batch: tuple[Step, ...] = ()
-    for batch in batches(steps):
-        changes = [change(state, step) for step in batch]
+    for batch in batches([step for step in steps if step.verb not in IDLE]):
+        changes = [foreseen(state, step) for step in batch]
         touched = list(chain.from_iterable(changes))
         if len(set(touched)) < len(touched):
             raise UnforeseeableError("two steps of one batch concern the same rule")
@@ -203,6 +208,13 @@ def replay(live: Iterable[Rule], steps: Sequence[Step]) -> list[Moment]:
         if len(batch) == 1:
             moments.append(replace(settled(state), steps=batch))
     return [*moments, settled(state)] if len(batch) > 1 else moments
+
+
+def foreseen(state: State, step: Step) -> Mapping[Any, Rule | None]:
+    try:
+        return change(state, step)
+    except KeyError as error:
+        raise UnforeseeableError(f"{step.verb} concerns a rule that is not there: {error}") from error
 
 
 def changed(state: State, made: Mapping[Any, Rule | None]) -> dict[Any, Rule]:
@@ -230,14 +242,17 @@ def change(state: State, step: Step) -> Mapping[Any, Rule | None]:
         "modify_rule": _modified,
         "set_rule_priorities": _moved,
         "delete_rule": lambda _state, args: {args["RuleArn"]: None},
+        "modify_listener": _turned,
     }
     if step.verb not in makers:
         raise UnforeseeableError(f"what {step.verb} does to requests is not known")
     return makers[step.verb](state, step.args)
 
 
-def _created(_state: State, args: Mapping[str, Any]) -> dict[Any, Rule | None]:
+def _created(state: State, args: Mapping[str, Any]) -> dict[Any, Rule | None]:
     name = tagging.from_aws(args.get("Tags", ())).get(tagging.NAME, "")
+    if Later(name) in state:
+        raise UnforeseeableError(f"two rules are made under the same name ({name or 'none'})")
     made = elb_rules.from_aws({**named(args), "RuleArn": ""})
     return {Later(name): replace(made, name=name)}
 
@@ -250,6 +265,15 @@ def _modified(state: State, args: Mapping[str, Any]) -> dict[Any, Rule | None]:
     if args.get("ResetTransforms"):
         given["transforms"] = ()
     return {old.arn: replace(old, **given)}
+
+
+def _turned(state: State, args: Mapping[str, Any]) -> dict[Any, Rule | None]:
+    if "DefaultActions" not in args:
+        return {}
+    if elb_rules.DEFAULT not in state:
+        raise UnforeseeableError("what the default action does now is not known")
+    actions = elb_action.from_aws(named(args["DefaultActions"]))
+    return {elb_rules.DEFAULT: replace(state[elb_rules.DEFAULT], actions=actions)}
 
 
 def _moved(state: State, args: Mapping[str, Any]) -> dict[Any, Rule | None]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from ansible_collections.hokusai.platform.plugins.module_utils import elb_rules
+from ansible_collections.hokusai.platform.plugins.module_utils import elb_action, elb_rules
 from ansible_collections.hokusai.platform.plugins.module_utils import tags as tagging
 from ansible_collections.hokusai.platform.plugins.module_utils.elb_action import Actions
 from ansible_collections.hokusai.platform.plugins.module_utils.elb_rule_plan import LISTENER, plan
@@ -62,22 +62,30 @@ def theirs(priority: int, to: str = "one", **conditions: Any) -> Rule:
 
 @dataclass
 class Model:
-    """The live rules; `moments` are all states the listener has been in."""
+    """The live rules, and the default action if it is known; `moments` are all states the listener has been in."""
 
     rules: list[Rule]
+    default: Actions | None = None
     created: int = 0
 
     def __post_init__(self) -> None:
-        self.moments = [tuple(self.rules)]
+        self.moments = [self.seen.all]
+
+    @property
+    def seen(self) -> RuleSet:
+        return RuleSet(NAME, tuple(self.rules), default=self.default)
 
     def observed(self) -> Observed[RuleSet]:
-        return Observed(RuleSet(NAME, tuple(self.rules)), {LISTENER: "arn-of-listener", **{g: arn(g) for g in GROUPS}})
+        return Observed(self.seen, {LISTENER: "arn-of-listener", **{g: arn(g) for g in GROUPS}})
 
     def apply(self, step: Step) -> None:
         getattr(self, f"_{step.verb}")(step.args)
         priorities = [rule.priority for rule in self.rules]
         assert len(set(priorities)) == len(priorities), f"two rules of one priority after {step.why}"
-        self.moments.append(tuple(self.rules))
+        self.moments.append(self.seen.all)
+
+    def _modify_listener(self, args: Mapping[str, Any]) -> None:
+        self.default = elb_action.from_aws(args["DefaultActions"])
 
     def _create_rule(self, args: Mapping[str, Any]) -> None:
         self.created += 1
@@ -121,7 +129,7 @@ class Model:
 
 
 def route(rules: Iterable[Rule], request: Request) -> Actions | None:
-    """What the listener does with a request; None is its default action."""
+    """What the listener does with a request; None is a default action that is not known."""
     for each in sorted(rules, key=lambda rule: rule.priority):
         if all(_meets(request, condition.field, condition.values) for condition in each.conditions):
             return each.actions
@@ -158,5 +166,10 @@ def astray(model: Model, desired: RuleSet) -> list[tuple[Request, Any, Any, Any]
     ]
 
 
-def wanting(*rules: Rule, **policy: Any) -> RuleSet:
-    return RuleSet(NAME, rules, policy=Policy(**policy))
+def wanting(*rules: Rule, default: Actions | None = None, **policy: Any) -> RuleSet:
+    return RuleSet(NAME, rules, policy=Policy(**policy), default=default)
+
+
+def to(group: str) -> Actions:
+    """A default action that forwards to a group."""
+    return (elb_action.forward({group: 1}),)

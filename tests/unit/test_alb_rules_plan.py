@@ -14,7 +14,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.elb_rules import 
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Missing, Observed, Step, holds
 
-from tests.unit.alb_model import GROUPS, NAME, Model, astray, option, ours, rule, theirs, wanting
+from tests.unit.alb_model import GROUPS, NAME, Model, astray, option, ours, rule, theirs, to, wanting
 
 CREATE, MODIFY, ORDER, DELETE = "create_rule", "modify_rule", "set_rule_priorities", "delete_rule"
 
@@ -398,3 +398,57 @@ def test_what_aws_would_refuse_is_refused_with_the_rules_name(change: dict[str, 
 def test_rules_that_cannot_both_be_are_refused(what: str, one: Rule, other: Rule) -> None:
     with pytest.raises(BadInput, match=f"have the same {what}"):
         elb_rules.refuse_clashes([one, other], NAME)
+
+
+def turned(live: list[Rule], was: str, becomes: str, *wanted: Rule) -> list[str]:
+    """The verbs that lead from one default action and its rules to others; no request goes astray."""
+    model, desired = Model(live, to(was)), wanting(*wanted, default=to(becomes))
+    predicted = [step.key for step in plan(model.observed(), desired)]
+    taken = model.run(desired)
+    assert [step.key for step in taken] == predicted
+    assert astray(model, desired) == []
+    assert model.default == to(becomes)
+    return [step.verb for step in taken]
+
+
+TURN = "modify_listener"
+
+
+def test_rules_that_take_over_from_a_default_action_come_before_it_changes() -> None:
+    assert turned([], "one", "old", rule("a", 10), rule("b", 20)) == [CREATE, CREATE, TURN]
+
+
+def test_rules_that_a_default_action_takes_over_from_go_after_it_has_changed() -> None:
+    assert turned([ours("a", 10), ours("b", 20)], "old", "one") == [TURN, DELETE, DELETE]
+
+
+def test_a_default_action_changes_between_the_rules_that_come_and_those_that_go() -> None:
+    live = [ours("gone", 10, "old", paths=["/old"])]
+    assert turned(live, "one", "old", rule("new", 20, paths=["/new"])) == [CREATE, TURN, DELETE]
+
+
+def test_rules_of_ours_keep_their_arns_where_a_default_action_leaves_them_alone() -> None:
+    assert turned([ours("a", 10)], "one", "two", rule("a", 10, "two")) == [MODIFY, TURN]
+    assert turned([ours("a", 10, paths=["/a"])], "one", "two", rule("a", 10, paths=["/a", "/b"])) == [MODIFY, TURN]
+
+
+def test_a_rule_that_narrows_does_so_after_the_default_action_that_takes_over() -> None:
+    live = [ours("a", 10, "two", paths=["/a", "/b"])]
+    assert turned(live, "one", "two", rule("a", 10, "two", paths=["/a"])) == [TURN, MODIFY]
+
+
+def test_a_rule_of_ours_that_trades_a_path_with_the_default_action_is_replaced() -> None:
+    live = [ours("a", 10, paths=["/x"])]
+    assert turned(live, "two", "one", rule("a", 10, "two", paths=["/y"])) == [CREATE, ORDER, TURN, DELETE]
+
+
+def test_an_authentication_in_a_default_action_is_never_dropped() -> None:
+    model = Model([], (elb_action.Foreign(LOCKS[0], "{}"), *to("one")))
+    with pytest.raises(BadInput, match=f"Default action of {NAME}: .*{LOCKS[0]}"):
+        list(plan(model.observed(), wanting(rule("a", 10), default=to("two"))))
+    assert [step.verb for step in plan(model.observed(), wanting(rule("a", 10)))] == [CREATE]
+
+
+def test_a_listener_that_is_yet_to_be_made_comes_with_its_default_action() -> None:
+    seen = Model([]).observed()
+    assert [s.verb for s in plan(Observed(None, seen.ids), wanting(rule("a", 10), default=to("two")))] == [CREATE]

@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.hokusai.platform.plugins.module_utils import elb_action
+from ansible_collections.hokusai.platform.plugins.module_utils import elb_action, elb_condition
 from ansible_collections.hokusai.platform.plugins.module_utils.elb_rule_plan import plan, prove_safe
-from ansible_collections.hokusai.platform.plugins.module_utils.elb_rules import Rule, RuleSet
+from ansible_collections.hokusai.platform.plugins.module_utils.elb_rules import Rule, RuleSet, default_rule
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, Unsafe
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Later, Step
 from ansible_collections.hokusai.platform.plugins.module_utils.routing import Request, select
@@ -20,7 +20,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.runner import bat
 
 from tests.reliability.counts import RULE_SETS
 from tests.unit import rule_sets
-from tests.unit.alb_model import GROUPS, NAME, Model, arn, ours, rule, theirs, wanting
+from tests.unit.alb_model import GROUPS, NAME, Model, arn, ours, rule, theirs, to, wanting
 
 
 def delete(given: Rule, batch: str = "") -> Step:
@@ -93,9 +93,48 @@ def test_a_regular_expression_that_never_changes_hands_is_no_matter() -> None:
 
 
 def test_a_step_of_which_the_effect_is_not_known_is_not_proved() -> None:
-    proof = prove([NARROW], [Step("modify_listener", {}, "else"), delete(NARROW)])
-    assert not proof.safe
-    assert "modify_listener" in proof.reason
+    for verb, args in (("delete_listener", {}), ("modify_listener", {"DefaultActions": []})):
+        proof = prove([NARROW], [Step(verb, args, "else"), delete(NARROW)])
+        assert not proof.safe
+        assert verb.partition("_")[2] in proof.reason or "default action" in proof.reason
+
+
+def test_steps_that_concern_the_same_new_name_or_a_rule_that_is_gone_are_not_proved() -> None:
+    made = Step("create_rule", {"Priority": 1, "Conditions": [], "Actions": []}, "nameless")
+    assert "same name" in prove([NARROW], [made, made, delete(NARROW)]).reason
+    assert "not there" in prove([NARROW], [delete(NARROW), forward(NARROW, "two")]).reason
+
+
+@pytest.mark.parametrize("verb", ["add_tags", "remove_tags", "modify_listener_attributes", "modify_listener"])
+def test_a_write_that_routes_nothing_otherwise_is_no_matter(verb: str) -> None:
+    steps = [delete(NARROW), Step(verb, {"Port": 443}, "beside"), forward(OTHER, "two")]
+    assert prove([NARROW, WIDE, OTHER], steps).safe
+
+
+def turn(group: str) -> Step:
+    actions = [elb_action.to_aws(elb_action.forward({group: 1}), arn)]
+    return Step("modify_listener", {"ListenerArn": "l", "DefaultActions": actions}, f"default to {group}")
+
+
+def test_a_request_that_falls_to_a_default_action_which_is_yet_to_change_goes_astray() -> None:
+    live = [OTHER, default_rule(to("old"))]
+    proof = prove(live, [delete(OTHER), turn("one")])
+    assert str(proof.astray).startswith(
+        "GET https://elsewhere.test/o gets forward to one now and forward to one in the end, "
+        "but meanwhile forward to old"
+    )
+    assert prove(live, [turn("one"), delete(OTHER)]).safe
+
+
+def test_a_default_action_that_does_the_same_as_a_rule_leads_nobody_astray() -> None:
+    again = {
+        "Priority": 30,
+        "Conditions": elb_condition.to_aws(OTHER.conditions),
+        "Actions": [elb_action.to_aws(to("one")[0], arn)],
+    }
+    steps = [delete(OTHER), Step("create_rule", again, "o again")]
+    assert prove([OTHER, default_rule(to("one"))], steps).safe
+    assert prove([OTHER, default_rule(to("two"))], steps).astray
 
 
 # --- beside trying it out
@@ -186,11 +225,36 @@ def test_every_plan_is_safe_or_refused_where_there_is_no_room_or_rules_of_others
     assert verdicts["safe"] > 10 * verdicts["not known"]
 
 
-def test_a_plan_that_is_carried_out_leads_to_the_rules_asked_for_by_no_other_states() -> None:
+def test_any_rules_and_default_actions_change_in_a_safe_order_or_not_at_all() -> None:
+    """Refused is only what lacks the room, or would have to replace others' rules."""
+    draw = random.Random(29)
+    verdicts = {"safe": 0, "refused": 0, "not known": 0}
+    for _ in range(RULE_SETS):
+        live, desired = sets_of_rules(draw)
+        model, desired = Model(live, to(draw.choice(GROUPS))), replace(desired, default=to(draw.choice(GROUPS)))
+        try:
+            steps = tuple(plan(model.observed(), desired))
+            proof = prove_safe(model.observed(), desired, steps)
+        except Unsafe:
+            assert desired.policy.quota == 8 or any(not each.tags for each in live)
+            verdicts["refused"] += 1
+        except BadInput:
+            continue
+        else:
+            turns = [step.verb for step in steps].count("modify_listener")
+            assert turns == (model.default != desired.default)
+            verdicts["safe" if proof.safe else "not known"] += 1
+    assert verdicts["safe"] > 10 * verdicts["refused"], verdicts
+    assert verdicts["safe"] > 10 * verdicts["not known"], verdicts
+
+
+@pytest.mark.parametrize("turns", [False, True])
+def test_a_plan_that_is_carried_out_leads_to_the_rules_asked_for_by_no_other_states(turns: bool) -> None:
     draw = random.Random(23)
     for _ in range(RULE_SETS // 3):
         live, desired = sets_of_rules(draw)
-        model = Model(live)
+        model = Model(live, to("old") if turns else None)
+        desired = replace(desired, default=to(draw.choice(GROUPS)) if turns else None)
         try:
             predicted = tuple(plan(model.observed(), desired))
             proof = prove_safe(model.observed(), desired, predicted)

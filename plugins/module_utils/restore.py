@@ -24,6 +24,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Step, as_data
 from ansible_collections.hokusai.platform.plugins.module_utils.restore_unit import Unit
+from ansible_collections.hokusai.platform.plugins.module_utils.routing_proof import Proof
 from ansible_collections.hokusai.platform.plugins.module_utils.runner import Outcome, converge
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot import Document, Scope
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_entry import Entry, plain
@@ -95,9 +96,11 @@ def units(judgement: Judgement, before: Document, waiting: Mapping[str, Any]) ->
     }
     listeners = {entry.id: entry.name for entry in _known(judgement, before) if entry.kind == "listener"}
     secured = {entry.id: entry.name for entry in _known(judgement, before) if entry.kind == "security_group"}
+    ruled = _by(judgement.undos, BY_RULE_SET, "ListenerArn")
+    turned = {undo.entry.id: undo for undo in judgement.undos if restore_elb.turns(undo)}
     made = [
-        restore_elb.rules(arn, listeners.get(arn, arn), undos, groups)
-        for arn, undos in _by(judgement.undos, BY_RULE_SET, "ListenerArn")
+        restore_elb.rules(arn, listeners.get(arn, arn), [*undos, *([turned[arn]] if arn in turned else [])], groups)
+        for arn, undos in ruled
     ]
     made += [
         restore_network.group_rules(group, secured[group], scope.vpc, undos)
@@ -114,8 +117,9 @@ def units(judgement: Judgement, before: Document, waiting: Mapping[str, Any]) ->
         for each in before["resources"]
         if each["kind"] == "task_definition_family"
     }
+    taken = {turned[arn].key for arn, _undos in ruled if arn in turned}
     for undo in judgement.undos:
-        made += _alone(undo, scope, groups, floors, waiting)
+        made += [] if undo.key in taken else _alone(undo, scope, groups, floors, waiting)
     return sorted(made, key=lambda unit: -unit.at)
 
 
@@ -162,6 +166,20 @@ class Restored:
     ends: list[tuple[str, Outcome[Any]]] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
 
+    def proofs(self) -> Iterator[tuple[str, Proof]]:
+        """What is known of the requests that arrive meanwhile, by what is taken back."""
+        yield from ((name, outcome.proof) for name, outcome in self.ends if outcome.proof)
+
+    @property
+    def astray(self) -> list[str]:
+        """The requests of which it is known that they go astray."""
+        return [f"{name}: {proof.astray}" for name, proof in self.proofs() if proof.astray]
+
+    @property
+    def unproved(self) -> list[str]:
+        """What is taken back without it being known whether a request goes astray."""
+        return [f"{name}: {proof}" for name, proof in self.proofs() if proof.reason]
+
     @property
     def diff(self) -> dict[str, Any]:
         """The two ends of all plans, with only what differs."""
@@ -187,7 +205,8 @@ def apply(
 ) -> Restored:
     """Take back unit after unit. An error stops it: what is then done is the end of the run, and the rest still stands.
 
-    Its details have the steps of all units, so that running again is known to go on from there.
+    Its details have the steps of all units, so that running again is known to go on from there. A unit on whose way a
+    request would go astray is such an error, unless `dry` or with the option allow_misrouting.
     """
     done = Restored(kept=list(judgement.kept))
     for unit in todo:
@@ -209,7 +228,8 @@ def _apply(
         return
     if isinstance(within, Run):
         within.resource = unit.name
-    outcome = converge(unit.resource(), aws, {**params, **unit.params}, dry=dry, transaction=within)
+    strict = not dry and not params.get("allow_misrouting")
+    outcome = converge(unit.resource(strict=strict), aws, {**params, **unit.params}, dry=dry, transaction=within)
     done.steps += outcome.steps
     done.ends.append((unit.name, outcome))
 

@@ -14,6 +14,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils import (
     elb_rule_plan,
     elb_rules,
     elb_target_group,
+    routing_proof,
     snapshot_elb,
     tags,
 )
@@ -30,10 +31,12 @@ from ansible_collections.hokusai.platform.plugins.module_utils.restore_unit impo
     tag_steps,
 )
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_entry import Entry
-from ansible_collections.hokusai.platform.plugins.module_utils.three_way import Undo, with_fields
+from ansible_collections.hokusai.platform.plugins.module_utils.three_way import CHANGE, Undo, with_fields
 
 NO_QUOTA = elb_rules.LAST_PRIORITY
 """Rules are made again in the places of rules that were there: AWS is left to say what does not fit."""
+LISTENER = "listener"
+DEFAULT = "DefaultActions"
 Ids = Mapping[str, str]
 
 
@@ -48,38 +51,68 @@ def group_ids(entries: Iterable[Entry]) -> dict[str, str]:
 
 
 def rules(listener: str, name: str, undos: Iterable[Undo], ids: Ids) -> Unit:
-    """All of a listener's rules at once, so that their order is safe. `ids` are target groups by name."""
-    todo = Todo(tuple(undos))
+    """All of a listener's rules at once, and with them its default action if that goes back too: their order is safe.
+
+    `ids` are target groups by name.
+    """
     return Unit(
         f"the rules of {name}",
         "elbv2",
-        todo,
-        lambda aws: snapshot_elb.listener_rules(aws, name, listener),
+        Todo(tuple(undos)),
+        lambda aws: (
+            *snapshot_elb.listener_rules(aws, name, listener),
+            *snapshot_elb.one_listener(aws, name, listener),
+        ),
         lambda due: rule_steps(due, listener, name, ids),
+        prove=lambda state, steps: routing_proof.prove(rule_set(name, state.entries.values()).all, steps),
     )
 
 
+def turns(undo: Undo) -> bool:
+    """Whether a listener's default action is among what goes back."""
+    return undo.entry.kind == LISTENER and undo.act == CHANGE and DEFAULT in undo.fields
+
+
+def rule_set(name: str, entries: Iterable[Entry]) -> RuleSet:
+    """The rules of a listener with its default action, as they are."""
+    live = list(entries)
+    default = next((elb_action.from_aws(each.fields[DEFAULT]) for each in live if each.kind == LISTENER), None)
+    return RuleSet(name, tuple(_rule(each) for each in live if each.kind != LISTENER), default=default)
+
+
 def rule_steps(due: Due, listener: str, name: str, ids: Ids) -> Iterator[Step]:
-    live = tuple(_rule(entry) for entry in due.live.values())
-    again = [(entry, twin(due, entry)) for entry in due.create]
-    changed = {entry.id: with_fields(entry, fields) for entry, fields in due.changes if _moves(fields)}
-    wanted = [_rule(entry) for entry in changed.values()]
-    wanted += [replace(_rule(entry), arn=arn) for entry, arn in again]
+    """The steps of the rules' own planner, with the default action; then what is beside the routes."""
+    own = [(entry, fields) for entry, fields in due.changes if entry.kind == LISTENER]
+    changes = [(entry, fields) for entry, fields in due.changes if entry.kind != LISTENER]
+    before = {entry.id: with_fields(entry, fields) for entry, fields in due.changes}
+    moved = {entry.id: before[entry.id] for entry, fields in changes if _moves(fields)}
+    wanted = [_rule(entry) for entry in moved.values()]
+    wanted += [replace(_rule(entry), arn=twin(due, entry)) for entry in due.create]
+    turned = next((before[entry.id] for entry, fields in own if DEFAULT in fields), None)
     doomed = frozenset(entry.id for entry in due.remove)
-    policy = Policy(owner="", adopt=True, quota=NO_QUOTA, doomed=doomed)
-    known = {**group_ids(due.live.values()), **ids, elb_rule_plan.LISTENER: listener}
-    observed = Observed(RuleSet(name, live), known)
-    for step in elb_rule_plan.plan(observed, RuleSet(name, tuple(wanted), policy=policy)):
-        yield _exact(step, changed, due.create, known)
-    for entry, fields in due.changes:
+    known = {**group_ids([*due.live.values(), *before.values()]), **ids, elb_rule_plan.LISTENER: listener}
+    desired = RuleSet(
+        name,
+        tuple(wanted),
+        policy=Policy(owner="", adopt=True, quota=NO_QUOTA, doomed=doomed),
+        default=elb_action.from_aws(turned.fields[DEFAULT]) if turned else None,
+    )
+    observed = Observed(rule_set(name, due.live.values()), known)
+    for step in elb_rule_plan.plan(observed, desired):
+        exact = _exact(step, moved, due.create, known)
+        yield _default_exact(exact, turned, known) if turned else exact
+    for entry, fields in changes:
         yield from tag_steps(f"rule {_rule(entry)} of {name}", fields, entry.id, ELB_TAGS)
+    for entry, fields in own:
+        yield from listener_changes(entry, {key: value for key, value in fields.items() if key != DEFAULT}, ids)
 
 
 def twin(due: Due, wanted: Entry) -> str:
     """The ARN of the rule that was made again already and only has to move to its place, "" if there is none."""
     doomed = {entry.id for entry in due.remove}
     then = _content(wanted)
-    return next((id_ for (_kind, id_), each in due.live.items() if id_ not in doomed and _content(each) == then), "")
+    free = (each for each in due.live.values() if each.kind == wanted.kind and each.id not in doomed)
+    return next((each.id for each in free if _content(each) == then), "")
 
 
 def _content(entry: Entry) -> tuple[Any, ...]:
@@ -153,18 +186,26 @@ def listener_steps(due: Due, ids: Ids) -> Iterator[Step]:
     for entry in due.create:
         yield from elb_listener.creation(_observed(entry, ids), _listener(entry, frozenset(entry.fields)))
     for entry, fields in due.changes:
-        before = with_fields(entry, fields)
-        names = frozenset(name.partition(".")[0] for name in fields) - {"Tags"}
-        certified = {"Certificates", "ListenerCertificates"}
-        names |= certified if names & certified else frozenset()
-        wanted = replace(_listener(before, names), attributes=_part(fields, "Attributes"), tags=None)
-        seen = _observed(entry, ids, before)
-        for step in elb_listener.changes(seen, _listener(entry, names), wanted):
-            if "DefaultActions" in step.args and _still(before, seen.ids):
-                yield replace(step, args={**step.args, "DefaultActions": before.fields["DefaultActions"]})
-            else:
-                yield step
-        yield from tag_steps(f"listener {entry.name}", fields, entry.id, ELB_TAGS)
+        yield from listener_changes(entry, fields, ids)
+
+
+def listener_changes(entry: Entry, fields: Mapping[str, Any], ids: Ids) -> Iterator[Step]:
+    before = with_fields(entry, fields)
+    names = frozenset(name.partition(".")[0] for name in fields) - {"Tags"}
+    certified = {"Certificates", "ListenerCertificates"}
+    names |= certified if names & certified else frozenset()
+    wanted = replace(_listener(before, names), attributes=_part(fields, "Attributes"), tags=None)
+    seen = _observed(entry, ids, before)
+    for step in elb_listener.changes(seen, _listener(entry, names), wanted):
+        yield _default_exact(step, before, seen.ids)
+    yield from tag_steps(f"listener {entry.name}", fields, entry.id, ELB_TAGS)
+
+
+def _default_exact(step: Step, before: Entry, ids: Ids) -> Step:
+    """The step with the very default action that was there before, if it changes that."""
+    if DEFAULT not in step.args or not _still(before, ids):
+        return step
+    return replace(step, args={**step.args, DEFAULT: before.fields[DEFAULT]})
 
 
 def _part(fields: Mapping[str, Any], outer: str) -> dict[str, str] | None:
@@ -193,7 +234,7 @@ def _listener(entry: Entry, names: frozenset[str]) -> Listener:
         protocol=fields.get("Protocol"),
         certificates=_certificates(entry) or None if names & {"Certificates", "ListenerCertificates"} else None,
         ssl_policy=fields.get("SslPolicy") if "SslPolicy" in names else None,
-        default_action=elb_action.from_aws(fields["DefaultActions"]) if "DefaultActions" in names else None,
+        default_action=elb_action.from_aws(fields[DEFAULT]) if DEFAULT in names else None,
         attributes=fields.get("Attributes") if "Attributes" in names else None,
         tags=fields.get("Tags") if "Tags" in names else None,
     )

@@ -13,8 +13,10 @@ from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import tags
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import Unsafe
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Observed, Step
+from ansible_collections.hokusai.platform.plugins.module_utils.routing_proof import Proof
 from ansible_collections.hokusai.platform.plugins.module_utils.runner import Resource, Response
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_entry import Entry
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_field import flat, same
@@ -26,6 +28,12 @@ from ansible_collections.hokusai.platform.plugins.module_utils.three_way import 
     Undo,
     is_twin,
     with_fields,
+)
+
+ASTRAY = "a request would go astray while they go back"
+ASTRAY_REMEDY = (
+    "rules go back under the ARNs they have, so none is replaced; repair it forwards (run site.yml again), or, to go "
+    "back all the same, set allow_misrouting (rollback.yml: -e hokusai_allow_misrouting=yes)"
 )
 
 
@@ -117,7 +125,8 @@ def _remade(live: Entry, wanted: Entry) -> bool:
 class Unit:
     """Resources that one plan takes back. `read` is what there is of them now, `steps` what is to be done, in order.
 
-    `ready` waits until a removal can be, and says why it cannot ("" if it can); `settle` is the runner's.
+    `ready` waits until a removal can be, and says why it cannot ("" if it can); `settle` is the runner's. `prove` says
+    what is known of the requests that arrive while the steps are made.
     """
 
     name: str
@@ -128,13 +137,22 @@ class Unit:
     ready: Callable[[Aws], str] | None = None
     settle: Callable[[Aws, Params, Sequence[Response]], None] | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
+    prove: Callable[[State, Sequence[Step]], Proof] | None = None
 
     @property
     def at(self) -> int:
         return max(undo.at for undo in self.todo.undos)
 
-    def resource(self) -> Resource[Any]:
-        return Resource(self.service, lambda _params: self.todo, self._observe, self._plan, self.settle)
+    def resource(self, *, strict: bool) -> Resource[Any]:
+        """What the runner takes back; `strict` refuses steps of which it is known that a request would go astray."""
+
+        def prove(observed: Observed[Any], _todo: Any, steps: Sequence[Step]) -> Proof | None:
+            proof = self.prove(observed.resource, steps) if self.prove and observed.resource else None
+            if proof and proof.astray and strict:
+                raise Unsafe(f"{self.name}: {ASTRAY}: {proof.astray}", ASTRAY_REMEDY, proof=proof.shown())
+            return proof
+
+        return Resource(self.service, lambda _params: self.todo, self._observe, self._plan, self.settle, prove)
 
     def _observe(self, aws: Aws, _params: Params) -> Observed[Any]:
         return Observed(State({entry.key: entry for entry in self.read(aws)}, self.todo))

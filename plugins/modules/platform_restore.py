@@ -15,7 +15,10 @@ description:
   - A resource that the run did not create is never removed. One that it created goes when nothing uses it and nobody
     has changed it since. What the run removed is made again, with another ARN or id.
   - It writes in the reverse order of the run's own writes, by the same plans as the modules that made them, so listener
-    rules keep their ARNs and are never wrongly ordered on the way, and security group rules keep their ids.
+    rules keep their ARNs, and security group rules keep their ids.
+  - The rules of a listener and its default action go back in one plan, of which it is proved that no request goes
+    astray on the way, as M(hokusai.platform.alb_rules) does. Where one would, as rules that exchange what they do keep
+    their ARNs and are never replaced, nothing at all is taken back, unless O(allow_misrouting) is true.
     ECS services go back to the revision that they ran, and the module waits for the deployment.
   - Every write is checked against the lock and journaled when O(run) is given, as a write of any other module is.
   - C(docs/rollback.md) in the collection says what comes back and what does not.
@@ -62,6 +65,14 @@ options:
       - Whether to refuse when another run took the lock since the run that is to be taken back did. What that one found
         right, or built on, may be what this run wrote.
       - For what takes a run back by itself. A person looks first, and may take back what they see fit.
+    type: bool
+    default: false
+    version_added: 0.2.0
+  allow_misrouting:
+    description:
+      - Whether to go back also where it is known that a request gets, for a moment, neither the answer it gets now nor
+        the one it got before. Without it the module refuses, before it writes anything, and names the request.
+      - Where it is not known whether one does, there is a warning, see RV(unproved).
     type: bool
     default: false
     version_added: 0.2.0
@@ -165,6 +176,24 @@ bypass:
   elements: str
   sample:
     - "rule hokusai-registry-development:443 priority 105: forward to hokusai-reg-mlflow-development"
+astray:
+  description:
+    - For each listener on which a request goes astray while its rules go back that request, with the answers it gets.
+    - Without O(allow_misrouting) that is refused, and in check mode only told.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - "the rules of hokusai-main-development:443: GET https://api.hokus.ai/a gets forward to one now and forward to two
+      in the end, but meanwhile fixed response 404 (modify_rule: rule a of hokusai-main-development:443)"
+unproved:
+  description: What goes back without its being known whether a request goes astray, with the reason.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - "the rules of hokusai-main-development:443: not proved that no request goes astray: whether requests go astray
+      depends on how these overlap, which is not looked into: path ^/a"
 steps_done:
   description: The writes that were made before the failure. They stay made; running again goes on from there.
   returned: failure after the first write was begun
@@ -202,10 +231,11 @@ from ansible_collections.hokusai.platform.plugins.module_utils.archive import AR
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.bypass import bypasses
 from ansible_collections.hokusai.platform.plugins.module_utils.ecs_options import WAIT
-from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, BadRecord, NotFound
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, BadRecord, NotFound, Unsafe
 from ansible_collections.hokusai.platform.plugins.module_utils.lock import Lock, View
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params, failing, make_module
 from ansible_collections.hokusai.platform.plugins.module_utils.restore import Restored
+from ansible_collections.hokusai.platform.plugins.module_utils.restore_unit import ASTRAY, ASTRAY_REMEDY
 from ansible_collections.hokusai.platform.plugins.module_utils.run_record import Contents
 from ansible_collections.hokusai.platform.plugins.module_utils.successors import refuse_followed, successors, token
 from ansible_collections.hokusai.platform.plugins.module_utils.three_way import Judgement
@@ -222,6 +252,7 @@ SPEC: dict[str, Any] = {
     "mlflow_services": {"type": "list", "elements": "str", "default": []},
     "allow_bypass": {"type": "bool", "default": False},
     "newest_only": {"type": "bool", "default": False},
+    "allow_misrouting": {"type": "bool", "default": False},
     **WAIT,
 }
 
@@ -315,6 +346,20 @@ def refuse_bypass(opened: list[str], params: Params) -> None:
         )
 
 
+def refuse_misrouting(astray: list[str], params: Params) -> None:
+    if astray and not params["allow_misrouting"]:
+        raise Unsafe(f"{ASTRAY}: {'; '.join(astray)}. Nothing was taken back", ASTRAY_REMEDY)
+
+
+def warnings(done: Restored, opened: list[str], params: Params, *, dry: bool) -> Iterator[str]:
+    for option, told in (("allow_bypass", opened), ("allow_misrouting", done.astray)):
+        if told and dry and not params[option]:
+            yield f"This would be refused without {option}: {'; '.join(told)}"
+        elif told and option == "allow_misrouting":
+            yield f"{ASTRAY}: {'; '.join(told)}"
+    yield from done.unproved
+
+
 def result(contents: Contents, judgement: Judgement, done: Restored, before: Mapping[Any, Any]) -> dict[str, Any]:
     told = three_way.names(done.kept) + [f"{each['verb']} is not taken back: {each['why']}" for each in judgement.other]
     return {
@@ -325,6 +370,8 @@ def result(contents: Contents, judgement: Judgement, done: Restored, before: Map
         "kept": [each.as_data() for each in done.kept],
         "messages": told,
         "other": [dict(each) for each in judgement.other],
+        "astray": done.astray,
+        "unproved": done.unproved,
         "diff": done.diff,
     }
 
@@ -361,10 +408,11 @@ def main() -> None:
         opened_to_all = bypasses(judgement.after, groups, services) if done.steps else []
         if not dry:
             refuse_bypass(opened_to_all, params)
+            refuse_misrouting(done.astray, params)
             with in_run(aws, params, module._name, dry=False) as transaction:
                 done = restore.apply(aws, judgement, todo, params, dry=False, within=transaction)
-        elif opened_to_all and not params["allow_bypass"]:
-            module.warn(f"This would be refused without allow_bypass: {'; '.join(opened_to_all)}")
+        for warning in warnings(done, opened_to_all, params, dry=dry):
+            module.warn(warning)
         told = result(contents, judgement, done, judgement.now)
         module.exit_json(**told, passed_over=passed_over, bypass=opened_to_all)
 

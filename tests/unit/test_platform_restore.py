@@ -12,7 +12,7 @@ from ansible_collections.hokusai.platform.plugins.modules import alb_rules, alb_
 
 from sandbox.controlplane import ControlPlane
 from tests.unit.alb_edge import BALANCER, PORT, Edge
-from tests.unit.alb_model import theirs
+from tests.unit.alb_model import ours, theirs
 from tests.unit.conftest import CountingAws, RunModule
 from tests.unit.run_opened import Opened, name_in_order
 
@@ -234,3 +234,43 @@ def test_check_mode_shows_it_and_warns(run: Opened, edge: Edge, bypassed: str) -
 def test_with_an_explicit_yes_it_goes_back(run: Opened, edge: Edge, bypassed: str) -> None:
     assert restore(run, allow_bypass=True)["changed"]
     assert edge.forwards() == {105: "two"}
+
+
+@pytest.fixture
+def swapped(run: Opened, edge: Edge) -> str:
+    """A run that lets two rules exchange their paths and groups under their ARNs, which takes three tasks; its id."""
+    for each in (ours("a", 10, "one", paths=["/a"]), ours("b", 20, "two", paths=["/b"])):
+        edge.make_rule(each)
+    run.open(scope=SCOPE)
+    for a, b in ((("one", "/x"), ("two", "/b")), (("one", "/x"), ("one", "/a")), (("two", "/b"), ("one", "/a"))):
+        listed = [routed("a", 10, *a), routed("b", 20, *b)]
+        told = run.run_module(alb_rules.main, load_balancer=BALANCER, port=PORT, rules=listed, run=run.context)
+        assert told["changed"]
+    run.close()
+    release(run)
+    return run.run_id
+
+
+def routed(name: str, priority: int, group: str, path: str) -> dict[str, Any]:
+    return {"name": name, "priority": priority, "paths": [path], "action": {"target_group": group}}
+
+
+def test_rules_on_whose_way_back_a_request_goes_astray_are_refused_and_the_message_says_what_to_type(
+    run: Opened, edge: Edge, swapped: str, control_plane: ControlPlane
+) -> None:
+    control_plane.calls.reset()
+    result = restore(run, mlflow_target_groups=["old"])
+    assert result["error"] == "Unsafe"
+    assert "GET https://elsewhere.test/" in result["msg"]
+    assert "-e hokusai_allow_misrouting=yes" in result["remedy"]
+    assert (control_plane.calls.writes, edge.forwards()) == (0, {10: "two", 20: "one"})
+    predicted = restore(run, mlflow_target_groups=["old"], _check=True)
+    assert len(predicted["astray"]) == 1
+    assert "would be refused without allow_misrouting" in predicted["warned"][0]
+
+
+def test_with_an_explicit_yes_they_go_back_and_that_is_warned_of(run: Opened, edge: Edge, swapped: str) -> None:
+    result = restore(run, mlflow_target_groups=["old"], allow_misrouting=True)
+    assert (result["changed"], len(result["astray"])) == (True, 1)
+    assert "a request would go astray while they go back" in result["warned"][0]
+    assert edge.forwards() == {10: "one", 20: "two"}

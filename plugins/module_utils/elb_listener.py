@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import elb_action
@@ -13,7 +13,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils import tags as ta
 from ansible_collections.hokusai.platform.plugins.module_utils.elb import GROUP_REMEDY
 from ansible_collections.hokusai.platform.plugins.module_utils.elb_action import Actions
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput
-from ansible_collections.hokusai.platform.plugins.module_utils.plan import Later, Observed, Step
+from ansible_collections.hokusai.platform.plugins.module_utils.plan import Later, Observed, Step, filled
 
 BALANCER = "the load balancer"
 LISTENER = "the listener"
@@ -26,7 +26,7 @@ class Listener:
     """A listener as this collection manages it; what is None is unmanaged, or in an observed one was not read.
 
     `certificates` are references (see `acm.py`), the default one first and the others sorted. `attributes` and `tags`
-    hold what was asked for, by AWS's names.
+    hold what was asked for, by AWS's names. One that `keeps_default` has a default action for a new listener alone.
     """
 
     name: str
@@ -37,6 +37,17 @@ class Listener:
     default_action: Actions | None = None
     attributes: Mapping[str, str] | None = None
     tags: Mapping[str, str] | None = None
+    keeps_default: bool = False
+
+    def shown(self) -> dict[str, Any]:
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "keeps_default"}
+
+    def beside(self) -> Listener:
+        """What is wanted of a listener that exists."""
+        return replace(self, default_action=None, keeps_default=False) if self.keeps_default else self
+
+    def over(self, current: Listener) -> Listener:
+        return filled(current, self.beside())
 
 
 def plan(observed: Observed[Listener], desired: Listener | None) -> Iterator[Step]:
@@ -47,6 +58,7 @@ def plan(observed: Observed[Listener], desired: Listener | None) -> Iterator[Ste
     elif current is None:
         yield from creation(observed, with_tls_policy(desired))
     else:
+        desired = desired.beside()
         refuse_dropping(current, desired)
         secured = desired if current.protocol == "HTTPS" else with_tls_policy(desired)
         yield from changes(observed, current, secured)

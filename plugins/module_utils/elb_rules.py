@@ -169,6 +169,42 @@ def transforms_to_aws(transforms: Iterable[Transform]) -> list[dict[str, Any]]:
     ]
 
 
+STRINGS: dict[str, Any] = {"type": "list", "elements": "str"}
+RULE_SPEC: dict[str, Any] = {
+    "name": {"type": "str", "required": True},
+    "priority": {"type": "int", "required": True},
+    "hosts": STRINGS,
+    "host_regexes": STRINGS,
+    "paths": STRINGS,
+    "path_regexes": STRINGS,
+    "methods": STRINGS,
+    "headers": {
+        "type": "list",
+        "elements": "dict",
+        "options": {"name": {"type": "str", "required": True}, "values": STRINGS, "regexes": STRINGS},
+        "mutually_exclusive": [("values", "regexes")],
+        "required_one_of": [("values", "regexes")],
+    },
+    "query_strings": {
+        "type": "list",
+        "elements": "dict",
+        "options": {"key": {"type": "str", "no_log": False}, "value": {"type": "str", "required": True}},
+    },
+    "source_ips": STRINGS,
+    "action": {**elb_action.ACTION_SPEC, "required": True},
+    "transforms": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "type": {"type": "str", "choices": ["host_header_rewrite", "url_rewrite"], "required": True},
+            "regex": {"type": "str", "required": True},
+            "replace": {"type": "str", "required": True},
+        },
+    },
+    "tags": {"type": "dict"},
+}
+
+
 def desired(option: Mapping[str, Any], listener: str) -> Rule:
     """The rule an entry of the option `rules` states, within every quota that concerns it alone, or `BadInput`."""
     where = f"Rule {option['name']} of {listener}"

@@ -92,9 +92,14 @@ def overlay(current: T | None, desired: T | None) -> T | None:
         return merged
     if not dataclasses.is_dataclass(desired):
         return desired
+    return filled(current, desired)
+
+
+def filled(current: T, desired: T) -> T:
+    """What is desired, its fields that are None as they are now."""
     unmanaged = {
         each.name: getattr(current, each.name)
-        for each in dataclasses.fields(desired)
+        for each in dataclasses.fields(desired)  # type: ignore[arg-type]
         if getattr(desired, each.name) is None
     }
     return dataclasses.replace(desired, **unmanaged)  # type: ignore[type-var]

@@ -50,72 +50,15 @@ options:
       - What is done with a request that meets no rule. Required for a new listener.
       - Where the live default action begins with one that this module does not write, such as
         C(authenticate-oidc), stating this option is an error, as that one would be dropped.
-    type: dict
-    suboptions:
-      type:
-        description: Kind of action.
-        type: str
-        choices: [forward, redirect, fixed_response]
-        default: forward
-      target_group:
-        description: Name or ARN of the one target group to forward to.
-        type: str
-      target_groups:
-        description: Several target groups to forward to, five at most.
-        type: list
-        elements: dict
-        suboptions:
-          name:
-            description: Name or ARN of the target group.
-            type: str
-            required: true
-          weight:
-            description: Share of the requests, from 0 to 999.
-            type: int
-            default: 1
-      stickiness_seconds:
-        description: How long a client stays with its target group. 0 is not at all.
-        type: int
-        default: 0
-      redirect:
-        description: Where to redirect to. An omitted part stays as the request has it.
-        type: dict
-        suboptions:
-          protocol:
-            description: Protocol.
-            type: str
-            choices: [HTTP, HTTPS, "#{protocol}"]
-          port:
-            description: Port.
-            type: str
-          host:
-            description: Host name.
-            type: str
-          path:
-            description: Path, with a leading slash.
-            type: str
-          query:
-            description: Query, without the question mark.
-            type: str
-          status_code:
-            description: Permanent or temporary.
-            type: str
-            choices: [HTTP_301, HTTP_302]
-            default: HTTP_301
-      fixed_response:
-        description: What to answer with.
-        type: dict
-        suboptions:
-          status_code:
-            description: A 2xx, 4xx or 5xx status.
-            type: int
-            required: true
-          content_type:
-            description: Content type. Omitted, C(text/plain).
-            type: str
-          message_body:
-            description: Body, 1024 characters at most. Omitted, empty.
-            type: str
+  update_default_action:
+    description:
+      - V(always) changes the default action of a listener that exists too, in a task that knows nothing of its rules.
+      - V(on_create) leaves it alone there. Where rules change with it, as when a path is to go from the default action
+        to a rule, leave it to O(hokusai.platform.alb_rules#module:default_action), which changes both in an order in
+        which no request goes astray.
+    type: str
+    choices: [always, on_create]
+    default: always
   attributes:
     description: Listener attributes by AWS's names. Attributes not listed are unmanaged.
     type: dict
@@ -123,6 +66,7 @@ options:
     description: Tags that are there. Tags not listed are unmanaged.
     type: dict
 extends_documentation_fragment:
+  - hokusai.platform.elb
   - hokusai.platform.aws
   - hokusai.platform.aws.group
   - hokusai.platform.aws.writes
@@ -260,6 +204,7 @@ SPEC: dict[str, Any] = {
     "certificates": {"type": "list", "elements": "str"},
     "ssl_policy": {"type": "str"},
     "default_action": elb_action.ACTION_SPEC,
+    "update_default_action": {"type": "str", "choices": ["always", "on_create"], "default": "always"},
     "attributes": {"type": "dict"},
     "tags": {"type": "dict"},
 }
@@ -281,6 +226,7 @@ def desire(params: Params) -> Listener | None:
         default_action=(elb_action.desired(action, f"Default action of {name}"),) if action else None,
         attributes=tags.texts(params["attributes"]),
         tags=tags.texts(params["tags"]),
+        keeps_default=params["update_default_action"] == "on_create",
     )
 
 

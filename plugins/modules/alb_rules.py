@@ -21,7 +21,8 @@ description:
   - Only rules created by this module (tag C(hokusai:managed-by)) are ever removed, unless O(purge=all).
   - A run that finds nothing to do makes at most four calls, whatever the number of rules, and one more for every 20
     rules on the listener that are not listed.
-  - The default rule belongs to the listener, see M(hokusai.platform.alb_listener).
+  - The default action comes with the listener, see M(hokusai.platform.alb_listener). Where it is to change beside the
+    rules, O(default_action) makes both one plan.
 options:
   load_balancer:
     description: Name or ARN of the load balancer.
@@ -190,6 +191,12 @@ options:
       tags:
         description: Tags for a rule that this task creates. The tags of a rule that exists are unmanaged.
         type: dict
+  default_action:
+    description:
+      - What is done with a request that meets no rule. Omitted, it is unmanaged.
+      - Its change is one of the steps, in the place among those of the rules where no request goes astray.
+      - Where the live default action begins with one that this module does not write, such as
+        C(authenticate-oidc), stating this option is an error, as that one would be dropped.
   purge:
     description:
       - What happens to live rules that are not listed. V(owned) removes those of this O(owner).
@@ -226,6 +233,7 @@ options:
     type: int
     default: 100
 extends_documentation_fragment:
+  - hokusai.platform.elb
   - hokusai.platform.aws
   - hokusai.platform.aws.group
   - hokusai.platform.aws.writes
@@ -252,6 +260,21 @@ EXAMPLES = r"""
         paths: [/api/*]
         action:
           target_group: hokusai-reg-api-development
+
+- name: Take the API's paths out of the default action, which is to answer 404 from now on
+  hokusai.platform.alb_rules:
+    load_balancer: hokusai-main-development
+    port: 443
+    rules:
+      - name: api
+        priority: 110
+        paths: [/api/v1/*]
+        action:
+          target_group: hokusai-api-tg-development
+    default_action:
+      type: fixed_response
+      fixed_response:
+        status_code: 404
 
 - name: Keep a canary's weights, remove nothing
   hokusai.platform.alb_rules:
@@ -324,6 +347,10 @@ resource:
       description: Name, priority, conditions, actions and transforms of each rule.
       type: list
       elements: dict
+    default_action:
+      description: The default actions.
+      type: list
+      elements: dict
   sample:
     listener: hokusai-registry-development:443
     rules:
@@ -335,6 +362,8 @@ resource:
         actions:
           - {type: forward, target_groups: {hokusai-reg-api-development: 1}, stickiness_seconds: 0}
         transforms: []
+    default_action:
+      - {type: fixed_response, status_code: 404, content_type: text/plain, message_body: Not Found}
 remedy:
   description: What can be done about the failure.
   returned: failure
@@ -371,44 +400,11 @@ from ansible_collections.hokusai.platform.plugins.module_utils.module import Par
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Observed
 from ansible_collections.hokusai.platform.plugins.module_utils.runner import run
 
-STRINGS: dict[str, Any] = {"type": "list", "elements": "str"}
-RULE: dict[str, Any] = {
-    "name": {"type": "str", "required": True},
-    "priority": {"type": "int", "required": True},
-    "hosts": STRINGS,
-    "host_regexes": STRINGS,
-    "paths": STRINGS,
-    "path_regexes": STRINGS,
-    "methods": STRINGS,
-    "headers": {
-        "type": "list",
-        "elements": "dict",
-        "options": {"name": {"type": "str", "required": True}, "values": STRINGS, "regexes": STRINGS},
-        "mutually_exclusive": [("values", "regexes")],
-        "required_one_of": [("values", "regexes")],
-    },
-    "query_strings": {
-        "type": "list",
-        "elements": "dict",
-        "options": {"key": {"type": "str", "no_log": False}, "value": {"type": "str", "required": True}},
-    },
-    "source_ips": STRINGS,
-    "action": {**elb_action.ACTION_SPEC, "required": True},
-    "transforms": {
-        "type": "list",
-        "elements": "dict",
-        "options": {
-            "type": {"type": "str", "choices": ["host_header_rewrite", "url_rewrite"], "required": True},
-            "regex": {"type": "str", "required": True},
-            "replace": {"type": "str", "required": True},
-        },
-    },
-    "tags": {"type": "dict"},
-}
 SPEC: dict[str, Any] = {
     "load_balancer": {"type": "str", "required": True},
     "port": {"type": "int", "required": True},
-    "rules": {"type": "list", "elements": "dict", "required": True, "options": RULE},
+    "rules": {"type": "list", "elements": "dict", "required": True, "options": elb_rules.RULE_SPEC},
+    "default_action": elb_action.ACTION_SPEC,
     "purge": {"type": "str", "choices": ["owned", "none", "all"], "default": "owned"},
     "owner": {"type": "str", "default": tags.OWNER},
     "adopt": {"type": "bool", "default": True},
@@ -423,24 +419,29 @@ def desire(params: Params) -> RuleSet:
     rules = tuple(elb_rules.desired(option, listener) for option in params["rules"])
     elb_rules.refuse_clashes(rules, listener)
     policy = Policy(*(params[name] for name in ("owner", "purge", "adopt", "weights", "rules_quota")))
-    return RuleSet(listener, rules, policy=policy)
+    action = params["default_action"]
+    default = (elb_action.desired(action, f"Default action of {listener}"),) if action else None
+    return RuleSet(listener, rules, policy=policy, default=default)
 
 
 def observe(aws: Aws, params: Params) -> Observed[RuleSet]:
     wanted = desire(params)
-    references = [name for rule in params["rules"] for name in elb_action.references(rule["action"])]
+    actions = [*(rule["action"] for rule in params["rules"]), params["default_action"]]
+    references = [name for action in actions for name in elb_action.references(action)]
     listeners = elb.listeners(aws, elb.balancer_arn(aws, params["load_balancer"]))
     listener = elb.on_port(listeners, params["port"], wanted.listener)
     if listener is None:
         return Observed(None, elb.group_ids(aws, references, ()))
     described = elb.rules(aws, listener["ListenerArn"], wanted.listener)
-    live_groups = (arn for rule in described for arn in elb_action.group_arns(rule["Actions"]))
+    live_actions = [action for rule in described for action in rule["Actions"]] + listener["DefaultActions"]
+    live_groups = elb_action.group_arns(live_actions)
     ids = {**elb.group_ids(aws, references, live_groups), LISTENER: listener["ListenerArn"]}
     live = with_names(aws, [elb_rules.from_aws(rule) for rule in described], wanted)
     others = [each["ListenerArn"] for each in listeners if each is not listener]
     elsewhere = others if elb_rules.match(live, wanted).may_grow(wanted.policy) else []
     count = sum(len(elb.rules(aws, arn, wanted.listener)) for arn in elsewhere)
-    return Observed(RuleSet(wanted.listener, tuple(live), count), ids)
+    default = elb_action.from_aws(listener["DefaultActions"])
+    return Observed(RuleSet(wanted.listener, tuple(live), count, default=default), ids)
 
 
 def with_names(aws: Aws, live: list[Rule], wanted: RuleSet) -> list[Rule]:

@@ -258,3 +258,24 @@ def test_a_listener_with_rules_comes_about_in_one_play(listener: Any, run_module
     rules = [{"name": "a", "priority": 1, "paths": ["/a"], "action": FORWARD}]
     made = run_module(alb_rules.main, load_balancer=BALANCER, port=80, rules=rules)
     assert verbs(made) == ["create_rule"]
+
+
+def test_a_default_action_for_a_new_listener_alone_is_left_to_the_plan_of_the_rules(
+    listener: Any, edge: Edge, control_plane: ControlPlane
+) -> None:
+    asked = {"protocol": "HTTP", "default_action": FORWARD, "update_default_action": "on_create"}
+    predicted = listener(_check=True, port=80, **asked)
+    made = listener(port=80, **asked)
+    assert (verbs(made), made["resource"]) == ([CREATE], predicted["resource"])
+    assert live(edge, 80)["DefaultActions"][0]["TargetGroupArn"] == edge.groups["one"]
+    before = live(edge)
+    kept = listener(**asked, attributes={SERVER: False})
+    assert verbs(kept) == [ATTRIBUTES]
+    assert kept["diff"]["before"]["default_action"] == kept["diff"]["after"]["default_action"]
+    assert live(edge)["DefaultActions"] == before["DefaultActions"]
+
+
+def test_a_login_in_front_of_a_default_action_that_is_left_alone_is_no_matter(listener: Any, edge: Edge) -> None:
+    actions = [LOGIN, {"Type": "forward", "TargetGroupArn": edge.groups["one"], "Order": 2}]
+    edge.aws.elbv2.modify_listener(ListenerArn=edge.listener, DefaultActions=actions)
+    assert verbs(listener(protocol="HTTP", default_action=FORWARD, update_default_action="on_create")) == []

@@ -13,6 +13,9 @@ from tests.unit.alb_edge import BALANCER, PORT, Edge, as_options
 from tests.unit.alb_model import LOGIN, ours, rule, theirs
 from tests.unit.test_alb_rules_plan import CREATE, DELETE, MODIFY, TRANSITIONS, Transition, case
 
+TURN = "modify_listener"
+NOT_FOUND = {"type": "fixed_response", "fixed_response": {"status_code": 404}}
+
 
 @pytest.fixture
 def rules(run_module: Any, edge: Edge, control_plane: ControlPlane) -> Any:
@@ -448,3 +451,62 @@ def test_a_plan_that_cannot_be_proved_is_carried_out_with_a_warning(rules: Any, 
 
 def expression(name: str, priority: int, group: str, regex: str) -> dict[str, Any]:
     return {"name": name, "priority": priority, "path_regexes": [regex], "action": {"target_group": group}}
+
+
+def default_of(edge: Edge) -> str:
+    (found,) = edge.aws.elbv2.describe_listeners(ListenerArns=[edge.listener])["Listeners"]
+    action = found["DefaultActions"][0]
+    return str(action.get("TargetGroupArn", "/404").split("/")[1])
+
+
+def test_a_default_action_and_the_rules_that_take_over_from_it_are_one_plan(
+    rules: Any, edge: Edge, control_plane: ControlPlane
+) -> None:
+    """From everything to the API to its paths alone: the paths never get a 404, and what is to get one gets it last."""
+    forward = {"type": "forward", "target_group": "one"}
+    assert verbs(rules(default_action=forward)) == [TURN]
+    wanted = rule("api", 110, paths=["/api/v1/*"])
+    predicted = rules(wanted, default_action=NOT_FOUND, _check=True)
+    assert verbs(predicted) == [CREATE, TURN]
+    assert predicted["proof"]["safe"] is True
+    before, after = (predicted["diff"][end]["default_action"][0]["type"] for end in ("before", "after"))
+    assert (before, after) == ("forward", "fixed_response")
+    assert rules(wanted, default_action=NOT_FOUND) == predicted
+    assert (edge.forwards(), default_of(edge)) == ({110: "one"}, "404")
+    again = rules(wanted, default_action=NOT_FOUND)
+    assert (again["steps"], control_plane.calls.writes) == ([], 0)
+    assert control_plane.calls.reads <= 4
+    back = rules(default_action=forward)
+    assert (verbs(back), back["proof"]["safe"]) == ([TURN, DELETE], True)
+
+
+def test_a_default_action_that_is_not_stated_stays_and_is_shown(rules: Any, edge: Edge) -> None:
+    result = rules(rule("a", 10))
+    assert default_of(edge) == "404"
+    assert result["resource"]["default_action"][0]["status_code"] == 404
+    assert result["diff"]["before"]["default_action"] == result["diff"]["after"]["default_action"]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_default_action_that_cannot_change_without_a_misroute_is_refused(
+    check: bool, rules: Any, edge: Edge, control_plane: ControlPlane
+) -> None:
+    """The one rule that there may be and the default action exchange a path each, both of which stay with group one."""
+    edge.make_rule(ours("a", 10, paths=["/x"]))
+    rules(rule("a", 10, paths=["/x"]), default_action={"type": "forward", "target_group": "two"})
+    wanted = rule("a", 10, "two", paths=["/y"])
+    result = rules(wanted, default_action={"type": "forward", "target_group": "one"}, rules_quota=1, _check=check)
+    assert result["error"] == "Unsafe"
+    assert "GET https://elsewhere.test/" in result["msg"]
+    assert (control_plane.calls.writes, edge.forwards(), default_of(edge)) == (0, {10: "one"}, "two")
+    roomy = rules(wanted, default_action={"type": "forward", "target_group": "one"}, rules_quota=2, _check=check)
+    assert roomy["proof"]["safe"] is True
+
+
+def test_a_login_in_front_of_the_default_action_stays(rules: Any, edge: Edge, control_plane: ControlPlane) -> None:
+    actions = [LOGIN, {"Type": "forward", "TargetGroupArn": edge.groups["one"], "Order": 2}]
+    edge.aws.elbv2.modify_listener(ListenerArn=edge.listener, DefaultActions=actions)
+    result = rules(rule("a", 10), default_action=NOT_FOUND)
+    assert "Default action of edge:443" in result["msg"]
+    assert control_plane.calls.writes == 0
+    assert verbs(rules(rule("a", 10))) == [CREATE]

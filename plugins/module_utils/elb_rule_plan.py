@@ -19,7 +19,7 @@ after one of the other phases. Rules of ours whose conditions change are replace
 
 Whether that holds is proved for each plan (`routing_proof`). Where it does not, because there is no room for both the
 old and the new rules or the rule is somebody else's, another order is looked for (`elb_rule_order`); if there is none,
-the plan is refused by `prove_safe`.
+the plan is refused by `prove_safe`. So is one of which it is not known, unless the policy is to warn of that.
 """
 
 from __future__ import annotations
@@ -140,13 +140,23 @@ def another(
 
 
 def prove_safe(observed: Observed[RuleSet], desired: RuleSet | None, steps: Sequence[Step]) -> Proof:
-    """What is known of the plan before its first call. Raises `Unsafe` when a request would go astray."""
+    """What is known of the plan before its first call.
+
+    Raises `Unsafe` when a request would go astray, and, unless the policy warns of that only, when one may.
+    """
     proof = prove(live_of(observed, desired).all, steps) if desired else Proof()
-    if proof.astray and desired:
+    if desired and proof.astray:
         raise Unsafe(
             f"{desired.listener}: a request would go astray between the steps: {proof.astray}",
             "have AWS raise the quota and set rules_quota, so that old and new rules can be there at once, or go there "
             "in two tasks; a rule that somebody else made is never replaced, only changed",
+            proof=proof.shown(),
+        )
+    if desired and not proof.safe and desired.policy.unproved == "refuse":
+        raise Unsafe(
+            f"{desired.listener}: {proof}",
+            "go there in smaller steps, one rule in a task; or, to go there all the same with a warning, set "
+            "unproved=warn (role alb_routing: alb_routing_unproved)",
             proof=proof.shown(),
         )
     return proof

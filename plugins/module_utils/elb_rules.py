@@ -90,6 +90,7 @@ class Policy:
     adopt: bool = True
     weights: str = "desired"
     quota: int = 100
+    unproved: str = "refuse"
     doomed: frozenset[str] | None = None
 
     def owns(self, rule: Rule) -> bool:

@@ -15,7 +15,7 @@ description:
     would go astray meanwhile, a rule made by this module is replaced.
   - Before the first call it is proved that no request goes astray, see RV(proof). Where no safe order is found,
     be it for want of room for old and new rules at once, or because rules made by somebody else cannot be replaced,
-    nothing is written.
+    nothing is written. Where it is not known, O(unproved) decides.
   - Which live rule is which is decided by equal conditions and action, then by the tag C(hokusai:name), then
     by equal conditions, then by an equal priority where the listed rule's conditions cover the live one's.
   - Only rules created by this module (tag C(hokusai:managed-by)) are ever removed, unless O(purge=all).
@@ -228,6 +228,14 @@ options:
     type: str
     choices: [desired, observed]
     default: desired
+  unproved:
+    description:
+      - What happens to a plan of which it can neither be proved that no request goes astray nor be told which one does,
+        as where rules that change places have regular expressions, or tell more than 200000 kinds of requests apart.
+      - V(refuse) writes nothing, V(warn) carries it out with a warning.
+    type: str
+    choices: [refuse, warn]
+    default: refuse
   rules_quota:
     description: Rules the load balancer may have, default rules apart. AWS allows 100 and raises it on request.
     type: int
@@ -316,7 +324,8 @@ proof:
   description:
     - What is known, before the first call, of the requests that arrive while the steps are made. The diff's header says
       it too.
-    - A plan of which it is known that a request would go astray is refused, in check mode too.
+    - A plan of which it is known that a request would go astray is refused, in check mode too, and so is one of which
+      it is not known, unless O(unproved=warn).
   returned: success
   type: dict
   contains:
@@ -332,7 +341,7 @@ proof:
       description: States of the listener, both ends included, each of which stands for all orders inside a batch.
       type: int
     reason:
-      description: Why it could not be proved. The plan is carried out nevertheless, with a warning.
+      description: Why it could not be proved. Only with O(unproved=warn), else that is refused.
       type: str
   sample: {safe: true, classes: 102, states: 5, reason: ""}
 resource:
@@ -410,6 +419,7 @@ SPEC: dict[str, Any] = {
     "adopt": {"type": "bool", "default": True},
     "weights": {"type": "str", "choices": ["desired", "observed"], "default": "desired"},
     "rules_quota": {"type": "int", "default": 100},
+    "unproved": {"type": "str", "choices": ["refuse", "warn"], "default": "refuse"},
 }
 
 
@@ -418,7 +428,7 @@ def desire(params: Params) -> RuleSet:
     listener = f"{elb.balancer_name(params['load_balancer'])}:{params['port']}"
     rules = tuple(elb_rules.desired(option, listener) for option in params["rules"])
     elb_rules.refuse_clashes(rules, listener)
-    policy = Policy(*(params[name] for name in ("owner", "purge", "adopt", "weights", "rules_quota")))
+    policy = Policy(*(params[name] for name in ("owner", "purge", "adopt", "weights", "rules_quota", "unproved")))
     action = params["default_action"]
     default = (elb_action.desired(action, f"Default action of {listener}"),) if action else None
     return RuleSet(listener, rules, policy=policy, default=default)

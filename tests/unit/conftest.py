@@ -12,12 +12,13 @@ import botocore.session
 import pytest
 from ansible.module_utils import basic
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
+from ansible_collections.hokusai.platform.plugins.modules import alb_rules
 from botocore.loaders import create_loader
 from moto.core.base_backend import BackendDict
 
 from sandbox.controlplane import ControlPlane
 from tests.unit import security_group_model
-from tests.unit.alb_edge import Edge
+from tests.unit.alb_edge import BALANCER, PORT, Edge, as_options
 from tests.unit.ecs_platform import Agent, build
 
 REGION = "us-east-1"
@@ -167,4 +168,18 @@ def run_module(monkeypatch: pytest.MonkeyPatch, aws_options: dict[str, str]) -> 
     monkeypatch.setattr(basic.AnsibleModule, "exit_json", end)
     monkeypatch.setattr(basic.AnsibleModule, "fail_json", fail)
     monkeypatch.setattr(basic.AnsibleModule, "warn", lambda _module, warning, **_: warned.append(warning))
+    return run
+
+
+@pytest.fixture
+def rules(run_module: RunModule, edge: Edge, control_plane: ControlPlane) -> Callable[..., dict[str, Any]]:
+    """Run alb_rules on the edge's listener; what it called is in `control_plane.calls` afterwards."""
+
+    def run(*wanted: Any, **options: Any) -> dict[str, Any]:
+        control_plane.calls.reset()
+        listed = as_options([each for each in wanted if not isinstance(each, dict)])
+        listed += [each for each in wanted if isinstance(each, dict)]
+        options = {"load_balancer": BALANCER, "port": PORT, **options}
+        return dict(run_module(alb_rules.main, rules=listed, **options))
+
     return run

@@ -6,18 +6,24 @@ import itertools
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.hokusai.platform.plugins.module_utils import elb_action, elb_condition
-from ansible_collections.hokusai.platform.plugins.module_utils.elb_rule_plan import plan, prove_safe
+from ansible_collections.hokusai.platform.plugins.module_utils import tags as tagging
+from ansible_collections.hokusai.platform.plugins.module_utils.elb_rule_plan import LISTENER, plan, prove_safe
 from ansible_collections.hokusai.platform.plugins.module_utils.elb_rules import Rule, RuleSet, default_rule
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, Unsafe
-from ansible_collections.hokusai.platform.plugins.module_utils.plan import Later, Step
+from ansible_collections.hokusai.platform.plugins.module_utils.plan import Later, Observed, Step
 from ansible_collections.hokusai.platform.plugins.module_utils.routing import Request, select
 from ansible_collections.hokusai.platform.plugins.module_utils.routing_proof import prove
 from ansible_collections.hokusai.platform.plugins.module_utils.runner import batches
+from ansible_collections.hokusai.platform.plugins.modules import alb_rules
 
+from tests.bench.rules import scene
 from tests.reliability.counts import RULE_SETS
 from tests.unit import rule_sets
 from tests.unit.alb_model import GROUPS, NAME, Model, arn, ours, rule, theirs, to, wanting
@@ -197,7 +203,7 @@ def sets_of_rules(draw: random.Random) -> tuple[list[Rule], RuleSet]:
     def make(name: str, priority: int, to: str, **conditions: Any) -> Rule:
         return theirs(priority, to, **conditions)
 
-    policy = {"purge": draw.choice(("owned", "all", "none")), "quota": draw.choice((100, 100, 8))}
+    policy = {"purge": draw.choice(("owned", "all", "none")), "quota": draw.choice((100, 100, 8)), "unproved": "warn"}
     live = rule_sets.rules(draw, make if draw.random() < 0.3 else ours, regexes=draw.random() < 0.2)
     strangers = rule_sets.rules(draw, make, lowest=40, most=2)
     desired = wanting(*rule_sets.rules(draw, rule, regexes=draw.random() < 0.2), **policy)
@@ -306,3 +312,48 @@ def test_a_hundred_rules_in_reverse_and_all_replaced_are_proved_in_less_than_a_s
     proof = prove(live, steps)
     assert proof.safe
     assert proof.classes > 100
+
+
+@pytest.mark.parametrize("count", [1, 20, 100])
+def test_all_that_the_bench_measures_is_proved(count: int) -> None:
+    for operation, before, after in scene.stages(count):
+        live = [replace(stated(each), arn=each.name, tags=tagging.owned({}, name=each.name)) for each in before]
+        desired = wanting(*map(stated, after), quota=200)
+        observed = Model(live, to("old")).observed()
+        assert prove_safe(observed, desired, tuple(plan(observed, desired))).safe, operation
+
+
+def stated(given: scene.Rule) -> Rule:
+    return rule(given.name, given.priority, given.group, hosts=[scene.HOST], paths=[given.path])
+
+
+LISTENERS = [
+    (f"{place.parts[-4]} {balancer['name']}:{listener['port']}", listener)
+    for place in sorted(Path(__file__).parents[2].glob("inventories/*/group_vars/hokusai_platforms/routing.yml"))
+    for balancer in yaml.safe_load(place.read_text())["hokusai_load_balancers"]
+    for listener in balancer["listeners"]
+    if "rules" in listener
+]
+
+
+@pytest.mark.parametrize(("name", "listener"), LISTENERS, ids=[row[0] for row in LISTENERS])
+def test_the_inventories_rules_are_proved_from_nothing_and_back_whatever_the_default_action_was(
+    name: str, listener: dict[str, Any]
+) -> None:
+    options = {"load_balancer": name, **{key: listener[key] for key in ("port", "rules", "default_action")}}
+    desired = alb_rules.desire(ArgumentSpecValidator(alb_rules.SPEC).validate(options).validated_parameters)
+    groups = {*forwarded(desired.default), *(group for each in desired.rules for group in forwarded(each.actions))}
+    ids = {LISTENER: "arn-of-listener", **{each: arn(each) for each in groups}}
+    mine = (replace(each, arn=each.name, tags=tagging.owned({}, name=each.name)) for each in desired.rules)
+    everything = replace(desired, rules=tuple(mine))
+    for group in groups:
+        empty = replace(desired, rules=(), default=to(group))
+        for live, wanted in ((empty, desired), (everything, empty)):
+            observed = Observed(live, ids)
+            steps = tuple(plan(observed, wanted))
+            assert prove_safe(observed, wanted, steps).safe
+            assert len(steps) >= len(desired.rules)
+
+
+def forwarded(actions: Any) -> list[str]:
+    return [group for each in actions for group in getattr(each, "groups", ())]

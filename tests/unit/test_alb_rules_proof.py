@@ -1,0 +1,134 @@
+"""alb_rules as a task runs it: what becomes of requests meanwhile, and the default action that changes with rules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sandbox.controlplane import ControlPlane
+from tests.unit.alb_edge import Edge
+from tests.unit.alb_model import LOGIN, ours, rule
+from tests.unit.test_alb_rules import verbs
+from tests.unit.test_alb_rules_plan import CREATE, DELETE, MODIFY, TURN
+
+NOT_FOUND = {"type": "fixed_response", "fixed_response": {"status_code": 404}}
+
+
+def test_a_plan_says_that_it_is_proved_in_its_result_and_in_the_head_of_its_diff(rules: Any, edge: Edge) -> None:
+    edge.make_rule(ours("old", 10, "old", paths=["/a/*"]))
+    wanted = (rule("a", 5, paths=["/a/b"]), rule("new", 20, paths=["/a/*", "/b"]))
+    predicted = rules(*wanted, _check=True)
+    assert predicted["proof"] == {"safe": True, "classes": 4, "states": 5, "reason": ""}
+    assert predicted["diff"]["after_header"].startswith("proved: no request goes astray (4 kinds of requests")
+    assert rules(*wanted)["proof"] == predicted["proof"]
+    assert rules(*wanted)["proof"] == {"safe": True, "classes": 0, "states": 1, "reason": ""}
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_plan_in_which_a_request_would_go_astray_is_refused_before_the_first_write(
+    check: bool, rules: Any, edge: Edge, control_plane: ControlPlane
+) -> None:
+    """Two rules exchange their paths, and there is no room for a third."""
+    for each in (ours("a", 10, paths=["/x"]), ours("b", 20, "two", paths=["/y"])):
+        edge.make_rule(each)
+    before = edge.rules()
+    wanted = (rule("a", 10, "old", paths=["/y"]), rule("b", 20, "three", paths=["/x"]))
+    result = rules(*wanted, rules_quota=2, _check=check)
+    assert result["error"] == "Unsafe"
+    assert "GET https://elsewhere.test/" in result["msg"]
+    assert "rules_quota" in result["remedy"]
+    assert control_plane.calls.writes == 0
+    assert edge.rules() == before
+    assert rules(*wanted, rules_quota=4)["proof"]["safe"] is True
+
+
+def test_a_plan_that_cannot_be_proved_is_refused_unless_a_warning_is_enough(
+    rules: Any, edge: Edge, control_plane: ControlPlane
+) -> None:
+    """As above, but which requests the regular expressions mean is not looked into."""
+    for each in (ours("a", 10, path_regexes=["^/x$"]), ours("b", 20, "two", path_regexes=["^/y$"])):
+        edge.make_rule(each)
+    wanted = (expression("a", 10, "old", "^/y$"), expression("b", 20, "three", "^/x$"))
+    for check in (True, False):
+        refused = rules(*wanted, rules_quota=2, _check=check)
+        assert refused["error"] == "Unsafe"
+        assert "not proved that no request goes astray" in refused["msg"]
+        assert "path ^/x$, path ^/y$" in refused["msg"]
+        assert "unproved=warn" in refused["remedy"]
+        assert (control_plane.calls.writes, edge.forwards()) == (0, {10: "one", 20: "two"})
+    result = rules(*wanted, rules_quota=2, unproved="warn")
+    assert verbs(result) == [MODIFY, MODIFY]
+    assert result["proof"]["safe"] is False
+    assert "path ^/x$, path ^/y$" in result["proof"]["reason"]
+    assert any("not proved" in warning for warning in result["warned"])
+
+
+def test_where_a_request_is_known_to_go_astray_a_warning_is_never_enough(rules: Any, edge: Edge) -> None:
+    for each in (ours("a", 10, paths=["/x"]), ours("b", 20, "two", paths=["/y"])):
+        edge.make_rule(each)
+    wanted = (rule("a", 10, "old", paths=["/y"]), rule("b", 20, "three", paths=["/x"]))
+    assert rules(*wanted, rules_quota=2, unproved="warn")["error"] == "Unsafe"
+
+
+def expression(name: str, priority: int, group: str, regex: str) -> dict[str, Any]:
+    return {"name": name, "priority": priority, "path_regexes": [regex], "action": {"target_group": group}}
+
+
+def default_of(edge: Edge) -> str:
+    (found,) = edge.aws.elbv2.describe_listeners(ListenerArns=[edge.listener])["Listeners"]
+    action = found["DefaultActions"][0]
+    return str(action.get("TargetGroupArn", "/404").split("/")[1])
+
+
+def test_a_default_action_and_the_rules_that_take_over_from_it_are_one_plan(
+    rules: Any, edge: Edge, control_plane: ControlPlane
+) -> None:
+    """From everything to the API to its paths alone: the paths never get a 404, and what is to get one gets it last."""
+    forward = {"type": "forward", "target_group": "one"}
+    assert verbs(rules(default_action=forward)) == [TURN]
+    wanted = rule("api", 110, paths=["/api/v1/*"])
+    predicted = rules(wanted, default_action=NOT_FOUND, _check=True)
+    assert verbs(predicted) == [CREATE, TURN]
+    assert predicted["proof"]["safe"] is True
+    before, after = (predicted["diff"][end]["default_action"][0]["type"] for end in ("before", "after"))
+    assert (before, after) == ("forward", "fixed_response")
+    assert rules(wanted, default_action=NOT_FOUND) == predicted
+    assert (edge.forwards(), default_of(edge)) == ({110: "one"}, "404")
+    again = rules(wanted, default_action=NOT_FOUND)
+    assert (again["steps"], control_plane.calls.writes) == ([], 0)
+    assert control_plane.calls.reads <= 4
+    back = rules(default_action=forward)
+    assert (verbs(back), back["proof"]["safe"]) == ([TURN, DELETE], True)
+
+
+def test_a_default_action_that_is_not_stated_stays_and_is_shown(rules: Any, edge: Edge) -> None:
+    result = rules(rule("a", 10))
+    assert default_of(edge) == "404"
+    assert result["resource"]["default_action"][0]["status_code"] == 404
+    assert result["diff"]["before"]["default_action"] == result["diff"]["after"]["default_action"]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_default_action_that_cannot_change_without_a_misroute_is_refused(
+    check: bool, rules: Any, edge: Edge, control_plane: ControlPlane
+) -> None:
+    """The one rule that there may be and the default action exchange a path each, both of which stay with group one."""
+    edge.make_rule(ours("a", 10, paths=["/x"]))
+    rules(rule("a", 10, paths=["/x"]), default_action={"type": "forward", "target_group": "two"})
+    wanted = rule("a", 10, "two", paths=["/y"])
+    result = rules(wanted, default_action={"type": "forward", "target_group": "one"}, rules_quota=1, _check=check)
+    assert result["error"] == "Unsafe"
+    assert "GET https://elsewhere.test/" in result["msg"]
+    assert (control_plane.calls.writes, edge.forwards(), default_of(edge)) == (0, {10: "one"}, "two")
+    roomy = rules(wanted, default_action={"type": "forward", "target_group": "one"}, rules_quota=2, _check=check)
+    assert roomy["proof"]["safe"] is True
+
+
+def test_a_login_in_front_of_the_default_action_stays(rules: Any, edge: Edge, control_plane: ControlPlane) -> None:
+    actions = [LOGIN, {"Type": "forward", "TargetGroupArn": edge.groups["one"], "Order": 2}]
+    edge.aws.elbv2.modify_listener(ListenerArn=edge.listener, DefaultActions=actions)
+    result = rules(rule("a", 10), default_action=NOT_FOUND)
+    assert "Default action of edge:443" in result["msg"]
+    assert control_plane.calls.writes == 0
+    assert verbs(rules(rule("a", 10))) == [CREATE]

@@ -238,7 +238,10 @@ def test_with_an_explicit_yes_it_goes_back(run: Opened, edge: Edge, bypassed: st
 
 @pytest.fixture
 def swapped(run: Opened, edge: Edge) -> str:
-    """A run that lets two rules exchange their paths and groups under their ARNs, which takes three tasks; its id."""
+    """A run that lets two rules exchange their paths and groups under their ARNs, which takes three tasks; its id.
+
+    Its last write, which would go back first, has nothing to do with them.
+    """
     for each in (ours("a", 10, "one", paths=["/a"]), ours("b", 20, "two", paths=["/b"])):
         edge.make_rule(each)
     run.open(scope=SCOPE)
@@ -246,6 +249,7 @@ def swapped(run: Opened, edge: Edge) -> str:
         listed = [routed("a", 10, *a), routed("b", 20, *b)]
         told = run.run_module(alb_rules.main, load_balancer=BALANCER, port=PORT, rules=listed, run=run.context)
         assert told["changed"]
+    run.run_module(alb_target_group.main, name="one", health_check={"path": "/health"}, run=run.context)
     run.close()
     release(run)
     return run.run_id
@@ -263,7 +267,7 @@ def test_rules_on_whose_way_back_a_request_goes_astray_are_refused_and_the_messa
     assert result["error"] == "Unsafe"
     assert "GET https://elsewhere.test/" in result["msg"]
     assert "-e hokusai_allow_misrouting=yes" in result["remedy"]
-    assert (control_plane.calls.writes, edge.forwards()) == (0, {10: "two", 20: "one"})
+    assert (control_plane.calls.writes, path_of(edge), edge.forwards()) == (0, "/health", {10: "two", 20: "one"})
     predicted = restore(run, mlflow_target_groups=["old"], _check=True)
     assert len(predicted["astray"]) == 1
     assert "would be refused without allow_misrouting" in predicted["warned"][0]
@@ -273,4 +277,4 @@ def test_with_an_explicit_yes_they_go_back_and_that_is_warned_of(run: Opened, ed
     result = restore(run, mlflow_target_groups=["old"], allow_misrouting=True)
     assert (result["changed"], len(result["astray"])) == (True, 1)
     assert "a request would go astray while they go back" in result["warned"][0]
-    assert edge.forwards() == {10: "one", 20: "two"}
+    assert (path_of(edge), edge.forwards()) == ("/", {10: "one", 20: "two"})

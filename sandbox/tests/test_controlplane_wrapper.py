@@ -261,8 +261,8 @@ def test_tagged_resources_are_found_across_services(client: Clients, network: An
 def test_a_secret_key_in_the_place_of_an_access_keys_id_is_refused_as_aws_does(
     control_plane: ControlPlane, service: str, action: str, code: str
 ) -> None:
-    swapped = {"aws_access_key_id": "made/up+secret", "aws_secret_access_key": "testing"}
-    client = boto3.client(service, endpoint_url=control_plane.url, region_name="us-east-1", **swapped)
+    swapped = boto3.session.Session("made/up+secret", "testing", region_name="us-east-1")
+    client: Any = swapped.client(service, endpoint_url=control_plane.url)  # type: ignore[call-overload]
     with pytest.raises(ClientError) as refused:
         getattr(client, action)()
     assert refused.value.response["Error"]["Code"] == code

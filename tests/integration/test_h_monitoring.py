@@ -217,9 +217,8 @@ def first_breach(sandbox: Sandbox, watching: dict[str, Any], since: datetime) ->
         ScanBy="TimestampAscending",
     )["MetricDataResults"][0]
     is_host_count = watching["MetricName"] == "HealthyHostCount"
-    return next(
-        time for time, value in zip(answer["Timestamps"], answer["Values"], strict=True) if (value < 1) == is_host_count
-    )
+    points: Iterator[tuple[datetime, float]] = zip(answer["Timestamps"], answer["Values"], strict=True)
+    return next(time for time, value in points if (value < 1) == is_host_count)
 
 
 def figures(sandbox: Sandbox, title: str, since: datetime) -> dict[str, Figure]:

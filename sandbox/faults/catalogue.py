@@ -17,6 +17,7 @@ NOT_MADE = {
     "M07": "tasks share this machine's disk",
     "O07": "a record lies with the client: the tests damage it",
     "O09": "drift is whatever a test changes between a run and its rollback",
+    "O10": "there is no Terraform; its next apply is E07, E08 or E10 broken anew",
     "O14": "the directory lies with the client",
     "O16": "an old boto3 lies with the client",
     "P04": "the gateway strips its prefix whatever its configuration",

@@ -87,7 +87,7 @@ def test_a_proof_that_failed_is_told_with_its_reason(
     run_module: Any, place: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(elb_rule_plan, "prove", lambda *_given: Proof(reason="too many kinds of requests"))
-    saved = made(run_module, place)
+    saved = made(run_module, place, **wanted(), unproved="warn")
     assert saved["proofs"][0]["safe"] is False
     assert "not proved (too many kinds of requests) that" in saved["text"][-1]
 

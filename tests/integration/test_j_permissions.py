@@ -83,7 +83,9 @@ def test_the_message_names_the_action_the_resource_and_the_remedy(stopped: Held)
 
 def test_the_documents_show_that_message(stopped: Held) -> None:
     """The output of docs/iam.md that no block of it prints, but for its line breaks."""
-    (shown,) = re.findall(r"^```output\n(.*?)^```$", (DIRECTORY.parent / "iam.md").read_text(), re.DOTALL | re.MULTILINE)
+    (shown,) = re.findall(
+        r"^```output\n(.*?)^```$", (DIRECTORY.parent / "iam.md").read_text(), re.DOTALL | re.MULTILINE
+    )
     assert " ".join(shown.split()) in " ".join(stopped.run.output.split())
 
 

@@ -69,9 +69,9 @@ def in_safe_order(observed: Observed[RuleSet], desired: RuleSet, found: Matching
     current = live_of(observed, desired)
     turn = tuple(turning(observed, desired))
     room = desired.policy.quota - len(current.rules) - current.elsewhere
-    ways = [
-        Entanglement(found, desired.policy, turns=turns).undone(room=room) for turns in (False, True)[: len(turn) + 1]
-    ]
+    ways = [Entanglement(found, desired.policy).undone(room=room)]
+    if turn:
+        ways.append(Entanglement(found, desired.policy, turns=True).undone(room=room))
     usual: tuple[tuple[Step, ...], Proof] | None = None
     for steps in orders(observed, desired, ways, turn):
         proof = prove(current.all, steps)

@@ -132,9 +132,8 @@ def calling(doing: str) -> Iterator[None]:
     except botocore_exceptions.ClientError as error:
         answer = error.response.get("Error", {})
         code = str(answer.get("Code", "Unknown"))
-        said = "" if code in REPEATING else answer.get("Message", "")
+        said, cause = ("", None) if code in REPEATING else (answer.get("Message", ""), error)
         text = f"Could not {doing}: AWS answered {code}: {said}".rstrip(": ")
-        cause = None if code in REPEATING else error
         raise AwsError(text, code, REMEDIES.get(code) or unlisted(error, code)) from cause
     except botocore_exceptions.NoCredentialsError as error:
         raise BadInput(*no_credentials(doing)) from error

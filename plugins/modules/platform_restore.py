@@ -262,10 +262,11 @@ def chosen(archive: Archive, params: Params, passed_over: list[str]) -> Contents
     run_id = params["run_id"]
     if not run_id:
         return newest(archive, Path(params["run"]).parent.name if params["run"] else "", passed_over)
-    if (run_id in archive.ids() and archive.is_empty(run_id)) or archive.open(run_id).was_only_opened():
+    contents = verified(archive, run_id) if run_id in archive.ids() else archive.open(run_id).verify()
+    if contents is None:
         told = f"The run {run_id} was cut off while it was opened, and wrote nothing"
         raise NotFound(told, "there is nothing of it to take back; playbooks/history.yml lists the runs")
-    return archive.open(run_id).verify()
+    return contents
 
 
 def newest(archive: Archive, own: str, passed_over: list[str]) -> Contents:

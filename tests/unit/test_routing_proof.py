@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -211,45 +212,29 @@ def sets_of_rules(draw: random.Random) -> tuple[list[Rule], RuleSet]:
     return [*live, *(each for each in strangers if each.conditions not in known)], desired
 
 
-def test_every_plan_is_safe_or_refused_where_there_is_no_room_or_rules_of_others_would_have_to_be_replaced() -> None:
-    draw = random.Random(19)
-    verdicts = {"safe": 0, "refused": 0, "not known": 0}
-    for _ in range(RULE_SETS):
-        live, desired = sets_of_rules(draw)
-        observed = Model(live).observed()
-        try:
-            steps = tuple(plan(observed, desired))
-            proof = prove_safe(observed, desired, steps)
-        except Unsafe:
-            assert desired.policy.quota == 8 or any(not each.tags for each in live)
-            verdicts["refused"] += 1
-        except BadInput:
-            continue
-        else:
-            verdicts["safe" if proof.safe else "not known"] += 1
-    assert verdicts["safe"] > 10 * verdicts["refused"]
-    assert verdicts["safe"] > 10 * verdicts["not known"]
+def judged(model: Model, desired: RuleSet) -> str:
+    """What becomes of a plan. Refused is only what lacks the room, or would have to replace others' rules."""
+    observed = model.observed()
+    try:
+        steps = tuple(plan(observed, desired))
+        proof = prove_safe(observed, desired, steps)
+    except Unsafe:
+        assert desired.policy.quota == 8 or any(not each.tags for each in model.rules)
+        return "refused"
+    except BadInput:
+        return "bad input"
+    turns = [step.verb for step in steps].count("modify_listener")
+    assert turns == (desired.default is not None and desired.default != model.default)
+    return "safe" if proof.safe else "not known"
 
 
-def test_any_rules_and_default_actions_change_in_a_safe_order_or_not_at_all() -> None:
-    """Refused is only what lacks the room, or would have to replace others' rules."""
-    draw = random.Random(29)
-    verdicts = {"safe": 0, "refused": 0, "not known": 0}
+@pytest.mark.parametrize(("seed", "turning"), [(19, False), (29, True)], ids=["rules", "rules and default actions"])
+def test_any_change_is_made_in_a_safe_order_or_not_at_all(seed: int, turning: bool) -> None:
+    draw, verdicts = random.Random(seed), Counter[str]()
     for _ in range(RULE_SETS):
         live, desired = sets_of_rules(draw)
-        model, desired = Model(live, to(draw.choice(GROUPS))), replace(desired, default=to(draw.choice(GROUPS)))
-        try:
-            steps = tuple(plan(model.observed(), desired))
-            proof = prove_safe(model.observed(), desired, steps)
-        except Unsafe:
-            assert desired.policy.quota == 8 or any(not each.tags for each in live)
-            verdicts["refused"] += 1
-        except BadInput:
-            continue
-        else:
-            turns = [step.verb for step in steps].count("modify_listener")
-            assert turns == (model.default != desired.default)
-            verdicts["safe" if proof.safe else "not known"] += 1
+        model = Model(live, to(draw.choice(GROUPS))) if turning else Model(live)
+        verdicts[judged(model, replace(desired, default=to(draw.choice(GROUPS))) if turning else desired)] += 1
     assert verdicts["safe"] > 10 * verdicts["refused"], verdicts
     assert verdicts["safe"] > 10 * verdicts["not known"], verdicts
 

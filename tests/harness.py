@@ -61,7 +61,10 @@ def plain_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 def run(
     command: Sequence[str], extra: Mapping[str, str] | None = None, cwd: Path = ROOT, *, shown: bool = False
 ) -> Run:
-    """Run a program to its end in a plain environment; with `shown` its output also appears as it comes."""
+    """Run a program to its end in a plain environment; with `shown` its output also appears as it comes.
+
+    Where the test is broken off, by its time limit say, so is the program: Ansible hangs when nobody reads it any more.
+    """
     lines: list[str] = []
     with subprocess.Popen(
         command,
@@ -73,10 +76,14 @@ def run(
         text=True,
     ) as process:
         assert process.stdout is not None
-        for line in process.stdout:
-            lines.append(line)
-            if shown:
-                print(line, end="", flush=True)
+        try:
+            for line in process.stdout:
+                lines.append(line)
+                if shown:
+                    print(line, end="", flush=True)
+        except BaseException:
+            process.kill()
+            raise
     return Run(process.returncode, "".join(lines))
 
 

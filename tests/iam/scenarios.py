@@ -95,7 +95,10 @@ class Recorder:
 
 
 def incident(recorder: Recorder) -> None:
-    """Found broken, repaired by an approved plan, tried with a canary, and taken back; verify fails until repaired."""
+    """Found broken, repaired by an approved plan, tried with a canary, taken back, and that taken back as well.
+
+    verify fails until repaired. Who takes a rollback back makes again what it removed, as `site` does.
+    """
     stage = recorder.stage
     stage.sandbox.command("break", "D07").wanted()
     plan = str(stage.sandbox.home / "plan.json")
@@ -111,7 +114,7 @@ def incident(recorder: Recorder) -> None:
     recorder.play("diagnose", "rollback", "--check")
     recorder.play("rollback", "rollback")
     recorder.play("rollback", "rollback", run_id=repair, hokusai_allow_bypass=True)
-    recorder.play("rollback", "rollback", run_id=stage.newest())
+    recorder.play("site", "rollback", run_id=stage.newest())
 
 
 def kept_in_aws(recorder: Recorder) -> None:
@@ -124,7 +127,7 @@ def kept_in_aws(recorder: Recorder) -> None:
     recorder.play("diagnose", "verify", **{**stored, "hokusai_api_key": {"secret": PLATFORM_KEY}})
     recorder.play("diagnose", "history", **stored)
     recorder.play("rollback", "rollback", **stored, hokusai_allow_bypass=True)
-    recorder.play("rollback", "rollback", **stored, run_id=recorder.stage.newest(**stored))
+    recorder.play("site", "rollback", **stored, run_id=recorder.stage.newest(**stored))
 
 
 SCENARIOS = (incident, kept_in_aws)

@@ -57,6 +57,8 @@ class Written:
     id: str
     where: Mapping[str, str] = field(default_factory=dict)
     values: dict[str, list[Any]] = field(default_factory=dict)
+    sure: dict[str, list[Any]] = field(default_factory=dict)
+    """Of these what AWS told that it took."""
     made: int = 0
     gone: int = 0
     last: int = 0
@@ -72,6 +74,8 @@ class Written:
             self.gone = write.seq
         for name, value in write.fields.items():
             self.values.setdefault(name, []).append(value)
+            if write.is_sure:
+                self.sure.setdefault(name, []).append(value)
 
 
 @dataclass(frozen=True)

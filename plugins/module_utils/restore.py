@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,7 +57,9 @@ def judge(
     The scope is the one that its own document of before was read with.
     """
     journal = journal_writes.read(entries)
-    return three_way.judge(before, journal, observe(aws, before, journal), after, others)
+    return restore_ecs.with_revisions(
+        aws, three_way.judge(before, journal, observe(aws, before, journal), after, others)
+    )
 
 
 def observe(aws: Aws, before: Document, journal: journal_writes.Journal) -> Document:
@@ -150,7 +152,11 @@ def _alone(
         "dashboard": lambda: restore_cloudwatch.dashboard(undo),
         "log_group": lambda: restore_cloudwatch.logs(undo),
         "metric_filter": lambda: restore_cloudwatch.logs(undo),
-        "task_definition": lambda: restore_ecs.revision(undo, scope.cluster, {family: floors.get(family, "")}),
+        "task_definition": lambda: (
+            restore_ecs.registration(undo)
+            if isinstance(undo, restore_ecs.Registration)
+            else restore_ecs.revision(undo, scope.cluster, {family: floors.get(family, "")})
+        ),
     }
     return [how[undo.entry.kind]()] if undo.entry.kind in how else []
 
@@ -197,7 +203,7 @@ class Restored:
 def apply(
     aws: Aws,
     judgement: Judgement,
-    todo: Sequence[Unit],
+    before: Document,
     params: Mapping[str, Any],
     *,
     dry: bool,
@@ -206,12 +212,18 @@ def apply(
     """Take back unit after unit. An error stops it: what is then done is the end of the run, and the rest still stands.
 
     Its details have the steps of all units, so that running again is known to go on from there. A unit on whose way a
-    request would go astray is such an error, unless `dry` or with the option allow_misrouting.
+    request would go astray is such an error, unless `dry` or with the option allow_misrouting. What is made again has
+    another id than before: the units that come after it refer to that.
     """
     done = Restored(kept=list(judgement.kept))
-    for unit in todo:
+    todo = units(judgement, before, params)
+    for place in range(len(todo)):
+        unit = todo[place]
         try:
             _apply(aws, unit, params, done, dry=dry, within=within)
+            if names := {} if dry else unit.remade(aws):
+                judgement = judgement.renamed(names)
+                todo = units(judgement, before, params)
         except PlatformError as error:
             own = list(error.details.get("steps_done", ()))
             error.details["steps_done"] = [step.shown() for step in done.steps] + own

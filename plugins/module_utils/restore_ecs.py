@@ -5,16 +5,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import ecs_deployment, snapshot_ecs, tags
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
-from ansible_collections.hokusai.platform.plugins.module_utils.errors import calling
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import AwsError, calling
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Step
+from ansible_collections.hokusai.platform.plugins.module_utils.resource_identity import AGAIN
 from ansible_collections.hokusai.platform.plugins.module_utils.restore_unit import ECS_TAGS, Due, Todo, Unit, tag_steps
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_entry import Entry
-from ansible_collections.hokusai.platform.plugins.module_utils.three_way import Undo
+from ansible_collections.hokusai.platform.plugins.module_utils.task_definition import Revision
+from ansible_collections.hokusai.platform.plugins.module_utils.three_way import (
+    CHANGE,
+    CREATE,
+    Judgement,
+    Kept,
+    Undo,
+)
 
+REVISION = "taskDefinition"
 NOTHING: Mapping[str, Any] = {"serviceRegistries": [], "loadBalancers": [], "healthCheckGracePeriodSeconds": 0}
 """What UpdateService takes for a field that was not there before."""
 
@@ -47,7 +57,73 @@ def service_steps(due: Due) -> Iterator[Step]:
 
 
 def _says(name: str, value: Any) -> str:
-    return f"revision {ecs_deployment.label(value)}" if name == "taskDefinition" else name
+    return f"revision {ecs_deployment.label(value)}" if name == REVISION else name
+
+
+@dataclass(frozen=True)
+class Registration(Undo):
+    """A revision that was deregistered, and that is registered again, with another number. It is never shown."""
+
+    revision: Revision | None = None
+
+
+def with_revisions(aws: Aws, judgement: Judgement) -> Judgement:
+    """With what it takes that a service can run again what it ran before: ECS starts no revision that is INACTIVE."""
+    undos: list[Undo] = []
+    kept: list[Kept] = []
+    names: dict[str, str] = {}
+    for undo in judgement.undos:
+        live = judgement.now.get(undo.key)
+        arn = undo.due(live).get(REVISION) if undo.entry.kind == "ecs_service" and undo.act == CHANGE else None
+        was = _described(aws, str(arn)) if arn else None
+        if arn and was is None:
+            rest = {name: back for name, back in undo.fields.items() if name != REVISION}
+            now = live.fields.get(REVISION) if live else None
+            kept.append(Kept("ecs_service", undo.entry.id, undo.entry.name, "it was deleted", REVISION, arn, now=now))
+            undos += [replace(undo, fields=rest)] if rest else []
+            continue
+        if arn and was and was[0] != "ACTIVE":
+            equal = _equal(aws, was[1])
+            where = {"family": was[1].family, AGAIN: arn}
+            entry = Entry("task_definition", str(arn), was[1].label, {}, where)
+            undos += [] if equal else [Registration(CREATE, entry, undo.at, revision=was[1])]
+            names |= {str(arn): equal[0]} if equal else {}
+        undos.append(undo)
+    return replace(judgement, undos=tuple(undos), kept=(*judgement.kept, *kept)).renamed(names)
+
+
+def _described(aws: Aws, arn: str) -> tuple[str, Revision] | None:
+    """A revision and its status; None if AWS does not know it any more."""
+    try:
+        with calling(f"describe {ecs_deployment.label(arn)}"):
+            answer = aws.ecs.describe_task_definition(taskDefinition=arn, include=["TAGS"])
+    except AwsError as error:
+        if error.code != "ClientException":
+            raise
+        return None
+    return str(answer["taskDefinition"]["status"]), Revision.described(answer)
+
+
+def _equal(aws: Aws, wanted: Revision) -> list[str]:
+    """The ARNs of the active revisions that were registered since with the same content."""
+    newer = list(_newer(aws, wanted.family, wanted.arn))
+    found = ((arn, _described(aws, arn)) for arn in newer)
+    return [arn for arn, one in found if one and wanted.same_as(one[1]) and one[1].same_as(wanted)]
+
+
+def registration(undo: Registration) -> Unit:
+    entry, wanted = undo.entry, undo.revision
+
+    def read(aws: Aws) -> list[Entry]:
+        equal = _equal(aws, wanted) if wanted else []
+        return [Entry(entry.kind, arn, ecs_deployment.label(arn), {}, entry.where) for arn in equal]
+
+    def steps(due: Due) -> Iterator[Step]:
+        if due.create and wanted:
+            why = f"revision {wanted.label}: deregistered since, so registered again with another number"
+            yield Step("register_task_definition", wanted.arguments, why)
+
+    return Unit(f"revision {entry.name}", "ecs", Todo((undo,)), read, steps)
 
 
 def revision(undo: Undo, cluster: str, floors: Mapping[str, str]) -> Unit:

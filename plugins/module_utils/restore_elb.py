@@ -31,7 +31,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.restore_unit impo
     tag_steps,
 )
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_entry import Entry
-from ansible_collections.hokusai.platform.plugins.module_utils.three_way import CHANGE, Undo, with_fields
+from ansible_collections.hokusai.platform.plugins.module_utils.three_way import CHANGE, CREATE, Undo, with_fields
 
 NO_QUOTA = elb_rules.LAST_PRIORITY
 """Rules are made again in the places of rules that were there: AWS is left to say what does not fit."""
@@ -175,7 +175,11 @@ def listener(undo: Undo, ids: Ids) -> Unit:
         f"listener {entry.name}",
         "elbv2",
         Todo((undo,)),
-        lambda aws: snapshot_elb.one_listener(aws, entry.name, entry.id),
+        lambda aws: (
+            snapshot_elb.listeners_at(aws, entry.name, str(entry.where["LoadBalancerArn"]), int(entry.fields["Port"]))
+            if undo.act == CREATE
+            else snapshot_elb.one_listener(aws, entry.name, entry.id)
+        ),
         lambda due: listener_steps(due, ids),
     )
 

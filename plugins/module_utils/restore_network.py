@@ -52,8 +52,13 @@ def group_rules(group_id: str, group: str, vpc: str, undos: Iterable[Undo]) -> U
 
 
 def group_rule_steps(due: Due, group: security_group_plan.Group) -> Iterator[Step]:
-    """A rule of the run whose content another one gets back goes before that: EC2 takes no two equal ones."""
-    yield from (_made_again(group, entry) for entry in due.create)
+    """A rule of the run whose content another one gets back goes before that: EC2 takes no two equal ones.
+
+    And one is made again after the one that has its content until then has changed.
+    """
+    taken = {_group_rule(entry).content for entry, _fields in due.changes}
+    waiting = [entry for entry in due.create if _group_rule(entry).content in taken]
+    yield from (_made_again(group, entry) for entry in due.create if entry not in waiting)
     names = {entry.id: sorted(each for each in fields if not each.startswith("Tags.")) for entry, fields in due.changes}
     changes = [
         Change(_group_rule(entry), _group_rule(with_fields(entry, fields)))
@@ -66,6 +71,7 @@ def group_rule_steps(due: Due, group: security_group_plan.Group) -> Iterator[Ste
     yield from security_group_plan.modify(group, changes, _itself, lambda each: _words(names, each.after))
     for entry, fields in due.changes:
         yield from tag_steps(f"security group {group.name}, rule {entry.id}", fields, entry.id, EC2_TAGS)
+    yield from (_made_again(group, entry) for entry in waiting)
     yield from (security_group_plan.revoke(group, rule) for rule in doomed if rule.content not in contents)
 
 

@@ -16,6 +16,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import Unsafe
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Observed, Step
+from ansible_collections.hokusai.platform.plugins.module_utils.resource_identity import is_twin, remade
 from ansible_collections.hokusai.platform.plugins.module_utils.routing_proof import Proof
 from ansible_collections.hokusai.platform.plugins.module_utils.runner import Resource, Response
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_entry import Entry
@@ -26,7 +27,6 @@ from ansible_collections.hokusai.platform.plugins.module_utils.three_way import 
     REMOVE,
     Key,
     Undo,
-    is_twin,
     with_fields,
 )
 
@@ -138,6 +138,11 @@ class Unit:
     settle: Callable[[Aws, Params, Sequence[Response]], None] | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     prove: Callable[[State, Sequence[Step]], Proof] | None = None
+
+    def remade(self, aws: Aws) -> dict[str, str]:
+        """The ids that what was made again has now, by those that it had."""
+        gone = [undo.entry for undo in self.todo.undos if undo.act == CREATE]
+        return remade(gone, self.read(aws)) if gone else {}
 
     @property
     def at(self) -> int:

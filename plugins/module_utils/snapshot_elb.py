@@ -110,6 +110,12 @@ def one_listener(aws: Aws, name: str, arn: str) -> list[Entry]:
         return []
 
 
+def listeners_at(aws: Aws, name: str, balancer: str, port: int) -> list[Entry]:
+    """The listener of a load balancer at a port, whatever its ARN; none if there is none."""
+    found = [each for each in elb.listeners(aws, balancer) if int(each["Port"]) == port]
+    return [entry for each in found for entry in one_listener(aws, name, each["ListenerArn"])]
+
+
 def listener_rules(aws: Aws, name: str, arn: str) -> list[Entry]:
     """The rules of a listener as they are now; none if the listener is gone."""
     place = {"ListenerArn": arn}

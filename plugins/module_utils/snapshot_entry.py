@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -40,6 +40,16 @@ class Entry:
         }
 
     @property
+    def ids(self) -> tuple[str, ...]:
+        """What others refer to it by."""
+        return tuple(dict.fromkeys((self.id, str(self.where.get("Arn", self.id)))))
+
+    def renamed(self, names: Mapping[str, str]) -> Entry:
+        """The resource under another id, if `names` has its own, with what it refers to under theirs."""
+        fields, where = renamed(self.fields, names), renamed(self.where, names)
+        return replace(self, id=names.get(self.id, self.id), fields=fields, where=where)
+
+    @property
     def key(self) -> tuple[str, str]:
         return self.kind, self.id
 
@@ -51,6 +61,26 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(inner) for inner in value]
     return value.isoformat() if isinstance(value, datetime) else value
+
+
+def renamed(value: Any, names: Mapping[str, str]) -> Any:
+    """The value with other ids in the place of those that `names` has."""
+    if isinstance(value, Mapping):
+        return {key: renamed(inner, names) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(renamed(inner, names) for inner in value)
+    return names.get(value, value) if isinstance(value, str) else value
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Every text within a value."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from strings(inner)
+    elif isinstance(value, str):
+        yield value
 
 
 def without(given: Mapping[str, Any], *left_out: Iterable[str]) -> dict[str, Any]:

@@ -7,13 +7,13 @@ The tokens of the lock say that there were some, wherever their records are kept
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ansible_collections.hokusai.platform.plugins.module_utils import journal_writes
 from ansible_collections.hokusai.platform.plugins.module_utils.archive import Archive
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadRecord, LockLost
-from ansible_collections.hokusai.platform.plugins.module_utils.journal_writes import Written
+from ansible_collections.hokusai.platform.plugins.module_utils.journal_writes import Write, Written
 from ansible_collections.hokusai.platform.plugins.module_utils.run_record import Contents, Record
 
 
@@ -21,11 +21,13 @@ from ansible_collections.hokusai.platform.plugins.module_utils.run_record import
 class Successors:
     """What newer runs created, by (kind, id) with the run's id, and what they may have created: no answer told the id.
 
-    `unseen` are the tokens of those whose record is not here, or cannot be read.
+    `writes` are all of theirs, with the run's id; `unseen` are the tokens of those whose record is not here, or cannot
+    be read.
     """
 
     made: Mapping[tuple[str, str], str] = field(default_factory=dict)
     unnamed: tuple[tuple[str, Written], ...] = ()
+    writes: tuple[tuple[str, Write], ...] = ()
     unseen: frozenset[int] = frozenset()
 
 
@@ -47,16 +49,22 @@ def successors(archive: Archive, contents: Contents, newest: int) -> Successors:
     """Of the runs with a token newer than that of `contents`, up to the token `newest`."""
     made: dict[tuple[str, str], str] = {}
     unnamed: list[tuple[str, Written]] = []
+    writes: list[tuple[str, Write]] = []
     unseen = set(range(token(contents) + 1, newest + 1))
     for record in _newer(archive, contents):
         try:
-            created = [] if record.was_only_opened() else list(_created(record.verify()))
+            verified = None if record.was_only_opened() else record.verify()
         except BadRecord:
             continue  # its token stays unseen
         unseen.discard(token(record))
+        if verified is None:
+            continue
+        written = journal_writes.read(verified.entries).writes
+        writes += [(record.identity.run_id, write) for write in written]
+        created = list(_created(verified, written))
         made |= {(each.kind, each.id): record.identity.run_id for each in created if each.id}
         unnamed += [(record.identity.run_id, each) for each in created if not each.id]
-    return Successors(made, tuple(unnamed), frozenset(unseen))
+    return Successors(made, tuple(unnamed), tuple(writes), frozenset(unseen))
 
 
 def _newer(archive: Archive, contents: Contents) -> Iterator[Record]:
@@ -71,10 +79,10 @@ def _newer(archive: Archive, contents: Contents) -> Iterator[Record]:
             yield record
 
 
-def _created(contents: Contents) -> Iterator[Written]:
+def _created(contents: Contents, writes: Iterable[Write]) -> Iterator[Written]:
     """What is new by a run: a write that creates what is not there changes what is."""
     before = {(each["kind"], each["id"]) for each in contents.before["resources"]}
-    for write in journal_writes.read(contents.entries).writes:
+    for write in writes:
         if write.act == journal_writes.CREATE and (write.kind, write.id) not in before:
             written = Written(write.kind, write.id)
             written.add(write)

@@ -9,13 +9,22 @@ nothing uses it and nobody changed it, and what the run removed is made again. P
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ansible_collections.hokusai.platform.plugins.module_utils import alarm, elb_action
+from ansible_collections.hokusai.platform.plugins.module_utils import elb_action
 from ansible_collections.hokusai.platform.plugins.module_utils.journal_writes import Journal, Written
-from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_entry import Entry
+from ansible_collections.hokusai.platform.plugins.module_utils.resource_identity import (
+    CONTENT,
+    REFERRED,
+    inseparable,
+    is_made_as,
+    is_twin,
+    references,
+    remade,
+)
+from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_entry import Entry, renamed, strings
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_field import flat, holds, nested, same
 from ansible_collections.hokusai.platform.plugins.module_utils.successors import Successors
 
@@ -68,6 +77,10 @@ class Undo:
     def key(self) -> Key:
         return self.entry.key
 
+    def renamed(self, names: Mapping[str, str]) -> Undo:
+        fields = {name: replace(back, before=renamed(back.before, names)) for name, back in self.fields.items()}
+        return replace(self, entry=self.entry.renamed(names), fields=fields)
+
     def due(self, live: Entry | None) -> dict[str, Any]:
         """The fields to write now with their values, given what there is now: none that holds a stranger's value."""
         now, kind = flat(live.fields) if live else {}, self.entry.kind
@@ -90,6 +103,11 @@ class Judgement:
     """What there is once everything has gone back."""
     now: Mapping[Key, Entry] = field(default_factory=dict)
     other: tuple[Mapping[str, str], ...] = ()
+
+    def renamed(self, names: Mapping[str, str]) -> Judgement:
+        """With the ids that resources got when they were made again, by those that they had."""
+        undos = tuple(undo.renamed(names) for undo in self.undos)
+        return replace(self, undos=undos, after=tuple(entry.renamed(names) for entry in self.after))
 
 
 def entries(document: Document) -> dict[Key, Entry]:
@@ -121,7 +139,9 @@ class _Judge:
         journal: Journal,
         others: Successors,
     ) -> None:
-        self.before, self.now, self.after, self.journal, self.others = before, now, after, journal, others
+        names = remade([entry for key, entry in before.items() if key not in now], now.values())
+        self.before = {key: replace(entry.renamed(names), id=entry.id) for key, entry in before.items()}
+        self.now, self.after, self.journal, self.others = now, after, journal, others
         self.kept: list[Kept] = []
         self.written = self._by_resource()
 
@@ -160,7 +180,7 @@ class _Judge:
                 and key not in self.before
                 and key not in self.others.made
                 and (key not in found or not found[key].made)
-                and _is_made_as(entry, _with_later(each, found.get(key)))
+                and is_made_as(entry, _with_later(each, found.get(key)))
             )
             alike.setdefault(fresh, []).append(each)
         for fresh, several in alike.items():
@@ -177,7 +197,8 @@ class _Judge:
 
     def judgement(self) -> Judgement:
         undos = [undo for key in sorted({*self.before, *self.now}) if (undo := self._verdict(key))]
-        undos = self._without_clashes(self._without_used(undos), self._taken, self._staying)
+        undos = self._without_used(self._without_lost(self._without_twins(undos)))
+        undos = self._without_clashes(undos, self._taken, self._staying)
         undos = self._without_clashes(undos, self._equal, self._unlike)
         after = self._projected(undos)
         undos.sort(key=lambda undo: (-undo.at, undo.key))
@@ -205,8 +226,9 @@ class _Judge:
                     self._drift(now, name, back, live.get(name))
                     foreign.add(name)
                     continue
-                if reason := unwritable(name, back.before):
+                if reason := unwritable(name, back.before) or self._of_later(was, name, live.get(name), written):
                     self._drift(now, name, back, live.get(name), reason)
+                    foreign.add(name)
                     continue
             if values:
                 backs[name] = back
@@ -215,6 +237,19 @@ class _Judge:
             if not same(was.kind, name, live.get(name), back.before):
                 self._drift(now, name, back, live.get(name), "what the rule lets through goes back whole or not at all")
         return Undo(CHANGE, was, written.last, backs) if backs else None
+
+    def _of_later(self, was: Entry, name: str, live: Any, written: Written) -> str:
+        """Why a value may be that of a later run, where it is not sure that this one's write took effect."""
+        if any(holds(was.kind, name, live, value) for value in written.sure.get(name, ())):
+            return ""
+        for run_id, write in self.others.writes:
+            is_it = write.id == was.id if write.id else dict(write.where) == dict(was.where)
+            known = write.kind == was.kind and is_it and name in write.fields
+            if known and holds(was.kind, name, live, write.fields[name]):
+                return f"written by the run {run_id}, and perhaps not by this one"
+        if self.others.unseen:
+            return "written by the run or by a later one, whose record is not here"
+        return ""
 
     def _drift(self, now: Entry, name: str, back: Back, live: Any, reason: str = "") -> None:
         reason = reason or ("changed since the run wrote it" if back.written else "changed by somebody else")
@@ -249,7 +284,7 @@ class _Judge:
         if not written.made or written.is_sure:
             return ""
         for run_id, lost in self.others.unnamed:
-            if lost.kind == now.kind and _is_made_as(now, lost):
+            if lost.kind == now.kind and is_made_as(now, lost):
                 return f"created by the run or by the run {run_id}: the answers that told which were lost"
         if self.others.unseen:
             return "created by the run or by a later one, whose record is not here: the answer that told which was lost"
@@ -281,12 +316,57 @@ class _Judge:
             if reason := unwritable(name, value):
                 self.kept.append(Kept(was.kind, was.id, was.name, reason, name, value))
                 return None
-        if twin := next((each for each in self.now.values() if is_twin(each, was)), None):
-            self.kept.append(Kept(was.kind, was.id, was.name, f"the run removed it, and {twin.id} is in its place"))
-            return None
         return Undo(CREATE, was, written.gone)
 
     # --- what stands in the way
+
+    def _without_twins(self, undos: list[Undo]) -> list[Undo]:
+        """Without what would be made again although something stands in its place, and does not leave it."""
+        after = self._projected(undos)
+        left = []
+        for undo in undos:
+            others = (each for key, each in after.items() if key != undo.key)
+            if undo.act == CREATE and (twin := next((each for each in others if is_twin(each, undo.entry)), None)):
+                was, reason = undo.entry, f"the run removed it, and {twin.id} is in its place"
+                self.kept.append(Kept(was.kind, was.id, was.name, reason))
+            else:
+                left.append(undo)
+        return left
+
+    def _without_lost(self, undos: list[Undo]) -> list[Undo]:
+        """Without what would refer again to a resource that is gone and does not come again."""
+        while True:
+            there = self._projected(undos)
+            lost = (entry for key, entry in self.before.items() if key not in there and entry.kind in REFERRED)
+            present = {told for entry in there.values() for told in entry.ids}
+            gone = {told: entry for entry in lost for told in entry.ids if told not in present}
+            kept = [self._referring(undo, gone) for undo in undos]
+            left = [undo for undo in kept if undo]
+            if left == undos:
+                return left
+            undos = left
+
+    def _referring(self, undo: Undo, gone: Mapping[str, Entry]) -> Undo | None:
+        """The undo without what refers to something that is gone; None if nothing is left of it."""
+        entry = undo.entry
+        if undo.act == CREATE:
+            lost = next((gone[told] for told in strings([entry.fields, entry.where]) if told in gone), None)
+            if lost is None:
+                return undo
+            reason = f"the run removed it, and the {_noun(lost)} that it refers to is gone"
+            self.kept.append(Kept(entry.kind, entry.id, entry.name, reason))
+            return None
+        if undo.act == REMOVE:
+            return undo
+        live, left = flat(self.now[undo.key].fields), {}
+        for name, back in undo.fields.items():
+            lost = next((gone[told] for told in strings(back.before) if told in gone), None)
+            if lost is None or same(entry.kind, name, live.get(name), back.before):
+                left[name] = back
+            else:
+                reason = f"the {_noun(lost)} that it referred to is gone"
+                self._drift(self.now[undo.key], name, back, live.get(name), reason)
+        return replace(undo, fields=left) if left else None
 
     def _without_used(self, undos: list[Undo]) -> list[Undo]:
         """Without the removals of what something that stays refers to; what stays because of that refers too."""
@@ -415,18 +495,6 @@ def unwritable(name: str, value: Any) -> str:
     return ""
 
 
-def references(entry: Entry) -> Iterator[str]:
-    """The ids of what a resource refers to."""
-    fields = entry.fields
-    yield from alarm.named(str(fields.get("AlarmRule", "")))
-    yield from elb_action.group_arns((*fields.get("Actions", ()), *fields.get("DefaultActions", ())))
-    yield from (each["registryArn"] for each in fields.get("serviceRegistries", ()))
-    yield from (each["targetGroupArn"] for each in fields.get("loadBalancers", ()) if "targetGroupArn" in each)
-    if "taskDefinition" in fields:
-        yield str(fields["taskDefinition"])
-    yield from (str(entry.where[name]) for name in ("ListenerArn", "NamespaceId") if name in entry.where)
-
-
 def _with_later(lost: Written, later: Written | None) -> Written:
     """What was to be created, with what the run wrote to it once it knew the id."""
     if later is None:
@@ -436,54 +504,8 @@ def _with_later(lost: Written, later: Written | None) -> Written:
     return replace(lost, values=values, last=later.last)
 
 
-def _is_made_as(entry: Entry, lost: Written) -> bool:
-    """Whether a resource is the one that was to be created: in that place, by that name, with those tags or content."""
-    place = {key: value for key, value in lost.where.items() if key not in ("name", "Port")}
-    if any(str(entry.where.get(key, "")) != str(value) for key, value in place.items()):
-        return False
-    if "name" in lost.where and entry.name.partition(".")[0] != lost.where["name"] != entry.name:
-        return False
-    if entry.kind == "task_definition":
-        return bool(entry.where.get("owned"))
-    live = flat(entry.fields)
-    tagged = {name: values for name, values in lost.values.items() if name.startswith("Tags.hokusai:")}
-    if not all(live.get(name) in values for name, values in tagged.items()):
-        return False
-    return entry.kind not in IDENTIFIED or all(
-        any(holds(entry.kind, name, live.get(name), value) for value in lost.values.get(name, [None]))
-        for name in IDENTIFIED[entry.kind]
-    )
-
-
-IDENTIFIED: Mapping[str, Sequence[str]] = {
-    "security_group_rule": (
-        *("IsEgress", "IpProtocol", "FromPort", "ToPort"),
-        *("CidrIpv4", "CidrIpv6", "PrefixListId", "ReferencedGroupInfo"),
-    ),
-    "listener": ("Port",),
-}
-"""What makes a resource without a name the one it is, beside its place: EC2 takes the same rule once in a group."""
-
-
-CONTENT: Mapping[str, frozenset[str]] = {"security_group_rule": frozenset(IDENTIFIED["security_group_rule"])}
-"""Fields that go back together: a port of before beside a stranger's network would open what nobody ever asked for."""
-
-
-def inseparable(kind: str, foreign: Set[str]) -> Set[str]:
-    """The fields that cannot go back because some are somebody else's."""
-    content = CONTENT.get(kind, frozenset())
-    return content if content & foreign else frozenset()
-
-
-def is_twin(entry: Entry, was: Entry) -> bool:
-    """Whether a resource stands where another one, now gone, would have to be made again."""
-    if entry.kind != was.kind:
-        return False
-    if entry.kind in IDENTIFIED:
-        now, then = flat(entry.fields), flat(was.fields)
-        alike = all(same(was.kind, name, now.get(name), then.get(name)) for name in IDENTIFIED[entry.kind])
-        return alike and dict(entry.where) == dict(was.where)
-    return entry.kind in ("target_group", "namespace", "discovery_service") and entry.name == was.name
+def _noun(entry: Entry) -> str:
+    return f"{entry.kind.replace('_', ' ')} {entry.name}"
 
 
 def names(kept: Iterable[Kept]) -> list[str]:

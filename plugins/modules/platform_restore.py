@@ -299,7 +299,8 @@ def remedy(refused: BadRecord, sound: str) -> str:
 def untaken(archive: Archive, own: str, passed_over: list[str]) -> Iterator[Contents | BadRecord]:
     """The runs that wrote something and were not taken back, newest first, and why a record was refused.
 
-    A rollback is none of them. `passed_over` gets the ids of those that were cut off before they could write.
+    A rollback is none of them; one that was taken back itself took nothing back. `passed_over` gets the ids of those
+    that were cut off before they could write.
     """
     taken: set[str] = set()
     for run_id in archive.ids():
@@ -314,7 +315,7 @@ def untaken(archive: Archive, own: str, passed_over: list[str]) -> Iterator[Cont
         if contents is None:
             passed_over.append(run_id)
         elif taken_by_it := contents.context.get("rollback_of"):
-            if contents.result and contents.result["verdict"] == "succeeded":
+            if run_id not in taken and contents.result and contents.result["verdict"] == "succeeded":
                 taken.add(str(taken_by_it))
         elif run_id not in taken and any(entry["kind"] == "intent" for entry in contents.entries):
             yield contents
@@ -403,15 +404,14 @@ def main() -> None:
         contents, judgement = judged(aws, params, passed_over, dry=dry)
         restore_canary.refuse_left(judgement, contents.identity.run_id)
         judgement = restore_canary.without_ended(judgement)
-        todo = restore.units(judgement, contents.before, params)
-        done = restore.apply(aws, judgement, todo, params, dry=True)
+        done = restore.apply(aws, judgement, contents.before, params, dry=True)
         groups, services = params["mlflow_target_groups"], params["mlflow_services"]
         opened_to_all = bypasses(judgement.after, groups, services) if done.steps else []
         if not dry:
             refuse_bypass(opened_to_all, params)
             refuse_misrouting(done.astray, params)
             with in_run(aws, params, module._name, dry=False) as transaction:
-                done = restore.apply(aws, judgement, todo, params, dry=False, within=transaction)
+                done = restore.apply(aws, judgement, contents.before, params, dry=False, within=transaction)
         for warning in warnings(done, opened_to_all, params, dry=dry):
             module.warn(warning)
         told = result(contents, judgement, done, judgement.now)

@@ -34,6 +34,8 @@ VOLATILE = frozenset(
 """What no rollback brings back, at any depth: states of alarms, counts of what runs, what deployments are called and
 when they were, the log of events."""
 
+IN_ORDER = frozenset({"Actions", "DefaultActions", "Conditions"})
+"""Below these every list comes back as it was."""
 Document = dict[str, Any]
 
 
@@ -43,12 +45,14 @@ def describe(sandbox: Sandbox) -> Document:
     return dict(sorted((key, plain(value)) for key, value in found))
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any, *, in_order: bool = False) -> Any:
     """JSON-like, ordered where AWS promises no order, without what is volatile."""
     if isinstance(value, dict):
-        return {key: plain(inner) for key, inner in sorted(value.items()) if key not in VOLATILE}
+        kept = {key: inner for key, inner in sorted(value.items()) if key not in VOLATILE}
+        return {key: plain(inner, in_order=in_order or key in IN_ORDER) for key, inner in kept.items()}
     if isinstance(value, list):
-        return sorted((plain(inner) for inner in value), key=str)
+        listed = [plain(inner, in_order=in_order) for inner in value]
+        return listed if in_order else sorted(listed, key=str)
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
 
 
@@ -97,22 +101,29 @@ def watching(sandbox: Sandbox) -> Iterator[tuple[str, Any]]:
 
 
 def network(sandbox: Sandbox) -> Iterator[tuple[str, Any]]:
-    ec2, discovery = sandbox.client("ec2"), sandbox.client("servicediscovery")
+    ec2, discovery, route53 = (sandbox.client(name) for name in ("ec2", "servicediscovery", "route53"))
+    for zone in pages(route53, "list_hosted_zones", "HostedZones"):
+        records = pages(route53, "list_resource_record_sets", "ResourceRecordSets", HostedZoneId=zone["Id"])
+        if not zone["Config"]["PrivateZone"]:
+            yield f"records of {zone['Name']}", records
     for group in pages(ec2, "describe_security_groups", "SecurityGroups"):
         yield group["GroupId"], group
     for rule in pages(ec2, "describe_security_group_rules", "SecurityGroupRules"):
         yield rule["SecurityGroupRuleId"], rule
     for namespace in pages(discovery, "list_namespaces", "Namespaces"):
         yield namespace["Id"], discovery.get_namespace(Id=namespace["Id"])
+        yield f"{namespace['Id']} tags", discovery.list_tags_for_resource(ResourceARN=namespace["Arn"])["Tags"]
     for service in pages(discovery, "list_services", "Services"):
         yield service["Id"], discovery.get_service(Id=service["Id"])
+        yield f"{service['Id']} tags", discovery.list_tags_for_resource(ResourceARN=service["Arn"])["Tags"]
 
 
 def compute(sandbox: Sandbox) -> Iterator[tuple[str, Any]]:
     ecs = sandbox.client("ecs")
     for cluster in pages(ecs, "list_clusters", "clusterArns"):
         services = pages(ecs, "list_services", "serviceArns", cluster=cluster)
-        for service in ecs.describe_services(cluster=cluster, services=services)["services"] if services else []:
+        told = ecs.describe_services(cluster=cluster, services=services, include=["TAGS"]) if services else {}
+        for service in told.get("services", ()):
             yield service["serviceArn"], service
     for family in pages(ecs, "list_task_definition_families", "families", status="ACTIVE"):
         yield f"revisions of {family}", pages(ecs, "list_task_definitions", "taskDefinitionArns", familyPrefix=family)

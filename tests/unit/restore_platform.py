@@ -125,11 +125,17 @@ class Platform:
         return restore.judge(self.aws, before, notes.entries, after)
 
     def take_back(
-        self, before: Document, notes: Notes, after: Document | None = None, *, dry: bool = False
+        self,
+        before: Document,
+        notes: Notes,
+        after: Document | None = None,
+        *,
+        dry: bool = False,
+        within: Notes | None = None,
     ) -> Restored:
+        """`within` is the journal of the rollback."""
         judgement = self.judge(before, notes, after)
-        todo = restore.units(judgement, before, WAITING)
-        return restore.apply(self.aws, judgement, todo, {}, dry=dry, within=Notes())
+        return restore.apply(self.aws, judgement, before, WAITING, dry=dry, within=within or Notes())
 
 
 class Notes(Outside):

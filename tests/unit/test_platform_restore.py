@@ -104,6 +104,18 @@ def test_a_rollback_can_be_taken_back_by_its_name(run: Opened, edge: Edge) -> No
     assert path_of(edge) == "/health"
 
 
+def test_the_newest_run_is_again_the_one_whose_rollback_was_taken_back(run: Opened, edge: Edge) -> None:
+    _first, second = site(run, "/a"), site(run, "/b")
+    for taken in (second, ""):
+        run_id = taken or run.run_id
+        run.open(scope=SCOPE, rollback_of=run_id)
+        assert restore(run, run_id=run_id, run=run.context)["changed"]
+        run.close()
+        release(run)
+    assert path_of(edge) == "/b"
+    assert (restore(run)["run_id"], path_of(edge)) == (second, "/a")
+
+
 def test_an_interrupted_run_is_taken_back(run: Opened, edge: Edge) -> None:
     run.open(scope=SCOPE)
     run.run_module(alb_target_group.main, name="one", health_check={"path": "/health"}, run=run.context)

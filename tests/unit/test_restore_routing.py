@@ -81,11 +81,10 @@ def test_rules_and_the_default_action_go_back_in_one_plan_with_no_request_astray
     before = whole.read()
     notes = whole.run(*TURNS[title])
     judgement = whole.judge(before, notes)
-    todo = restore.units(judgement, before, WAITING)
-    assert len(todo) == 1
+    assert len(restore.units(judgement, before, WAITING)) == 1
     traffic = Traffic(whole.edge)
-    predicted = restore.apply(whole.aws, judgement, todo, {}, dry=True)
-    done = restore.apply(whole.aws, judgement, todo, {}, dry=False, within=traffic)
+    predicted = restore.apply(whole.aws, judgement, before, WAITING, dry=True)
+    done = restore.apply(whole.aws, judgement, before, WAITING, dry=False, within=traffic)
     assert [step.key for step in done.steps] == [step.key for step in predicted.steps]
     assert (done.astray, done.unproved, traffic.astray()) == ([], [], set())
     assert text(whole.read()) == text(before)
@@ -99,23 +98,26 @@ def swap(whole: Platform) -> tuple[Any, three_way.Judgement]:
 def test_rules_that_exchange_what_they_do_are_not_taken_back_and_the_request_is_named(whole: Platform) -> None:
     before, judgement = swap(whole)
     now = text(whole.read())
-    todo = restore.units(judgement, before, WAITING)
     whole.aws.calls.clear()
-    (told,) = restore.apply(whole.aws, judgement, todo, {}, dry=True).astray
+    (told,) = restore.apply(whole.aws, judgement, before, WAITING, dry=True).astray
     assert "the rules of edge:443: GET https://elsewhere.test/" in told
     with pytest.raises(Unsafe, match="a request would go astray while they go back: GET https://") as error:
-        restore.apply(whole.aws, judgement, todo, {}, dry=False, within=Notes())
+        restore.apply(whole.aws, judgement, before, WAITING, dry=False, within=Notes())
     assert "hokusai_allow_misrouting=yes" in error.value.remedy
     assert not whole.aws.writes
     assert text(whole.read()) == now
 
 
-def test_with_an_explicit_yes_they_go_back_and_the_request_goes_astray_as_was_said(whole: Platform) -> None:
+def test_with_an_explicit_yes_they_go_back_and_the_request_goes_astray_as_was_said(
+    whole: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before, judgement = swap(whole)
-    todo = restore.units(judgement, before, WAITING)
-    alone = [replace(unit, steps=lambda due, steps=unit.steps: one_by_one(steps(due))) for unit in todo]
+    units = restore.units(judgement, before, WAITING)
+    alone = [replace(unit, steps=lambda due, steps=unit.steps: one_by_one(steps(due))) for unit in units]
+    monkeypatch.setattr(restore, "units", lambda *_args: alone)
     traffic = Traffic(whole.edge)
-    done = restore.apply(whole.aws, judgement, alone, {"allow_misrouting": True}, dry=False, within=traffic)
+    allowed = {**WAITING, "allow_misrouting": True}
+    done = restore.apply(whole.aws, judgement, before, allowed, dry=False, within=traffic)
     assert done.astray
     assert traffic.astray()
     assert text(whole.read()) == text(before)

@@ -106,6 +106,52 @@ def test_a_person_can_take_it_back_all_the_same(run: Opened, edge: Edge) -> None
     assert path_of(edge) == "/"
 
 
+# --- what another run wrote
+
+
+def cut_off(run: Opened, watch: Watch) -> str:
+    """A run that is killed between journal and call of a health check; its id."""
+
+    def kill(name: str) -> None:
+        if name == "ModifyTargetGroup":
+            raise KeyboardInterrupt
+
+    watch.told = kill
+    with pytest.raises(KeyboardInterrupt):
+        site(run)
+    watch.told = lambda name: None
+    release(run)
+    return run.run_id
+
+
+def test_a_field_that_a_later_run_wrote_is_kept_where_it_is_not_sure_that_this_one_did(
+    run: Opened, edge: Edge, watch: Watch
+) -> None:
+    first, second = cut_off(run, watch), site(run)
+    result = restore(run, run_id=first)
+    assert (result["changed"], path_of(edge)) == (False, "/health")
+    assert reason(result) == f"written by the run {second}, and perhaps not by this one"
+
+
+def test_so_is_one_where_the_record_of_the_later_run_is_elsewhere(run: Opened, edge: Edge, watch: Watch) -> None:
+    first = cut_off(run, watch)
+    site(run)
+    shutil.rmtree(run.path)
+    result = restore(run, run_id=first)
+    assert (result["changed"], path_of(edge)) == (False, "/health")
+    assert "by a later one, whose record is not here" in reason(result)
+
+
+def test_a_field_that_a_later_run_gave_another_value_first_goes_back_where_this_one_surely_wrote_it(
+    run: Opened, edge: Edge
+) -> None:
+    first = site(run)
+    site(run, "/other")
+    site(run)
+    assert restore(run, run_id=first)["changed"]
+    assert path_of(edge) == "/"
+
+
 # --- what another run created
 
 

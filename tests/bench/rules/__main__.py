@@ -6,7 +6,7 @@ another order, replace all by others that give every path the answer it has; eac
 Beside them plain boto3, in the fewest calls there can be and with no thought of their order.
 All the while clients send requests through the sandbox's load balancer to targets that say who they are. A request is
 lost when no target answers that should, and misrouted when one does that is not to answer it, neither before the change
-nor after. A bar that is not met is no failure of this program: it ends with 0 if everything could be measured.
+nor after. It ends with 1 where a bar of alb_rules that could be measured is not met.
 
     python -m tests.bench.rules [--peer PYTHON] [--delay SECONDS ...] [--rate PER_SECOND] [--output FILE] [N ...]
 """
@@ -84,14 +84,15 @@ def main() -> int:
                         figures.append(figure)
                         print(figure.line(), flush=True)
     print(f"\nBars of alb_rules (load {report.machine()['load']} in the end):")
-    for bar in report.bars(figures):
+    bars = list(report.bars(figures))
+    for bar in bars:
         print(bar.line())
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(
         json.dumps(report.as_json(figures, before=machine, after=report.machine()), indent=1) + "\n"
     )
     print(f"\nAll figures: {options.output}")
-    return 0
+    return 1 if any(bar.measured is not None and not bar.met for bar in bars) else 0
 
 
 if __name__ == "__main__":

@@ -23,11 +23,14 @@ LOCKS = ("/lock", "/lock-counter")
 
 
 def count() -> int:
-    """One more write: its number. Appending a byte is atomic, also among processes."""
+    """One more write: its number, which no other has, be it of another process or thread.
+
+    A descriptor that appends stands after its own byte; the file may be longer by then.
+    """
     descriptor = os.open(GIVEN["count"], os.O_CREAT | os.O_APPEND | os.O_RDWR, 0o600)
     try:
         os.write(descriptor, b".")
-        return os.fstat(descriptor).st_size
+        return os.lseek(descriptor, 0, os.SEEK_CUR)
     finally:
         os.close(descriptor)
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,10 @@ from ansible_collections.hokusai.platform.plugins.module_utils.errors import Amb
 ADDRESS_TYPES = ("A", "AAAA")
 RECORD_TYPES = frozenset({*ADDRESS_TYPES, "CNAME"})
 """What tells where a name leads; a name with a CNAME has no other record."""
+
+
+MOST_HOPS = 8
+"""As resolvers have it: a chain of names that is longer may be a circle."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,28 @@ def records(aws: Aws, zone: HostedZone, host: str) -> list[Record]:
             if len(here) < len(page["ResourceRecordSets"]):
                 break
     return found
+
+
+def answering(aws: Aws, zones: Collection[HostedZone], host: str, hops: int = 0) -> list[Record]:
+    """The records by which a host is answered: its own or, without any, those of the nearest wildcard above it.
+
+    One that leads to another name of these zones is followed. Raises `NotFound` for a host of none of them.
+    """
+    zone = zone_of(host, zones)
+    above = host.lower().removesuffix(zone.name).rstrip(".").split(".")[1:]
+    depth = range(len(above) + 1) if host.lower() != zone.name else ()
+    wildcards = [".".join(["*", *above[place:], zone.name]) for place in depth]
+    found = next((some for name in (host, *wildcards) if (some := records(aws, zone, name))), [])
+    return [last for record in found for last in _followed(aws, zones, record, hops)]
+
+
+def _followed(aws: Aws, zones: Collection[HostedZone], record: Record, hops: int) -> list[Record]:
+    if hops >= MOST_HOPS or not (record.alias or record.type == "CNAME"):
+        return [record]
+    try:
+        return answering(aws, zones, record.target, hops + 1) or [record]
+    except NotFound:
+        return [record]
 
 
 def from_aws(host: str, live: Mapping[str, Any]) -> Record:

@@ -164,10 +164,9 @@ def gather(aws: Aws, params: Params) -> Iterator[Endpoint]:
 def located(aws: Aws, endpoint: Endpoint, zones: list[public_dns.HostedZone]) -> Endpoint:
     """With its records, or where no zone has them with its addresses."""
     try:
-        zone = public_dns.zone_of(endpoint.host, zones)
+        return replace(endpoint, records=tuple(public_dns.answering(aws, zones, endpoint.host)))
     except NotFound:
         return replace(endpoint, addresses=(resolve(endpoint.host), resolve(endpoint.balancer.dns_name)))
-    return replace(endpoint, records=tuple(public_dns.records(aws, zone, endpoint.host)))
 
 
 def resolve(name: str) -> frozenset[str]:

@@ -108,6 +108,7 @@ def incident(recorder: Recorder) -> None:
     repair = stage.newest()
     recorder.play("diagnose", "verify")
     recorder.play("diagnose", "history")
+    recorder.play("diagnose", "rollback", "--check", run_id=repair)
     recorder.play("diagnose", "canary", "--check", canary_image=IMAGE)
     with Traffic(stage.sandbox, RATE):
         recorder.play("site", "canary", canary_image=IMAGE)
@@ -121,11 +122,13 @@ def kept_in_aws(recorder: Recorder) -> None:
     """A run of which AWS keeps records and keys, on a platform changed by hand, for an inventory that asks for more."""
     stored = {**recorder.stage.stored(), **drift.asked()}
     drift.drift(recorder.stage.sandbox)
-    recorder.play("diagnose", "site", "--check", **stored)
+    plan = str(recorder.stage.sandbox.home / "plan.json")
+    recorder.play("diagnose", "site", "--check", **stored, hokusai_plan_out=plan)
     recorder.play("site", "site", **stored)
     recorder.play("diagnose", "verify", **stored)
     recorder.play("diagnose", "verify", **{**stored, "hokusai_api_key": {"secret": PLATFORM_KEY}})
     recorder.play("diagnose", "history", **stored)
+    recorder.play("diagnose", "rollback", "--check", **stored)
     recorder.play("rollback", "rollback", **stored, hokusai_allow_bypass=True)
     recorder.play("site", "rollback", **stored, run_id=recorder.stage.newest(**stored))
 

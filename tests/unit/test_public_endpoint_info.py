@@ -123,6 +123,29 @@ def test_a_live_host_is_judged_by_route_53_the_listener_and_acm(
     assert found["certificate"]["days_left"] > 0
 
 
+@pytest.mark.parametrize(
+    ("chain", "leads"),
+    [
+        ({"*.hokus.ai": "LB"}, True),
+        ({HOST: "lb.hokus.ai", "lb.hokus.ai": "LB"}, True),
+        ({"*.hokus.ai": "lb.hokus.ai", "lb.hokus.ai": "LB"}, True),
+        ({"*.hokus.ai": "LB", HOST: "elsewhere.test"}, False),
+        ({HOST: "lb.hokus.ai", "lb.hokus.ai": "elsewhere.test"}, False),
+        ({HOST: "lb.hokus.ai", "lb.hokus.ai": HOST}, False),
+        ({"*.other.hokus.ai": "LB"}, False),
+    ],
+)
+def test_wildcards_and_names_that_lead_to_names_are_followed(
+    edge: Edge, aws: CountingAws, run_module: RunModule, chain: dict[str, str], leads: bool
+) -> None:
+    zone = Zone(aws)
+    balancer = aws.elbv2.describe_load_balancers(Names=[BALANCER])["LoadBalancers"][0]
+    for name, target in chain.items():
+        value = target.replace("LB", balancer["DNSName"])
+        zone.put(Name=name, Type="CNAME", ResourceRecords=[{"Value": value}])
+    assert ask(run_module)["endpoints"][0]["leads_to_load_balancer"] is leads
+
+
 def test_a_host_of_no_zone_is_resolved_here(edge: Edge, run_module: RunModule, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {HOST: ["192.0.2.1"], "edge": ["192.0.2.1", "192.0.2.2"]}
 

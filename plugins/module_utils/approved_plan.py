@@ -75,6 +75,11 @@ class PlanFile:
         """Where the tasks of a play, each a process of its own, leave the parts of a draft."""
         return self.path.with_name(f"{self.path.name}.parts")
 
+    @property
+    def asked(self) -> Path:
+        """Where tasks in check mode note which parts of a finished plan they ask for, as long as it is there."""
+        return self.path.with_name(f"{self.path.name}.asked")
+
     def save(self) -> None:
         """Write the file in one piece, for its owner alone."""
         draft = self.path.with_name(f".{self.path.name}.{os.getpid()}")
@@ -116,10 +121,30 @@ class PlanFile:
             told = f"The plan {self.path} is sealed with another key than runs are: {', not '.join(named)}"
             raise BadRecord(told, f"name the key that it was made with, if it is yours; else {ANEW}")
 
-    def append(self, part: Mapping[str, Any]) -> None:
-        with self.parts.open("ab") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            handle.write(canonical(part) + b"\n")
+    def refuse_shrunk(self, scope: Mapping[str, Any]) -> None:
+        """Raise `PlanMoved` where the inventory names other resources than it did when the plan was made."""
+        then = self.body["scope"]
+        if other := sorted(name for name in {*then, *scope} if then.get(name) != scope.get(name)):
+            told = f"The inventory is not that of the plan {self.path}: it names other {', '.join(other)}"
+            raise PlanMoved(told.replace("_", " "), ANEW)
+
+    def expect(self) -> None:
+        """Have the tasks that follow note what they ask for."""
+        self.asked.unlink(missing_ok=True)
+        note(self.asked)
+
+    def complete(self) -> None:
+        """Raise `PlanMoved` where something that was approved is asked for by no task any more."""
+        asked = {(part["module"], part["resource"], part["wish"]) for part in noted(self.asked)}
+        self.asked.unlink(missing_ok=True)
+        left_out = [
+            f"{part['module']} {part['resource']}"
+            for part in self.body["parts"]
+            if part["steps"] and (part["module"], part["resource"], part["wish"]) not in asked
+        ]
+        if left_out:
+            told = f"The plan {self.path} has what no task asks for any more: {', '.join(left_out)}"
+            raise PlanMoved(told, f"put it back into the inventory, or {ANEW}", moved=left_out)
 
     def steps(self) -> list[dict[str, str]]:
         """What is planned, in the order of the tasks."""
@@ -149,8 +174,23 @@ class PlanFile:
 
     def drafted(self) -> list[Body]:
         """The parts so far, in the order of the tasks."""
-        lines = self.parts.read_bytes().splitlines(keepends=True) if self.parts.exists() else []
-        return [parsed(line, str(self.parts)) for line in lines]
+        return noted(self.parts)
+
+
+def note(path: Path, *parts: Mapping[str, Any]) -> None:
+    """Add lines to what the tasks of a play, each a process of its own, leave for the one that reads it."""
+    try:
+        with path.open("ab") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            handle.write(b"".join(canonical(part) + b"\n" for part in parts))
+    except OSError as error:
+        told = f"{path}, beside the plan, cannot be written: {error.strerror}"
+        raise BadInput(told, "put the plan in a directory that is writable") from error
+
+
+def noted(path: Path) -> list[Body]:
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    return [parsed(line, str(path)) for line in lines]
 
 
 def fingerprint(seal: Seal, value: Any) -> str:
@@ -214,12 +254,14 @@ class Plan(NoPlan):
             if not dry:
                 raise BadInput(f"The plan {self.file.path} is a draft, and nobody can have approved it", ANEW)
             told = {"steps": [step.shown() for step in steps], "proof": as_data(proof)}
-            self.file.append({"module": self.module, "resource": self.resource, "wish": wish, **told})
+            note(self.file.parts, {"module": self.module, "resource": self.resource, "wish": wish, **told})
             return
         if wish not in {part["wish"] for part in self.known()}:
             asked = "asks for another state than" if self.known() else "is not in"
             raise PlanMoved(f"{self.module} {self.resource} {asked} the plan {self.file.path}", ANEW)
         self.allow(steps)
+        if dry and self.file.asked.exists():
+            note(self.file.asked, {"module": self.module, "resource": self.resource, "wish": wish})
 
     def allow(self, steps: Iterable[Step]) -> None:
         """Raise `PlanMoved` for a step that was not approved. Fewer are left once some are done."""

@@ -18,7 +18,10 @@ description:
   - With O(moment=approve) compares a finished plan with what is there now, and fails when that has moved. It changes
     nothing. A plan that names another key than O(key) is refused. Tasks after it with their option C(plan) set to it do
     what is in it, or fail before their first write.
-  - It writes nothing but that file, and does so in check mode too.
+  - O(moment=approve) also refuses another O(scope) than that of the plan. V(compare) does the same later.
+  - With O(moment=complete), after all tasks have run in check mode with an approved plan as their option C(plan), fails
+    when something of the plan was asked for by none of them since V(approve).
+  - It writes nothing but that file, and notes of the tasks beside it, and does so in check mode too.
 author:
   - Hokusai Platform contributors (@hokusai)
 extends_documentation_fragment:
@@ -29,10 +32,10 @@ extends_documentation_fragment:
   - hokusai.platform.archive.scope
 options:
   moment:
-    description: Whether a plan is begun, finished, or to be applied.
+    description: Whether a plan is begun, finished, to be applied, seen to be asked for as a whole, or compared again.
     type: str
     required: true
-    choices: [begin, save, approve]
+    choices: [begin, save, approve, complete, compare]
   file:
     description: Path of the plan. V(begin) replaces what is there. The file can be read by its owner alone.
     type: path
@@ -169,11 +172,15 @@ from ansible_collections.hokusai.platform.plugins.module_utils.snapshot import S
 
 SPEC: dict[str, Any] = {
     **ARCHIVE_OPTIONS,
-    "moment": {"type": "str", "required": True, "choices": ["begin", "save", "approve"]},
+    "moment": {"type": "str", "required": True, "choices": ["begin", "save", "approve", "complete", "compare"]},
     "file": {"type": "path", "required": True},
     "scope": {"type": "dict", "options": snapshot.SCOPE_OPTIONS},
 }
-REQUIRED = [("moment", "begin", ["environment", "runs", "scope"]), ("moment", "approve", ["environment", "runs"])]
+REQUIRED = [
+    ("moment", "begin", ["environment", "runs", "scope"]),
+    ("moment", "approve", ["environment", "runs"]),
+    ("moment", "compare", ["environment", "runs"]),
+]
 
 
 def planned(aws: Aws, params: Params) -> PlanFile:
@@ -182,10 +189,16 @@ def planned(aws: Aws, params: Params) -> PlanFile:
         scope = Scope.from_params(params["scope"])
         return PlanFile.begin(Archive(aws, params), path, new_run_id(), scope.as_data())
     file = PlanFile.open(aws, path)
+    if params["moment"] == "complete":
+        file.complete()
+        return file
     world = snapshot.read(aws, Scope.from_params(file.body["scope"]))
     if params["moment"] == "save":
         return file.finish(world)
     file.check(Archive(aws, params), world)
+    file.refuse_shrunk(Scope.from_params(params["scope"]).as_data() if params["scope"] else file.body["scope"])
+    if params["moment"] == "approve":
+        file.expect()
     return file
 
 
@@ -194,7 +207,7 @@ def main() -> None:
     with failing(module):
         file = planned(Aws(module.params), module.params)
         module.exit_json(
-            changed=module.params["moment"] != "approve",
+            changed=module.params["moment"] in ("begin", "save"),
             plan_id=file.seal.identity.run_id,
             file=str(file.path),
             steps=file.steps(),

@@ -160,6 +160,41 @@ def test_a_task_that_the_plan_does_not_know_is_refused(run_module: Any, place: d
     assert "alb_target_group one is not in the plan" in told["msg"]
 
 
+def asked_for(run_module: Any, place: dict[str, Any], *groups: str) -> dict[str, Any]:
+    """What is said of an approved plan for both target groups once tasks have asked for these."""
+    path, checks = place["file"], {name: {"path": f"/{name}"} for name in ("one", "two")}
+    run_module(platform_plan.main, moment="begin", **place)
+    for name, check in checks.items():
+        run_module(alb_target_group.main, _check=True, plan=path, name=name, health_check=check)
+    run_module(platform_plan.main, moment="save", **place)
+    assert not approved(run_module, place).get("failed")
+    for name in groups:
+        assert run_module(alb_target_group.main, _check=True, plan=path, name=name, health_check=checks[name])[
+            "changed"
+        ]
+    told: dict[str, Any] = run_module(platform_plan.main, moment="complete", file=path)
+    return told
+
+
+def test_a_plan_of_which_something_is_asked_for_no_more_is_refused_by_name(
+    run_module: Any, place: dict[str, Any], edge: Edge
+) -> None:
+    whole, left = asked_for(run_module, place, "one", "two"), asked_for(run_module, place, "one")
+    assert (whole.get("failed"), whole["changed"]) == (None, False)
+    assert (left["error"], left["moved"]) == ("PlanMoved", ["alb_target_group two"])
+    assert "what no task asks for any more: alb_target_group two" in left["msg"]
+    assert not run_module(platform_plan.main, moment="compare", **place).get("failed")
+    assert not list(Path(place["file"]).parent.glob("*.asked"))
+
+
+def test_an_inventory_that_names_other_resources_is_refused(run_module: Any, place: dict[str, Any]) -> None:
+    made(run_module, place)
+    place["scope"] = {**place["scope"], "target_groups": ["one"]}
+    told = approved(run_module, place)
+    assert told["error"] == "PlanMoved"
+    assert "it names other target groups" in told["msg"]
+
+
 def test_a_look_afterwards_finds_nothing_left_to_do(run_module: Any, place: dict[str, Any]) -> None:
     """As the proof at the end of a run takes it, under the same plan."""
     made(run_module, place)

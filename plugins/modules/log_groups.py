@@ -72,7 +72,7 @@ EXAMPLES = r"""
         retention_days: 30
         metric_filters:
           - name: authentication-failures
-            pattern: "{ $.status = 401 }"
+            pattern: '{ ($.status = 401) && ($.emitter = "auth") }'
             namespace: Hokusai/development
             metric: AuthenticationFailures
             default_value: 0
@@ -89,7 +89,7 @@ resource:
       metric_filters:
         authentication-failures:
           name: authentication-failures
-          pattern: "{ $.status = 401 }"
+          pattern: '{ ($.status = 401) && ($.emitter = "auth") }'
           namespace: Hokusai/development
           metric: AuthenticationFailures
           value: "1"

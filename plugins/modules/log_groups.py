@@ -94,6 +94,7 @@ resource:
           metric: AuthenticationFailures
           value: "1"
           default: 0.0
+          more: {}
 steps:
   description: The writes taken, or in check mode those that would be, in order.
   returned: success

@@ -47,7 +47,7 @@ options:
       target_group:
         description:
           - Name of the target group the metric is of. It gives the dimensions C(TargetGroup) and C(LoadBalancer), the
-            latter of O(metrics[].load_balancer) or else of the load balancer that uses the group.
+            latter of O(metrics[].load_balancer), which must use the group, or else of the load balancer that does.
         type: str
       cluster:
         description: Name of the ECS cluster the metric is of.

@@ -116,7 +116,8 @@ class Dashboard:
     def shown(self) -> dict[str, Any]:
         """The widgets by title with what they show; dimensions are left out, which a wanted one does not know yet."""
         body = self.body if self.body is not None else self.bound("", lambda words, _remedy: words)
-        return {"name": self.name, "start": body.get("start", ""), "widgets": [_told(each) for each in body["widgets"]]}
+        told = [_told(each) for each in body.get("widgets", ())]
+        return {**more(body), "name": self.name, "start": body.get("start", ""), "widgets": told}
 
 
 def _told(widget: Body) -> dict[str, Any]:
@@ -208,9 +209,15 @@ def same(one: Body, other: Body) -> bool:
 def normal(body: Body) -> dict[str, Any]:
     """The one form of a body: widgets by their place, metrics written out, nothing that only repeats a default."""
     widgets = sorted((_normal(each) for each in body.get("widgets", ())), key=lambda each: (each["y"], each["x"]))
-    return {"start": body.get("start", ""), "period": body.get("periodOverride", "auto"), "widgets": widgets}
+    return {**DASHBOARD_DEFAULTS, **more(body), "widgets": widgets}
 
 
+def more(body: Body) -> dict[str, Any]:
+    """What a body says beside its widgets, such as `variables`; what is empty says nothing."""
+    return {key: value for key, value in body.items() if key != "widgets" and value not in ("", None, [], {})}
+
+
+DASHBOARD_DEFAULTS: Mapping[str, Any] = {"start": "", "periodOverride": "auto"}
 DEFAULTS: Mapping[str, Any] = {"view": "timeSeries", "stacked": False, "yAxis": {}, "title": ""}
 LINE_DEFAULTS: Mapping[str, Any] = {"visible": True, "yAxis": "left", "label": ""}
 

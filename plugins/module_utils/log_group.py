@@ -31,6 +31,8 @@ class MetricFilter:
     metric: str
     value: str = "1"
     default: float | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """What else AWS says of the transformation, in its own names: nothing here asks for that."""
 
     def to_aws(self, group: str) -> dict[str, Any]:
         change: dict[str, Any] = {
@@ -99,9 +101,13 @@ def _filter(given: Mapping[str, Any]) -> MetricFilter:
     )
 
 
+_MANAGED = {"metricName", "metricNamespace", "metricValue", "defaultValue"}
+
+
 def filter_from_aws(described: Mapping[str, Any]) -> MetricFilter:
     (change,) = described["metricTransformations"]
     default = change.get("defaultValue")
+    more = {key: value for key, value in change.items() if key not in _MANAGED and value not in (None, "", "None", {})}
     return MetricFilter(
         described["filterName"],
         described.get("filterPattern", ""),
@@ -109,6 +115,7 @@ def filter_from_aws(described: Mapping[str, Any]) -> MetricFilter:
         change["metricName"],
         change["metricValue"],
         None if default is None else float(default),
+        more,
     )
 
 

@@ -167,7 +167,10 @@ def _derived(given: Mapping[str, Any]) -> Iterator[Dimension]:
     balancer, group = given["load_balancer"], given["target_group"]
     if group:
         yield "TargetGroup", Named(f"target group {group}", elb.GROUP_REMEDY)
-    if balancer:
+    if group and balancer:
+        remedy = f"let a listener rule of {balancer} forward to {group}, or name the load balancer that does"
+        yield "LoadBalancer", Named(_attachment(group, balancer), remedy)
+    elif balancer:
         yield "LoadBalancer", Named(f"load balancer {balancer}", "create it, or correct its name")
     elif group:
         yield "LoadBalancer", Named(f"load balancer of {group}", "let a listener rule forward to the target group")
@@ -179,6 +182,10 @@ def _derived(given: Mapping[str, Any]) -> Iterator[Dimension]:
         yield "ClusterName", Named(f"ECS cluster {given['cluster']}", "create it, or correct its name")
     if given["certificate"]:
         yield "CertificateArn", Named(f"certificate {given['certificate']}", "import or request it")
+
+
+def _attachment(group: str, balancer: str) -> str:
+    return f"an attachment of target group {group} to load balancer {balancer}"
 
 
 def _check(metric: Metric) -> None:
@@ -221,16 +228,17 @@ def _balancers(aws: Aws, options: Sequence[Mapping[str, Any]]) -> dict[str, str]
         return {}
     with calling("describe the load balancers"):
         listed = elb.every(aws.elbv2, "describe_load_balancers", "LoadBalancers")
-    ends = {each["LoadBalancerArn"]: elb.dimension(each["LoadBalancerArn"]) for each in listed}
-    found = {f"load balancer {each['LoadBalancerName']}": ends[each["LoadBalancerArn"]] for each in listed}
+    names_by_arn = {each["LoadBalancerArn"]: each["LoadBalancerName"] for each in listed}
+    found = {f"load balancer {name}": elb.dimension(arn) for arn, name in names_by_arn.items()}
     if groups:
         with calling("describe the target groups"):
             described = elb.every(aws.elbv2, "describe_target_groups", "TargetGroups")
         for each in described:
-            found[f"target group {each['TargetGroupName']}"] = elb.dimension(each["TargetGroupArn"])
-            attached = [ends[arn] for arn in each["LoadBalancerArns"] if arn in ends]
-            if attached:
-                found[f"load balancer of {each['TargetGroupName']}"] = attached[0]
+            group = each["TargetGroupName"]
+            found[f"target group {group}"] = elb.dimension(each["TargetGroupArn"])
+            for arn in (arn for arn in each["LoadBalancerArns"] if arn in names_by_arn):
+                found.setdefault(f"load balancer of {group}", elb.dimension(arn))
+                found[_attachment(group, names_by_arn[arn])] = elb.dimension(arn)
     return found
 
 

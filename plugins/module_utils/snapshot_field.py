@@ -123,8 +123,7 @@ def _transformations(value: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]
 
 def _dashboard(value: Mapping[str, Any]) -> str:
     """All of it, as text: CloudWatch fills in nothing, so what is more than was written is a stranger's."""
-    more = {key: inner for key, inner in value.items() if key not in ("start", "periodOverride", "widgets")}
-    return json.dumps({**more, **dashboard.normal(value)}, sort_keys=True)
+    return json.dumps(dashboard.normal(value), sort_keys=True)
 
 
 FORMS: Mapping[tuple[str, str], Callable[[Any], Any]] = {

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: alb_route
 short_description: Which rule of a load balancer answers a request, and which rules never can
-version_added: 0.1.0
+version_added: 0.2.0
 author:
   - Hokusai Platform contributors (@hokusai)
 description:

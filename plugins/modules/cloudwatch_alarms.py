@@ -65,6 +65,8 @@ options:
             is C(HealthyHostCount), C(RunningTaskCount) or C(DaysToExpiry). It is V(ignore) where one is what a
             validation found, that is C(HealthScore) or C(CheckPassed), which holds until the next one. Else it is
             V(not_breaching), for then nothing happened.
+          - Where Container Insights is off nobody reports C(RunningTaskCount), and V(breaching) sounds for ever. Give
+            V(not_breaching) where that may be so.
         type: str
         choices: [missing, ignore, breaching, not_breaching]
       actions_enabled:

@@ -72,7 +72,7 @@ EXAMPLES = r"""
         retention_days: 30
         metric_filters:
           - name: authentication-failures
-            pattern: "{ $.status = 401 }"
+            pattern: '{ ($.status = 401) && ($.emitter = "auth") }'
             namespace: Hokusai/development
             metric: AuthenticationFailures
             default_value: 0
@@ -89,11 +89,12 @@ resource:
       metric_filters:
         authentication-failures:
           name: authentication-failures
-          pattern: "{ $.status = 401 }"
+          pattern: '{ ($.status = 401) && ($.emitter = "auth") }'
           namespace: Hokusai/development
           metric: AuthenticationFailures
           value: "1"
           default: 0.0
+          more: {}
 steps:
   description: The writes taken, or in check mode those that would be, in order.
   returned: success

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: platform_restore
 short_description: Take back what a run wrote, field by field
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Compares, for each field of each resource, what was there before a run, what the run wrote, and what is there now.
     What still holds what the run wrote goes back; what holds anything else is somebody else's, is kept, and is listed.

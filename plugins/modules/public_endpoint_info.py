@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: public_endpoint_info
 short_description: Whether public hosts lead to their load balancers, and how long their certificates last
-version_added: 0.1.0
+version_added: 0.2.0
 author: Hokusai Platform contributors (@hokusai)
 description:
   - Reads Route 53, the listeners and ACM, and writes nothing. Never fails for what it finds. Assert on RV(problems).

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: route53_alias
 short_description: Public host names as Route 53 aliases of load balancers
-version_added: 0.1.0
+version_added: 0.2.0
 author: Hokusai Platform contributors (@hokusai)
 description:
   - Makes each host an alias (A, and AAAA where the load balancer is dual-stack) of its load balancer.

@@ -73,6 +73,30 @@ def test_a_block_that_does_not_say_what_it_is_is_refused(tmp_path: Path, monkeyp
         read(tmp_path, "```sh later\nmake demo\n```\n", monkeypatch)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```bash\nmake demo\n```\n",
+        "```SH\nmake demo\n```\n",
+        "```console\n$ make demo\n```\n",
+        "```shell\nmake demo\n```\n",
+        "````sh\nmake demo\n````\n",
+        "~~~sh\nmake demo\n~~~\n",
+        "1. so\n\n   ```sh\n   make demo\n   ```\n",
+        "- ```sh\n  make demo\n  ```\n",
+        "> ```sh\n> make demo\n> ```\n",
+        "```sh\nmake demo\n",
+        "```sh\nmake demo\n``` \n\n```sh\nfalse\n```\n",
+        "```text\nprinted by nothing\n```\n",
+    ],
+)
+def test_a_block_that_nothing_would_run_or_compare_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    with pytest.raises(blocks.BadBlockError, match=r"page\.md:"):
+        read(tmp_path, text, monkeypatch)
+
+
 def test_an_output_belongs_to_the_block_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = "```sh\nls\n```\n\nIt prints\n\n```text\na\nb\n```\n\n```sh fails\nfalse\n```\n"
     first, second = read(tmp_path, text, monkeypatch)

@@ -6,7 +6,7 @@ docs/contributing.md says how a block is marked. Blocks of one document run in o
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tests.sanity import ROOT
@@ -20,7 +20,12 @@ OUTPUT = "text"
 DRAWING = "│"
 """What a block without a language may be: the README's drawing."""
 
+LANGUAGES = (SHELL, OUTPUT, "output", "{toctree}")
+"""What a block with a language may be. Another one, bash say, would be run and compared by nobody."""
+
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ANY_FENCE = re.compile(r"^[ \t>*+.\d-]*(```|~~~)", re.MULTILINE)
+"""Whatever Markdown may take for a fence, in a list, in a quotation, of tildes or never closed."""
 MARKER = "@@@ block"
 GAP = "..."
 """In an output: a line of its own stands for any number of lines, within a line for any text."""
@@ -69,21 +74,34 @@ def documents() -> list[str]:
 def read(document: str) -> list[Block]:
     """The shell blocks of a document in order. Raises BadBlockError for a fence that says neither shell nor output."""
     found: list[Block] = []
-    source = (ROOT / document).read_text()
-    for fence in FENCE.finditer(source):
-        line = source.count("\n", 0, fence.start()) + 1
-        language, *more = fence[1].split() or [""]
+    for line, language, more, text in fences(document, (ROOT / document).read_text()):
         if language == SHELL:
-            kind = more[0] if more else RUN
+            kind = more or RUN
             if kind not in KINDS:
                 raise BadBlockError(f"{document}:{line}: {kind} is none of {', '.join(KINDS)}")
-            found.append(Block(document, line, kind, fence[2]))
-        elif language == OUTPUT and found:
+            found.append(Block(document, line, kind, text))
+        elif language == OUTPUT:
+            if not found:
+                raise BadBlockError(f"{document}:{line}: no block is before this one that could have printed it")
             last = found[-1]
-            found[-1] = Block(last.document, last.line, last.kind, last.text, tuple(fence[2].splitlines()))
-        elif language == "" and DRAWING not in fence[2]:
-            raise BadBlockError(f"{document}:{line}: say of which kind the block is (docs/contributing.md)")
+            found[-1] = Block(last.document, last.line, last.kind, last.text, tuple(text.splitlines()))
     return found
+
+
+def fences(document: str, source: str) -> Iterator[tuple[int, str, str, str]]:
+    """Each with its line, language, what is said after that, and text. Raises BadBlockError for any other kind."""
+    found = list(FENCE.finditer(source))
+    edges = {place for fence in found for place in (fence.start(), fence.end() - len("```"))}
+    for other in ANY_FENCE.finditer(source):
+        if other.start() not in edges:
+            line = source.count("\n", 0, other.start()) + 1
+            raise BadBlockError(f"{document}:{line}: begin and end a block with ``` at the beginning of a line")
+    for fence in found:
+        line = source.count("\n", 0, fence.start()) + 1
+        language, _, more = fence[1].strip().partition(" ")
+        if language not in LANGUAGES and not (language == "" and DRAWING in fence[2]):
+            raise BadBlockError(f"{document}:{line}: say of which kind the block is (docs/contributing.md)")
+        yield line, language, more.strip(), fence[2]
 
 
 def script(blocks: Sequence[Block]) -> str:

@@ -34,7 +34,9 @@ def arn(service: str, resource: str, *, region: str = REGION, account: str = ACC
 
 LOCK: Final = [arn("ssm", f"parameter/hokusai/{ENVIRONMENT}/{name}") for name in ("lock", "lock-counter")]
 KEYS: Final = [arn("ssm", f"parameter/{PLATFORM_KEY}*"), arn("secretsmanager", f"secret:{PLATFORM_KEY}*-??????")]
-READABLE: Final = [arn("ssm", f"parameter/hokusai/{ENVIRONMENT}/lock*"), *KEYS]
+RUNS_KEY: Final = arn("secretsmanager", f"secret:hokusai/{ENVIRONMENT}/runs-key-??????")
+"""The secret that seals the records, where that is one; AWS ends a secret's ARN with six characters of its own."""
+READABLE: Final = [arn("ssm", f"parameter/hokusai/{ENVIRONMENT}/lock*"), *KEYS, RUNS_KEY]
 DASHBOARD: Final = arn("cloudwatch", f"dashboard/{CLUSTER}", region="")
 LOG_GROUPS: Final = [arn("logs", f"log-group:/ecs/{NAMES}{end}") for end in ("", ":*")]
 GROUP, GROUP_RULE = arn("ec2", "security-group/*"), arn("ec2", "security-group-rule/*")
@@ -216,10 +218,10 @@ NEVER: Final = (
         ec2: DeleteSecurityGroup
         ecs: DeleteCluster ExecuteCommand RunTask StartTask
         elasticloadbalancing: *LoadBalancer *Targets SetIpAddressType SetSecurityGroups SetSubnets
-        iam: Add* Attach* Create* Delete* Detach* Put* Remove* Set* Update* Upload*
-        kms: CreateGrant DisableKey PutKeyPolicy ScheduleKeyDeletion UpdateAlias
+        iam: A* C* D* E* Put* R* Se* T* U*
+        kms: *Alias *Grant DisableKey PutKeyPolicy ScheduleKeyDeletion
         logs: DeleteLog*
-        s3: Delete* PutBucket* PutLifecycleConfiguration PutObject*Acl
+        s3: Bypass* CreateA* CreateM* Delete* PutA* PutB* PutL* PutM* PutObject?* PutR*
         secretsmanager: DeleteSecret PutResourcePolicy
         servicediscovery: *egisterInstance""",
     ),
@@ -258,7 +260,9 @@ NEVER: Final = (
         condition={"StringNotEquals": {"iam:PassedToService": TO_TASKS}},
     ),
 )
-"""Denied whatever else allows it."""
+"""Denied whatever else allows it. What changes IAM is named by how it begins, for a policy has no room for more: reads
+of IAM begin with Get, List, Generate and Simulate. Of S3 it is who may read the bucket (its policy, access points,
+grants of access, replication) and how long it keeps what; `PutObject?*` is what is put to an object that is there."""
 
 NEVER_BUT: Final = (
     Grant("NeverDeleteAServiceButACanary", "ecs: DeleteService", (CANARY,)),

@@ -194,6 +194,23 @@ def test_an_alarm_whose_actions_are_not_enabled_is_warned_of(set_alarms: Set) ->
     assert warnings == ["the actions of the alarm elb-5xx are not enabled: nobody is told when it sounds"]
 
 
+def test_a_target_group_is_counted_under_the_load_balancer_that_uses_it(
+    set_alarms: Set, cloudwatch: Any, edge: Edge
+) -> None:
+    edge.make_balancer("other")
+    healthy = {"id": "healthy", "name": "HealthyHostCount", "target_group": GROUP}
+    wanted = [{"name": "no-host", "metric": "healthy", "comparison": "<", "threshold": 1}]
+    verbs(set_alarms(wanted, metrics=[{**healthy, "load_balancer": BALANCER}]))
+    dimensions = alarm(cloudwatch, "no-host")["Dimensions"]
+    assert {"Name": "LoadBalancer", "Value": edge.balancer.partition("loadbalancer/")[2]} in dimensions
+
+    for group, balancer in ((GROUP, "other"), ("two", BALANCER), (GROUP, "nobody")):
+        result = set_alarms(wanted, metrics=[{**healthy, "target_group": group, "load_balancer": balancer}])
+        assert result.get("failed"), result
+        said = f"an attachment of target group {group} to load balancer {balancer} does not exist"
+        assert (said in result["msg"], result["error"]) == (True, "BadInput")
+
+
 def test_a_metric_of_a_whole_cluster_has_its_name(set_alarms: Set, cloudwatch: Any, edge: Edge) -> None:
     edge.aws.ecs.create_cluster(clusterName="whole")
     metrics = [{"id": "tasks", "name": "TaskCount", "cluster": "whole"}]

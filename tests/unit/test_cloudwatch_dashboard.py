@@ -77,6 +77,7 @@ def test_another_spelling_of_the_same_is_the_same(put: Put, edge: Edge) -> None:
     lines[1] = [".", lines[1][1], "...", {**lines[1][-1], "visible": True, "yAxis": "left"}]
     live["widgets"][2]["properties"].pop("stacked")
     live["widgets"].reverse()
+    live |= {"variables": [], "periodOverride": "auto"}
     written = json.dumps(live, indent=2, sort_keys=True)
     edge.aws.client("cloudwatch").put_dashboard(DashboardName="platform", DashboardBody=written)
     assert put()["steps"] == []
@@ -90,6 +91,9 @@ def test_another_spelling_of_the_same_is_the_same(put: Put, edge: Edge) -> None:
         lambda found: found["widgets"][0]["properties"]["metrics"][0].__setitem__(3, "app/edge/1"),
         lambda found: found["widgets"].pop(),
         lambda found: found.update(start="-PT1H"),
+        lambda found: found.update(end="2026-11-22T00:00:00Z"),
+        lambda found: found.update(variables=[{"type": "property", "property": "region", "inputType": "input"}]),
+        lambda found: found.update(periodOverride="inherit"),
     ],
 )
 def test_a_change_behind_its_back_is_one_write(put: Put, edge: Edge, change: Callable[[dict[str, Any]], Any]) -> None:

@@ -13,7 +13,7 @@ from botocore import xform_name
 from sandbox.controlplane.authorization.actions import BEHALF, RENAMED, action_of
 from sandbox.controlplane.authorization.policy import Policy, Request, refusal
 from tests.iam import policies
-from tests.iam.grants import ACCOUNT, CLUSTER, GRANTS, LOCK, MANAGED, PLATFORM_KEY, arn
+from tests.iam.grants import ACCOUNT, CLUSTER, GRANTS, LOCK, MANAGED, PLATFORM_KEY, RUNS_KEY, arn
 
 RECORD = policies.read()
 
@@ -145,6 +145,7 @@ API, CANARY = (arn("ecs", f"service/{CLUSTER}/hokusai-api-{name}") for name in (
 GROUP, GROUP_RULE = arn("ec2", "security-group/sg-1"), arn("ec2", "security-group-rule/sgr-1")
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/hokusai-task-execution-development"
 ALARM = arn("cloudwatch", "alarm:hokusai-development-outage")
+RECORDS, SEAL = "arn:aws:s3:::hokusai-runs/development/development/1", arn("kms", "key/1")
 INGRESS = "ec2:AuthorizeSecurityGroupIngress"
 
 
@@ -166,6 +167,7 @@ INGRESS = "ec2:AuthorizeSecurityGroupIngress"
         ("cloudwatch:PutMetricAlarm", ALARM, {}),
         ("cloudwatch:DeleteAlarms", ALARM, tagged(MANAGED, f"hokusai.platform/{CLUSTER}")),
         ("ssm:GetParameter", arn("ssm", f"parameter/{PLATFORM_KEY}-2"), {}),
+        ("secretsmanager:GetSecretValue", RUNS_KEY.replace("?", "x"), {}),
         ("logs:PutRetentionPolicy", arn("logs", "log-group:/ecs/hokusai-api-development"), {}),
         ("iam:PassRole", ROLE, TO_TASKS),
         (
@@ -243,9 +245,29 @@ def test_a_run_may_work_on_nothing_else(action: str, resource: str, context: Con
         ("ssm:GetParameter", arn("ssm", "parameter/hokusai/development/api/session-secret"), {}),
         ("ssm:GetParametersByPath", arn("ssm", "parameter/hokusai/development"), {}),
         ("secretsmanager:GetSecretValue", arn("secretsmanager", "secret:database-AbCdEf"), {}),
-        ("s3:DeleteObjectVersion", "arn:aws:s3:::hokusai-runs/development/development/1/run.json", {}),
+        ("s3:DeleteObjectVersion", f"{RECORDS}/run.json", {}),
         ("s3:PutBucketPolicy", "arn:aws:s3:::hokusai-runs", {}),
-        ("s3:PutObjectAcl", "arn:aws:s3:::hokusai-runs/development/development/1/run.json", {}),
+        ("s3:PutObjectAcl", f"{RECORDS}/run.json", {}),
+        ("s3:PutObjectVersionAcl", f"{RECORDS}/run.json", {}),
+        ("s3:PutObjectRetention", f"{RECORDS}/run.json", {}),
+        ("s3:PutObjectLegalHold", f"{RECORDS}/run.json", {}),
+        ("s3:BypassGovernanceRetention", f"{RECORDS}/run.json", {}),
+        ("s3:PutLifecycleConfiguration", "arn:aws:s3:::hokusai-runs", {}),
+        ("s3:PutReplicationConfiguration", "arn:aws:s3:::hokusai-runs", {}),
+        ("s3:PutAccountPublicAccessBlock", "*", {}),
+        ("s3:CreateAccessPoint", arn("s3", "accesspoint/records"), {}),
+        ("s3:CreateMultiRegionAccessPoint", "*", {}),
+        ("s3:CreateAccessGrant", arn("s3", "access-grants/default"), {}),
+        ("s3:PutAccessPointPolicy", arn("s3", "accesspoint/records"), {}),
+        ("s3:PutMultiRegionAccessPointPolicy", "*", {}),
+        ("kms:CreateGrant", SEAL, {}),
+        ("kms:RevokeGrant", SEAL, {}),
+        ("kms:RetireGrant", SEAL, {}),
+        ("kms:PutKeyPolicy", SEAL, {}),
+        ("kms:DisableKey", SEAL, {}),
+        ("kms:ScheduleKeyDeletion", SEAL, {}),
+        ("kms:UpdateAlias", SEAL, {}),
+        ("secretsmanager:GetSecretValue", RUNS_KEY.replace("?", "x").replace("development", "production"), {}),
         ("iam:AttachRolePolicy", "*", {}),
         ("iam:DeleteRolePermissionsBoundary", ROLE, {}),
         ("iam:PassRole", ROLE, key("iam:PassedToService", "ec2.amazonaws.com")),
@@ -260,10 +282,22 @@ def test_what_must_never_happen_is_denied_whatever_else_allows_it(action: str, r
     assert "explicit deny" in refusal([*RUN, EVERYTHING], Request(action, resource, context))
 
 
+def test_of_iam_all_is_denied_that_is_no_read_and_nothing_that_is() -> None:
+    reads = ("Get", "List", "Generate", "Simulate")
+    names = botocore.session.get_session().get_service_model("iam").operation_names
+    denied = {name for name in names if "explicit deny" in refusal([*RUN, EVERYTHING], Request(f"iam:{name}", "*"))}
+    assert denied == {name for name in names if not name.startswith(reads)}
+
+
 @pytest.mark.parametrize(
     ("action", "resource"),
     [
         ("ssm:GetParameter", arn("ssm", f"parameter/{PLATFORM_KEY}")),
+        ("secretsmanager:GetSecretValue", RUNS_KEY.replace("?", "x")),
+        ("s3:PutObject", f"{RECORDS}/run.json"),
+        ("s3:GetObjectRetention", f"{RECORDS}/run.json"),
+        ("kms:GenerateMac", SEAL),
+        ("kms:ListGrants", SEAL),
         ("ssm:GetParameters", LOCK[0]),
         ("secretsmanager:GetSecretValue", arn("secretsmanager", f"secret:{PLATFORM_KEY}-AbCdEf")),
         ("ecs:CreateService", API),

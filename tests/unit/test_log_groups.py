@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from ansible_collections.hokusai.platform.plugins.module_utils.log_group import MetricFilter, filter_from_aws
 from ansible_collections.hokusai.platform.plugins.modules import log_groups
 
 from tests.unit.conftest import CountingAws, RunModule
@@ -61,14 +62,35 @@ def test_what_is_made_says_who_made_it(set_groups: Set, aws: CountingAws) -> Non
     assert tags == {"hokusai:managed-by": "hokusai.platform"}
 
 
-def test_a_filter_changed_behind_its_back_is_one_write(set_groups: Set, aws: CountingAws) -> None:
+@pytest.mark.parametrize(
+    ("pattern", "change"),
+    [
+        ("other", {}),
+        (FILTER["pattern"], {"metricValue": "2"}),
+        (FILTER["pattern"], {"dimensions": {"Client": "$.client"}}),
+        (FILTER["pattern"], {"unit": "Seconds"}),
+        (FILTER["pattern"], {"defaultValue": 1.0}),
+    ],
+)
+def test_a_filter_changed_behind_its_back_is_one_write(
+    set_groups: Set, aws: CountingAws, pattern: str, change: dict[str, Any]
+) -> None:
     set_groups()
-    change = {"metricName": "AuthenticationFailures", "metricNamespace": "Test", "metricValue": "1"}
+    (there,) = aws.logs.describe_metric_filters(logGroupName="/ecs/api")["metricFilters"]
+    changed = [{**there["metricTransformations"][0], **change}]
     aws.logs.put_metric_filter(
-        logGroupName="/ecs/api", filterName="401", filterPattern="other", metricTransformations=[change]
+        logGroupName="/ecs/api", filterName="401", filterPattern=pattern, metricTransformations=changed
     )
     assert whys(set_groups()) == ["log group /ecs/api: change the metric filter 401"]
     assert set_groups()["steps"] == []
+
+
+def test_a_transformation_is_compared_as_a_whole_without_what_says_nothing() -> None:
+    change = {"metricName": "A", "metricNamespace": "Test", "metricValue": "1", "unit": "None", "dimensions": {}}
+    described = {"filterName": "a", "filterPattern": "", "metricTransformations": [change]}
+    assert filter_from_aws(described) == MetricFilter("a", "", "Test", "A")
+    change["newer"] = "x"
+    assert filter_from_aws(described).more == {"newer": "x"}
 
 
 def test_filters_of_others_stay_and_a_retention_nobody_gives_is_left(set_groups: Set, aws: CountingAws) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -73,3 +74,14 @@ def test_a_sample_has_the_parts_that_are_documented(module: str) -> None:
 def test_what_a_failure_says_is_documented(module: str) -> None:
     wanted = {"remedy", "error"} | (set() if module in OTHERS else {"steps_done", "step_failed"})
     assert not wanted - returned(module).keys()
+
+
+def test_the_readme_names_the_modules_that_change_nothing() -> None:
+    sources = {name: (ROOT / "plugins" / "modules" / f"{name}.py").read_text() for name in MODULES}
+    never = {name for name in MODULES if re.findall(r"exit_json\(\s*changed=(\w+)", sources[name]) == ["False"]}
+    told = re.search(
+        r"^(\w+) modules change nothing(.*?)\n\n", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    assert told
+    assert (told[1], set(re.findall(r"`(\w+)`", told[2]))) == ("Seven", never)
+    assert len(never) == 7

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -74,6 +75,23 @@ def test_what_was_released_is_what_the_changelog_ends_with() -> None:
     released = yaml.safe_load((ROOT / "galaxy.yml").read_text())["version"]
     told = yaml.safe_load((ROOT / "changelogs" / "changelog.yaml").read_text())["releases"]
     assert max(map(release.parse, told)) == release.parse(released)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "plugins" / "modules").glob("*.py")), ids=lambda path: path.stem)
+def test_a_module_was_added_by_the_release_that_lists_it_or_comes_with_the_next_one(path: Path) -> None:
+    releases = yaml.safe_load((ROOT / "changelogs" / "changelog.yaml").read_text())["releases"]
+    listed = {each["name"]: version for version, told in releases.items() for each in told.get("modules", ())}
+    following = release.following(max(map(release.parse, releases)), release.sections(release.fragments(ROOT)))
+    added = re.search(r"^version_added: (.*)$", path.read_text(), re.MULTILINE)
+    assert added
+    if path.stem in listed:
+        assert added[1] == listed[path.stem]
+    else:
+        assert release.parse(added[1]) >= following
+
+
+def test_what_the_changelogs_tool_leaves_behind_is_not_shipped() -> None:
+    assert "changelogs/.plugin-cache.yaml" in yaml.safe_load((ROOT / "galaxy.yml").read_text())["build_ignore"]
 
 
 def test_every_requirement_of_development_is_pinned() -> None:

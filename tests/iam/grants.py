@@ -37,6 +37,7 @@ KEYS: Final = [arn("ssm", f"parameter/{PLATFORM_KEY}*"), arn("secretsmanager", f
 RUNS_KEY: Final = arn("secretsmanager", f"secret:hokusai/{ENVIRONMENT}/runs-key-??????")
 """The secret that seals the records, where that is one; AWS ends a secret's ARN with six characters of its own."""
 READABLE: Final = [arn("ssm", f"parameter/hokusai/{ENVIRONMENT}/lock*"), *KEYS, RUNS_KEY]
+ALARMS = arn("cloudwatch", f"alarm:{CLUSTER}-*")
 DASHBOARD: Final = arn("cloudwatch", f"dashboard/{CLUSTER}", region="")
 LOG_GROUPS: Final = [arn("logs", f"log-group:/ecs/{NAMES}{end}") for end in ("", ":*")]
 GROUP, GROUP_RULE = arn("ec2", "security-group/*"), arn("ec2", "security-group-rule/*")
@@ -108,13 +109,14 @@ GRANTS: Final = (
     Grant(
         "LookAtOne",
         """acm: DescribeCertificate
-        cloudwatch: GetDashboard
+        cloudwatch: GetDashboard ListTagsForResource
         ecs: DescribeServices DescribeTasks ListTagsForResource
         logs: DescribeMetricFilters
         route53: GetChange GetHostedZone ListResourceRecordSets
         servicediscovery: GetNamespace GetService ListInstances""",
         (
             arn("acm", "certificate/*"),
+            ALARMS,
             DASHBOARD,
             arn("ecs", f"*/{CLUSTER}/*"),
             TASKS,
@@ -124,7 +126,7 @@ GRANTS: Final = (
         ),
     ),
     Grant("LookInTheCluster", "ecs: ListServices ListTasks", condition=IN_CLUSTER),
-    Grant("LookAtLockAndUseKey", "ssm: GetParameter GetParameters secretsmanager: GetSecretValue", READABLE),
+    Grant("UseKeys", "ssm: GetParameter GetParameters secretsmanager: GetSecretValue", READABLE),
     Grant(
         "KeepRecords",
         "s3: GetBucketVersioning GetObject ListBucket PutObject",
@@ -204,10 +206,9 @@ GRANTS: Final = (
     ),
     Grant(
         "Watch",
-        """cloudwatch: DeleteAlarms DeleteDashboards ListTagsForResource PutCompositeAlarm PutDashboard PutMetricAlarm
-        TagResource
+        """cloudwatch: DeleteAlarms DeleteDashboards PutCompositeAlarm PutDashboard PutMetricAlarm TagResource
         logs: DeleteMetricFilter DeleteRetentionPolicy PutMetricFilter PutRetentionPolicy TagResource""",
-        (arn("cloudwatch", f"alarm:{CLUSTER}-*"), DASHBOARD, *LOG_GROUPS),
+        (ALARMS, DASHBOARD, *LOG_GROUPS),
     ),
 )
 
@@ -221,12 +222,12 @@ NEVER: Final = (
         iam: A* C* D* E* Put* R* Se* T* U*
         kms: *Alias *Grant DisableKey PutKeyPolicy ScheduleKeyDeletion
         logs: DeleteLog*
-        s3: Bypass* CreateA* CreateM* Delete* PutA* PutB* PutL* PutM* PutObject?* PutR*
+        s3: Bypass* Create* Delete* PutA* PutB* PutL* PutM* PutObject?* PutR*
         secretsmanager: DeleteSecret PutResourcePolicy
         servicediscovery: *egisterInstance""",
     ),
     Grant(
-        "NeverDeleteWhatIsNotOurs",
+        "NeverDeleteForeign",
         """ecs: DeleteService
         elasticloadbalancing: DeleteListener DeleteRule DeleteTargetGroup
         servicediscovery: DeleteNamespace DeleteService""",
@@ -255,7 +256,7 @@ NEVER: Final = (
         condition={"Bool": {"ecs:auto-assign-public-ip": "true"}},
     ),
     Grant(
-        "NeverPassARoleButToTasks",
+        "NeverPassToOthers",
         "iam: PassRole",
         condition={"StringNotEquals": {"iam:PassedToService": TO_TASKS}},
     ),
@@ -265,10 +266,10 @@ of IAM begin with Get, List, Generate and Simulate. Of S3 it is who may read the
 grants of access, replication) and how long it keeps what; `PutObject?*` is what is put to an object that is there."""
 
 NEVER_BUT: Final = (
-    Grant("NeverDeleteAServiceButACanary", "ecs: DeleteService", (CANARY,)),
-    Grant("NeverPassARoleButThoseOfTasks", "iam: PassRole", ROLES),
+    Grant("NeverDeleteServices", "ecs: DeleteService", (CANARY,)),
+    Grant("NeverPassOtherRoles", "iam: PassRole", ROLES),
     Grant(
-        "NeverReadSecretsButKeys",
+        "NeverReadSecrets",
         "secretsmanager: BatchGetSecretValue GetSecretValue ssm: GetParameter*",
         READABLE,
     ),

@@ -249,9 +249,9 @@ def test_a_plan_that_is_carried_out_leads_to_the_rules_asked_for_by_no_other_sta
         try:
             predicted = tuple(plan(model.observed(), desired))
             proof = prove_safe(model.observed(), desired, predicted)
-            model.run(desired)
         except (BadInput, Unsafe):
             continue
+        model.run(desired, prove_safe)
         requests = [rule_sets.request(draw) for _ in range(30)]
         for request in requests if proof.safe else ():
             answers = [answer({each.arn: each for each in moment}, request) for moment in model.moments]

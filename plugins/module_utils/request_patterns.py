@@ -48,7 +48,7 @@ HOSTS = Alphabet("".join(letter for letter in LOWER if letter not in "/?#@:\\"))
 PATHS = Alphabet("".join(letter for letter in VISIBLE if letter not in "?#"), begin="/")
 HEADERS = Alphabet(LOWER, empty=True, inner=" ")
 """White space around the value of a header is not part of it, and is taken off where it arrives (RFC 9110, 5.5)."""
-KEYS = Alphabet("".join(letter for letter in LOWER if letter not in "&=#"))
+KEYS = Alphabet("".join(letter for letter in LOWER if letter not in "&=#"), empty=True)
 VALUES = Alphabet("".join(letter for letter in LOWER if letter not in "&#"), empty=True)
 LONE_VALUES = Alphabet(KEYS.letters)
 

@@ -176,6 +176,12 @@ def test_a_pattern_with_letters_of_which_it_is_not_known_whether_they_are_sent_i
     assert not any(space.is_certain(number) for number, (met, _parts) in enumerate(space.classes) if met & 1)
 
 
+def test_the_key_of_a_parameter_may_be_empty() -> None:
+    space = space_of(*({"query_strings": [{"key": key, "value": "1"}]} for key in ("?*", "*")))
+    assert sets(space) == {0b00, 0b10, 0b11}
+    assert "=1" in {space.witness(number).query for number in range(len(space.classes))}
+
+
 def test_a_path_that_begins_otherwise_is_met_by_nothing() -> None:
     space = space_of({"paths": ["a*"]}, {"paths": ["/b"]})
     assert sets(space) == {0b00, 0b10}

@@ -140,7 +140,7 @@ def another(
 
 
 def prove_safe(observed: Observed[RuleSet], desired: RuleSet | None, steps: Sequence[Step]) -> Proof:
-    """What is known of the plan before its first call.
+    """What is known of the plan before its first call; so too of a plan for what is left, which is made in every round.
 
     Raises `Unsafe` when a request would go astray, and, unless the policy warns of that only, when one may.
     """

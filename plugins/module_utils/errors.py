@@ -6,7 +6,7 @@
     ├── BadInput        what was asked for is wrong; nothing was written
     ├── Ambiguous       a selector matches more than one resource
     ├── NotFound        a resource that was named does not exist
-    ├── Unsafe          no order of the writes keeps every request on its way; nothing was written
+    ├── Unsafe          no order of the writes keeps every request on its way; none of them was made
     ├── AwsError        AWS refused or did not answer
     ├── NotConverged    AWS accepted the writes, yet a second plan is not empty
     ├── GaveUp          something did not become true in time, or went wrong while waiting
@@ -82,7 +82,7 @@ class NotFound(BadInput):
 
 
 class Unsafe(PlatformError):  # noqa: N818
-    """No order of the writes was found in which every request stays on its way; raised before the first write."""
+    """No order of the writes was found in which every request stays on its way; raised before the first of them."""
 
 
 class AwsError(PlatformError):

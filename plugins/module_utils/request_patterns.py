@@ -24,18 +24,31 @@ class TooManyError(Exception):
 
 @dataclass(frozen=True)
 class Alphabet:
-    """Which texts there are: of which letters, how they begin, and whether the empty one is among them."""
+    """Which texts there are: of which letters, how they begin, and whether the empty one is among them.
+
+    Letters of `inner` are neither the first nor the last of a text. There may be texts of other letters too: a pattern
+    that asks for such a letter is not `within` the alphabet, and what meets it cannot be told.
+    """
 
     letters: str
     begin: str = ""
     empty: bool = False
+    inner: str = ""
+
+    def within(self, pattern: str) -> bool:
+        """Whether a pattern asks for nothing but letters of the alphabet, in places where they may be."""
+        places = tokens(pattern)
+        asked = {letter for letter, is_wild in places if not is_wild}
+        ends = {letter for letter, is_wild in places[:1] + places[-1:] if not is_wild}
+        return asked <= {*self.letters, *self.inner} and not ends & set(self.inner)
 
 
 LOWER = "".join(letter for letter in VISIBLE if letter == letter.lower())
 HOSTS = Alphabet("".join(letter for letter in LOWER if letter not in "/?#@:\\"))
 PATHS = Alphabet("".join(letter for letter in VISIBLE if letter not in "?#"), begin="/")
-HEADERS = Alphabet(LOWER, empty=True)
-KEYS = Alphabet("".join(letter for letter in LOWER if letter not in "&=#"))
+HEADERS = Alphabet(LOWER, empty=True, inner=" ")
+"""White space around the value of a header is not part of it, and is taken off where it arrives (RFC 9110, 5.5)."""
+KEYS = Alphabet("".join(letter for letter in LOWER if letter not in "&=#"), empty=True)
 VALUES = Alphabet("".join(letter for letter in LOWER if letter not in "&#"), empty=True)
 LONE_VALUES = Alphabet(KEYS.letters)
 
@@ -90,7 +103,7 @@ def distinctions(patterns: Sequence[str], alphabet: Alphabet) -> dict[int, str]:
     Raises `TooManyError` beyond `MAX_STATES` states.
     """
     automaton = Automaton(patterns)
-    usual = "".join(letter for letter in automaton.literals if letter in alphabet.letters)
+    usual = "".join(letter for letter in automaton.literals if letter in alphabet.letters + alphabet.inner)
     other = next((letter for letter in _by_looks(alphabet.letters) if letter not in automaton.literals), "")
     state, text = automaton.start, ""
     for letter in alphabet.begin:
@@ -98,15 +111,20 @@ def distinctions(patterns: Sequence[str], alphabet: Alphabet) -> dict[int, str]:
     found: dict[int, str] = {}
     if alphabet.begin or alphabet.empty:
         found[automaton.accepted(state)] = text
-    texts, waiting = {state: text}, deque([state])
+    texts: dict[int, str] = {}
+    waiting = deque([(state, text)])
     while waiting:
-        state = waiting.popleft()
+        state, text = waiting.popleft()
         for letter in _letters(automaton, state, usual, other):
-            new, text = automaton.after(state, letter), texts[state] + letter
-            found.setdefault(automaton.accepted(new), text)
+            is_inner = letter in alphabet.inner
+            if is_inner and not text:
+                continue
+            new = automaton.after(state, letter)
+            if not is_inner:
+                found.setdefault(automaton.accepted(new), text + letter)
             if new not in texts:
-                texts[new] = text
-                waiting.append(new)
+                texts[new] = text + letter
+                waiting.append((new, text + letter))
         if len(texts) > MAX_STATES:
             raise TooManyError(f"the patterns {', '.join(patterns[:3])} ... have more than {MAX_STATES} ways to match")
     return found

@@ -10,7 +10,8 @@ rules loses nothing: from a request that they answer differently, leave out all 
 and the same rules answer, as no condition is ever met by something that is not there.
 
 What a regular expression matches is left open: the classes have requests that meet it and requests that do not, be
-there such or not. The same goes for a dimension with too many ways to be gone through.
+there such or not. The same goes for a pattern with letters that requests are not known to have (a tab in a header, a
+letter outside ASCII), and for a dimension with too many ways to be gone through.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ MAX_LOOKS = 3000000
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS")
 ADDRESSES = (SOMEWHERE, "203.0.113.9", "2001:db8::1")
 GLOBS = {"host-header": ("host", patterns.HOSTS), "path-pattern": ("path", patterns.PATHS)}
+ALPHABETS = {"http-header": patterns.HEADERS, **{name: alphabet for name, (_field, alphabet) in GLOBS.items()}}
 ELSEWHERE = "elsewhere.test"
 
 Part = tuple[str, Any]
@@ -183,14 +185,15 @@ class Space:
             yield from self._dimension(name, here)
 
     def _dimension(self, name: str, here: list[Condition]) -> Iterator[One | Many]:
-        closed = [each for each in here if not each.regexes]
+        closed = [each for each in here if is_readable(each)]
+        others = [each for each in here if each not in closed]
         if name == "http-header":
-            yield self._many(here, [*self._headers(closed), *self._left_open([e for e in here if e.regexes])])
+            yield self._many(here, [*self._headers(closed), *self._left_open(others)])
         elif name == "query-string":
-            yield self._many(here, self._parameters(here))
+            yield self._many(here, [*self._parameters(closed), *self._left_open(others)])
         elif name in GLOBS:
             yield from self._texts(name, closed)
-            yield from self._opened([each for each in here if each.regexes])
+            yield from self._opened(others)
         else:
             yield self._values(name, here)
 
@@ -265,6 +268,15 @@ class Space:
                 if met_values >> wanted.index(value) & 1 and (key is None or met_keys >> keys.index(key) & 1)
             }
             yield frozenset(each for each in here if sent & set(each.values)), ("query", text)
+
+
+def is_readable(each: Condition) -> bool:
+    """Whether it can be told what meets a condition: by patterns alone, of letters that requests are known to have."""
+    if each.field == "query-string":
+        pairs = map(key_and_value, each.values)
+        return all(patterns.KEYS.within(key or "") and patterns.VALUES.within(value) for key, value in pairs)
+    alphabet = ALPHABETS.get(each.field)
+    return not each.regexes and (alphabet is None or all(map(alphabet.within, each.values)))
 
 
 def texts_meeting(here: Sequence[Condition], alphabet: Alphabet) -> dict[frozenset[Condition], str]:

@@ -53,7 +53,8 @@ class Request:
         return line + headers + (f", from {self.source_ip}" if self.source_ip != SOMEWHERE else "")
 
     def of_header(self, name: str) -> Iterator[str]:
-        return (value for key, value in self.headers if key.lower() == name)
+        """White space around a value is taken off where it arrives (RFC 9110, 5.5)."""
+        return (value.strip(" \t") for key, value in self.headers if key.lower() == name)
 
     @property
     def hostname(self) -> str:

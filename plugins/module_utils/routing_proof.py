@@ -84,6 +84,11 @@ class Proof:
     def safe(self) -> bool:
         return not self.astray and not self.reason
 
+    @property
+    def severity(self) -> int:
+        """0 is safe, 1 not known, and 2 a request that goes astray."""
+        return 2 if self.astray else int(not self.safe)
+
     def __str__(self) -> str:
         if self.safe:
             return f"proved: no request goes astray ({self.classes} kinds of requests, {self.states} states on the way)"

@@ -51,8 +51,8 @@ class Resource(Generic[T]):
 
     `settle` waits for what the writes started (an operation, a deployment) and gets the responses of the steps
     just applied; it is also called once, with none, when there is nothing to write. `prove` says what is known of a
-    plan before its first step, or raises to refuse it: a value with `shown`, in which `safe` says whether no request
-    goes astray, and `reason` why that is not known.
+    plan before its first step, in each round anew, or raises to refuse it: a value with `shown`, in which `safe` says
+    whether no request goes astray, and `reason` why that is not known; the worst of several has the most `severity`.
     """
 
     service: str
@@ -134,7 +134,7 @@ def converge(
     desired = resource.desire(params)
     observed = look(resource, aws, params)
     steps = tuple(resource.plan(observed, desired))
-    proof = resource.prove(observed, desired, steps) if resource.prove else None
+    proof = proved(resource, observed, desired, steps)
     approval = approval or NoPlan()
     approval.accept(desired, steps, proof, dry=dry)
     if dry:
@@ -144,13 +144,23 @@ def converge(
             with calling(f"wait for what was started ({resource.service})"):
                 resource.settle(aws, params, ())
         return Outcome(observed.resource, overlay(observed.resource, desired), steps, proof=proof)
-    applied, last = Apply(resource, aws, params, desired, transaction or Outside(), approval).all(steps)
-    return Outcome(observed.resource, last.resource, applied, proof=proof)
+    apply = Apply(resource, aws, params, desired, transaction or Outside(), approval)
+    applied, last = apply.all(steps)
+    return Outcome(observed.resource, last.resource, applied, proof=worst(proof, *apply.proofs))
 
 
 def look(resource: Resource[T], aws: Aws, params: Params) -> Observed[T]:
     with calling(f"observe ({resource.service})"):
         return resource.observe(aws, params)
+
+
+def proved(resource: Resource[T], observed: Observed[T], desired: T | None, steps: Sequence[Step]) -> Any:
+    return resource.prove(observed, desired, steps) if resource.prove else None
+
+
+def worst(*proofs: Any) -> Any:
+    """Of the proofs there are the first that says the least good; None if there is none."""
+    return max((proof for proof in proofs if proof is not None), key=lambda proof: proof.severity, default=None)
 
 
 def assumptions(steps: Iterable[Step]) -> Iterator[str]:
@@ -169,7 +179,8 @@ class Apply(Generic[T]):
     """Apply steps in rounds until planning again finds nothing, and remember what is done for the error's sake.
 
     Every write goes through the `transaction`, the run with its lock and its journal, or none; what comes up after the
-    first writes is for the `approval` to allow.
+    first writes is for the `approval` to allow. Others may have written meanwhile, so the steps of each round are
+    proved before the first of them; `proofs` are those of all rounds but the first.
     """
 
     def __init__(
@@ -185,6 +196,7 @@ class Apply(Generic[T]):
         self.transaction, self.approval = transaction, approval
         self.client = aws.client(resource.service)
         self.done: list[Response] = []
+        self.proofs: list[Any] = []
 
     def all(self, steps: tuple[Step, ...]) -> tuple[tuple[Step, ...], Observed[T]]:
         try:
@@ -205,6 +217,7 @@ class Apply(Generic[T]):
             self.approval.allow(steps)
             if not steps:
                 return tuple(step for step, _response in self.done), observed
+            self.proofs.append(proved(self.resource, observed, self.desired, steps))
         raise self.stuck(steps)
 
     def settle(self, responses: Sequence[Response]) -> None:

@@ -15,8 +15,9 @@ description:
   - Also looks at the rules as a whole, for those that can never answer, duplicates, and quotas that are exceeded.
   - Whether a rule can answer is decided over all requests there can be, not by comparing rules two by two. A rule that
     several others cover only together is found too.
-  - What regular expressions have in common with other conditions is not looked into, see RV(unknown). What is found is
-    true nevertheless.
+  - What regular expressions have in common with other conditions is not looked into, and neither is a pattern with
+    letters that requests are not known to have (a tab in a header, a letter outside ASCII), see RV(unknown). What is
+    found is true nevertheless.
   - Never fails because of what it finds. Assert on RV(findings) and RV(routes).
 options:
   load_balancer:
@@ -53,7 +54,7 @@ options:
             type: str
             required: true
           value:
-            description: Value of the header.
+            description: Value of the header. White space around it is no part of it.
             type: str
             required: true
       query:

@@ -15,7 +15,7 @@ description:
     would go astray meanwhile, a rule made by this module is replaced.
   - Before the first call it is proved that no request goes astray, see RV(proof). Where no safe order is found,
     be it for want of room for old and new rules at once, or because rules made by somebody else cannot be replaced,
-    nothing is written. Where it is not known, O(unproved) decides.
+    the plan is refused. Where it is not known, O(unproved) decides.
   - Which live rule is which is decided by equal conditions and action, then by the tag C(hokusai:name), then
     by equal conditions, then by an equal priority where the listed rule's conditions cover the live one's.
   - Only rules created by this module (tag C(hokusai:managed-by)) are ever removed, unless O(purge=all).
@@ -326,6 +326,8 @@ proof:
       it too.
     - A plan of which it is known that a request would go astray is refused, in check mode too, and so is one of which
       it is not known, unless O(unproved=warn).
+    - What is left to do is planned anew after some steps, and proved anew before its first call, as somebody else may
+      have written meanwhile. This is then the worst of the proofs. A refusal leaves made what RV(steps_done) lists.
   returned: success
   type: dict
   contains:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -19,6 +19,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.plan import Later
 NAME = "edge:443"
 GROUPS = ("one", "two", "three", "old")
 Request = tuple[str, str]
+Prove = Callable[[Observed[RuleSet], RuleSet, Sequence[Step]], Any]
 LOGIN: dict[str, Any] = {
     "Type": "authenticate-oidc",
     "Order": 1,
@@ -113,11 +114,12 @@ class Model:
     def _find(self, wanted: str) -> Rule:
         return next(rule for rule in self.rules if rule.arn == wanted)
 
-    def run(self, desired: RuleSet) -> list[Step]:
+    def run(self, desired: RuleSet, prove: Prove = lambda *_: None) -> list[Step]:
         """Apply plans in rounds, as the runner does, until there is nothing left to do; the steps taken."""
         taken: list[Step] = []
         for _round in range(5):
             steps = list(plan(self.observed(), desired))
+            prove(self.observed(), desired, steps)
             ready = list(itertools.takewhile(lambda step: not any(holds(step.args, Later)), steps))
             if not ready:
                 assert not steps, f"only steps that wait are left: {steps}"

@@ -92,6 +92,19 @@ def test_conditions_that_no_request_can_meet_are_told() -> None:
     assert found(rule("a", 1, paths=["a"])) == [("matches_nothing", "a", ())]
 
 
+def test_a_rule_that_asks_for_a_space_in_a_header_answers() -> None:
+    mobile = rule("a", 1, headers=[{"name": "User-Agent", "values": ["*Chrome Mobile*"]}])
+    asked = Request("h.test", headers=(("user-agent", "Mozilla/5.0 Chrome Mobile/1"),))
+    assert listener(mobile).route(asked)["rule"] == "a"
+    assert findings(listener(mobile), 100) == ([], "")
+
+
+def test_of_letters_that_may_not_be_sent_it_is_unknown_whether_a_rule_answers() -> None:
+    listed, unknown = findings(listener(rule("a", 1, paths=["/caf\u00e9"])), 100)
+    assert listed == []
+    assert "/caf\u00e9" in unknown
+
+
 def test_the_same_conditions_twice_are_told_as_such() -> None:
     assert found(rule("a", 1, paths=["/x"]), rule("b", 2, "two", paths=["/x"])) == [
         ("duplicate", "b", (1,)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.hokusai.platform.plugins.module_utils import elb_condition, runner
 
 from sandbox.controlplane import ControlPlane
 from tests.unit.alb_edge import Edge
@@ -69,6 +70,37 @@ def test_where_a_request_is_known_to_go_astray_a_warning_is_never_enough(rules: 
         edge.make_rule(each)
     wanted = (rule("a", 10, "old", paths=["/y"]), rule("b", 20, "three", paths=["/x"]))
     assert rules(*wanted, rules_quota=2, unproved="warn")["error"] == "Unsafe"
+
+
+def test_what_a_stranger_writes_between_the_rounds_is_not_set_right_with_a_request_going_astray(
+    rules: Any, edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the third rule changes, the first two get each other's paths; there is no room for more rules."""
+    wanted = (rule("a", 10, paths=["/x"]), rule("b", 20, "two", paths=["/y"]), rule("c", 30, "three", paths=["/z"]))
+    arns = [
+        edge.make_rule(ours(each.name, each.priority, group, paths=[path]))
+        for each, group, path in zip(wanted, ("one", "two", "old"), ("/x", "/y", "/z"), strict=True)
+    ]
+    changes = iter(zip(arns[:2], ("old", "three"), (wanted[1], wanted[0]), strict=True))
+
+    def write(*_: Any) -> None:
+        for arn, group, other in changes:
+            edge.aws.elbv2.modify_rule(
+                RuleArn=arn,
+                Conditions=elb_condition.to_aws(other.conditions),
+                Actions=[{"Type": "forward", "TargetGroupArn": edge.groups[group]}],
+            )
+
+    monkeypatch.setattr(runner.Apply, "settle", write)
+    assert rules(*wanted, rules_quota=3, _check=True)["proof"]["safe"] is True
+    result = rules(*wanted, rules_quota=3)
+    assert result["error"] == "Unsafe"
+    assert "GET https://elsewhere.test/" in result["msg"]
+    assert result["proof"]["safe"] is False
+    assert verbs({"steps": result["steps_done"]}) == [MODIFY]
+    assert edge.forwards() == {10: "old", 20: "three", 30: "three"}
+    assert rules(*wanted, rules_quota=5)["proof"]["safe"] is True
+    assert edge.forwards() == {10: "one", 20: "two", 30: "three"}
 
 
 def expression(name: str, priority: int, group: str, regex: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.hokusai.platform.plugins.module_utils import request_patterns, request_space, routing
 from ansible_collections.hokusai.platform.plugins.module_utils.elb_rules import Rule
 from ansible_collections.hokusai.platform.plugins.module_utils.request_patterns import (
+    HEADERS,
     PATHS,
     Alphabet,
     TooManyError,
@@ -47,6 +48,28 @@ def test_no_text_of_a_small_alphabet_matches_in_a_way_that_was_not_found() -> No
 def test_letters_that_no_pattern_has_are_looked_at_too() -> None:
     assert distinctions(("a", "b", "?"), Alphabet("abc")) == {0b000: "cc", 0b100: "c", 0b101: "a", 0b110: "b"}
     assert distinctions(("a", "b", "?"), Alphabet("ab")).keys() == {0b101, 0b110, 0b000}
+
+
+def test_no_text_with_spaces_inside_matches_in_a_way_that_was_not_found() -> None:
+    draw = random.Random(8)
+    drawn = ("".join(text) for length in range(7) for text in itertools.product("ab ", repeat=length))
+    texts = [text for text in drawn if text == text.strip()]
+    for _ in range(RULE_SETS // 3):
+        patterns = tuple("".join(draw.choices("ab *?", k=draw.randint(1, 4))) for _ in range(draw.randint(1, 3)))
+        found = distinctions(patterns, Alphabet("ab", empty=True, inner=" "))
+        assert {way: matched(patterns, text) for way, text in found.items()} == {way: way for way in found}
+        assert all(text == text.strip() for text in found.values())
+        assert {matched(patterns, text) for text in texts} <= found.keys()
+
+
+@pytest.mark.parametrize("pattern", ["*chrome mobile*", "* *", "?", "", "a  b", r"a\*"])
+def test_a_header_can_have_every_letter_of_these_patterns(pattern: str) -> None:
+    assert HEADERS.within(pattern)
+
+
+@pytest.mark.parametrize("pattern", [" chrome", "*chrome ", "* ", "a\tb", "caf\u00e9", "\u4e2d*"])
+def test_what_a_header_with_the_letters_of_these_patterns_comes_to_is_not_told(pattern: str) -> None:
+    assert not HEADERS.within(pattern)
 
 
 def test_patterns_that_match_in_too_many_ways_are_given_up() -> None:
@@ -119,6 +142,50 @@ def test_a_regular_expression_is_left_open() -> None:
     assert {str(each) for each in space.open} == {"path ^/b$"}
     [impossible] = (number for number, (met, _parts) in enumerate(space.classes) if met == 0b11)
     assert not space.is_certain(impossible)
+
+
+def test_a_header_with_a_space_is_looked_at() -> None:
+    values = ("*Chrome Mobile*", "*Safari Mobile*")
+    space = space_of(*({"headers": [{"name": "User-Agent", "values": [value]}]} for value in values))
+    assert sets(space) == {0b00, 0b01, 0b10, 0b11}
+    assert not space.open
+    assert all(space.is_certain(number) for number in range(len(space.classes)))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"headers": [{"name": "x-a", "values": ["a\tb"]}]},
+        {"headers": [{"name": "x-a", "values": ["*b ", "z"]}]},
+        {"hosts": ["h.test:8443"]},
+        {"paths": ["/caf\u00e9", "/z"]},
+        {"paths": ["/a b"]},
+        {"query_strings": [{"key": "caf\u00e9", "value": "1"}]},
+        {"query_strings": [{"key": None, "value": "a b"}]},
+    ],
+)
+def test_a_pattern_with_letters_of_which_it_is_not_known_whether_they_are_sent_is_left_open(
+    given: dict[str, Any],
+) -> None:
+    [field] = given
+    other = {"headers": [{"name": "x-a", "values": ["1"]}]} if field == "headers" else {field: given[field][-1:]}
+    known = {"hosts": ["b.test"], "paths": ["/b"], "query_strings": [{"key": "k", "value": "1"}]}
+    space = space_of(given, {field: known[field]} if field in known else other)
+    assert sets(space) == {0b00, 0b01, 0b10, 0b11}
+    assert len(space.open) == 1
+    assert not any(space.is_certain(number) for number, (met, _parts) in enumerate(space.classes) if met & 1)
+
+
+def test_the_key_of_a_parameter_may_be_empty() -> None:
+    space = space_of(*({"query_strings": [{"key": key, "value": "1"}]} for key in ("?*", "*")))
+    assert sets(space) == {0b00, 0b10, 0b11}
+    assert "=1" in {space.witness(number).query for number in range(len(space.classes))}
+
+
+def test_a_path_that_begins_otherwise_is_met_by_nothing() -> None:
+    space = space_of({"paths": ["a*"]}, {"paths": ["/b"]})
+    assert sets(space) == {0b00, 0b10}
+    assert not space.open
 
 
 def test_a_dimension_with_too_many_ways_is_left_open() -> None:

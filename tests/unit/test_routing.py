@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -64,6 +65,12 @@ def test_conditions(given: dict[str, Any], is_met: bool) -> None:
 @pytest.mark.parametrize(("host", "scheme", "is_met"), [("h.test:443", "https", True), ("h.test:80", "https", False)])
 def test_the_port_counts_unless_it_goes_with_the_scheme(host: str, scheme: str, is_met: bool) -> None:
     assert routing.matches(rule("a", 1, hosts=["h.test"]), Request(host, scheme=scheme)) is is_met
+
+
+def test_white_space_around_the_value_of_a_header_is_no_part_of_it() -> None:
+    asked = replace(ASKED, headers=(("User-Agent", "\t Chrome Mobile "),))
+    assert routing.matches(rule("a", 1, headers=[{"name": "user-agent", "values": ["chrome mobile"]}]), asked)
+    assert not routing.matches(rule("a", 1, headers=[{"name": "user-agent", "values": ["*mobile "]}]), asked)
 
 
 def test_an_ipv6_address_lies_in_its_block() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.errors import (
     GaveUp,
     NotConverged,
     PlatformError,
+    Unsafe,
 )
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Later, Missing, Observed, Step
 from ansible_collections.hokusai.platform.plugins.module_utils.runner import Outcome, Resource, converge
@@ -59,6 +60,7 @@ class Bench:
     def __init__(self, cloud: Cloud, step: Callable[[str, Observed[Names]], Step] | None = None) -> None:
         self.cloud = cloud
         self.step = step or (lambda name, _observed: Step("add_name", {"Name": name}, f"{name} is absent"))
+        self.prove: Callable[[Observed[Names], Names | None, Sequence[Step]], Any] | None = None
         self.settled: list[list[str]] = []
         self.before_writes = frozenset(cloud.names)
 
@@ -77,7 +79,8 @@ class Bench:
         self.settled.append([step.args["Name"] for step, _response in responses])
 
     def converge(self, *names: str, dry: bool = False, settle: Any = None) -> Outcome[Names]:
-        resource = Resource("cloud", lambda params: frozenset(names), self.observe, self.plan, settle or self.settle)
+        settle = settle or self.settle
+        resource = Resource("cloud", lambda params: frozenset(names), self.observe, self.plan, settle, self.prove)
         return converge(resource, self.cloud, {}, dry=dry)  # type: ignore[arg-type]
 
 
@@ -284,3 +287,50 @@ def test_what_goes_wrong_while_waiting_names_what_was_done() -> None:
     with pytest.raises(GaveUp) as error:
         Bench(Cloud()).converge("a", settle=settle)
     assert done(error.value) == ["a is absent"]
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """What is said of a plan: nothing good of one that adds some names."""
+
+    names: tuple[str, ...]
+    feared: str = ""
+
+    @property
+    def severity(self) -> int:
+        return max((self.feared.find(name) + 1 for name in self.names), default=0)
+
+
+def disturbed(feared: str) -> tuple[Cloud, Bench]:
+    """A bench whose `b` a stranger takes away while `a` is added; what is proved fears some names."""
+
+    def take_away(name: str) -> None:
+        if name == "a":
+            cloud.names.discard("b")
+
+    cloud = Cloud({"b"}, after_add=take_away)
+    bench = Bench(cloud)
+    bench.prove = lambda observed, desired, steps: Doubt(tuple(step.args["Name"] for step in steps), feared)
+    return cloud, bench
+
+
+def test_what_a_stranger_makes_necessary_between_the_rounds_is_refused_before_its_first_write() -> None:
+    cloud, bench = disturbed("b")
+
+    def refuse(observed: Observed[Names], desired: Names | None, steps: Sequence[Step]) -> None:
+        if "b" not in (observed.resource or ()):
+            raise Unsafe(f"{[step.why for step in steps]} would lead astray")
+
+    bench.prove = refuse
+    with pytest.raises(Unsafe, match=r"\['b is absent'\]") as error:
+        bench.converge("a", "b")
+    assert (cloud.calls, cloud.names) == (["a"], {"a"})
+    assert done(error.value) == ["a is absent"]
+
+
+@pytest.mark.parametrize(("feared", "told"), [("", ("a",)), ("b", ("b",)), ("ab", ("b",)), ("ba", ("a",))])
+def test_of_the_proofs_of_all_rounds_the_worst_is_told(feared: str, told: tuple[str, ...]) -> None:
+    cloud, bench = disturbed(feared)
+    assert bench.converge("a", "b").proof == Doubt(told, feared)
+    assert cloud.calls == ["a", "b"]
+    assert cloud.looks == 3

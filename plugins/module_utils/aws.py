@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Protocol
 
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, calling, no_credentials
 
@@ -16,9 +16,15 @@ try:
     import boto3
     from botocore import xform_name
     from botocore.config import Config
-    from botocore.exceptions import BotoCoreError
+    from botocore.exceptions import (
+        BotoCoreError,
+        ConnectTimeoutError,
+        EndpointConnectionError,
+        ProxyConnectionError,
+    )
 
     HAS_BOTO3 = True
+    NOT_SENT = (ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError)
 except ImportError:
     HAS_BOTO3 = False
 
@@ -35,16 +41,31 @@ AWS_OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-Guard = Callable[[str], None]
+THROTTLED = frozenset(
+    {
+        *("BandwidthLimitExceeded", "LimitExceededException", "PriorRequestNotComplete", "RequestLimitExceeded"),
+        *("SlowDown", "TooManyRequestsException"),
+    }
+)
+"""Codes of a call that AWS surely did not take, whatever their HTTP status, beside those that say throttled."""
+
+
+class Guard(Protocol):
+    """Who has a say in the tries that botocore makes of a call; `verb` is the method's name."""
+
+    def lost(self, verb: str) -> bool:
+        """A try may have taken effect, and its answer was lost: whether botocore may make a further one."""
+
+    def again(self, verb: str) -> None:
+        """A further try is about to be made. What this raises keeps it from that, and the method's caller gets it."""
+
+
 GUARD: ContextVar[Guard | None] = ContextVar("GUARD", default=None)
 
 
 @contextmanager
 def guarded(guard: Guard | None) -> Iterator[None]:
-    """Call `guard` in this thread before each further try that botocore makes of a call, with the method's name.
-
-    What it raises keeps the try from being made, and is what the caller of the method gets.
-    """
+    """Let `guard` have its say in the calls that this thread makes inside."""
     token = GUARD.set(guard)
     try:
         yield
@@ -56,7 +77,29 @@ def before_try(request: Any, operation_name: str, **_: Any) -> None:
     """botocore's event `request-created`, which it emits anew for each try, before it signs and sends."""
     guard, attempt = GUARD.get(), request.context.get("retries", {}).get("attempt", 1)
     if guard and attempt > 1:
-        guard(xform_name(operation_name))
+        guard.again(xform_name(operation_name))
+
+
+def after_try(operation: Any, response: Any, caught_exception: Exception | None, **_: Any) -> bool | None:
+    """botocore's event `needs-retry`, which it emits after each try; the first answer that is not None is taken."""
+    guard = GUARD.get()
+    if guard and is_lost(response, caught_exception) and not guard.lost(xform_name(operation.name)):
+        return False
+    return None
+
+
+def is_lost(response: Any, exception: Exception | None) -> bool:
+    """Whether a try that failed may have taken effect: no answer came once it was sent, or AWS failed at answering.
+
+    `response` is botocore's pair of HTTP response and parsed answer, None when there is an exception.
+    """
+    if response is None:
+        return not isinstance(exception, NOT_SENT)
+    http, parsed = response
+    code = str(parsed.get("Error", {}).get("Code", ""))
+    if code in THROTTLED or "Throttl" in code:
+        return False
+    return http.status_code >= 500 or code.startswith("RequestTimeout")
 
 
 class Aws:
@@ -137,4 +180,7 @@ class Aws:
         except (BotoCoreError, ValueError) as error:
             raise BadInput(f"No client for the service {service}: {error}", "check region and endpoint_url") from error
         client.meta.events.register("request-created", before_try)
+        # botocore's own handler is registered for the service, and the more specific ones are asked first.
+        name = client.meta.service_model.service_id.hyphenize()
+        client.meta.events.register_first(f"needs-retry.{name}", after_try)
         return client

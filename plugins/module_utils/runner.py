@@ -43,6 +43,8 @@ MAX_ROUNDS = 5
 PARALLEL_WRITES = 16
 REREAD_DELAYS = (0.0, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0)
 """Seconds before each new look at what was just written: reads may lag behind writes (11 s in all)."""
+LOOKED_TRIES = 5
+"""How often a write is made that must not be made twice; before each further time it was looked for and not found."""
 
 
 @dataclass(frozen=True)
@@ -240,22 +242,35 @@ class Apply(Generic[T]):
         """Make the call. An error does not prove that nothing happened: a step no longer needed has landed."""
         step = write.step
         with write.recorded():
-            try:
-                with calling(f"{step.verb} ({step.why})"):
-                    write.answered(getattr(self.client, step.verb)(**step.args))
-            except AwsError as error:
-                error.details["step_failed"] = step.shown()
-                if not self.landed(step):
-                    raise
-                write.landed()
+            for left in reversed(range(LOOKED_TRIES)):
+                try:
+                    with calling(f"{step.verb} ({step.why})"):
+                        write.answered(getattr(self.client, step.verb)(**step.args))
+                    break
+                except AwsError as error:
+                    error.details["step_failed"] = step.shown()
+                    is_there = self.landed(write)
+                    if is_there:
+                        write.landed()
+                        break
+                    if is_there is None or not left or not write.repeats():
+                        raise
         return step, write.response
 
-    def landed(self, step: Step) -> bool:
+    def landed(self, write: Write) -> bool | None:
+        """Whether what a failed write was to do is there; None when that cannot be seen.
+
+        Once an answer to it was lost it is looked for until reads have had the time to show it.
+        """
         try:
-            _observed, left = self.look_and_plan()
+            for delay in REREAD_DELAYS if write.is_open else REREAD_DELAYS[:1]:
+                time.sleep(delay)
+                _observed, left = self.look_and_plan()
+                if write.step.key not in {step.key for step in left}:
+                    return True
         except PlatformError:
-            return False
-        return step.key not in {each.key for each in left}
+            return None
+        return False
 
     def reread(self, applied: Iterable[Step]) -> tuple[Observed[T], tuple[Step, ...]]:
         """Observe and plan until none of the steps just applied is planned again; reads may be stale for a while."""

@@ -40,10 +40,20 @@ RENEWING = "renewing the lock"
 READS = ("describe_", "discover_", "get_", "list_")
 """What the names of botocore's methods begin with that write nothing."""
 
+ONCE = frozenset({"register_task_definition"})
+"""Methods that do the same thing anew each time. AWS refuses every other one that a plan has when it is repeated, or
+it then changes nothing (docs/runs.md has the list)."""
+FORCED = "forceNewDeployment"
+"""An argument that makes UpdateService such a method: each time all tasks are replaced."""
+
 
 @dataclass
 class Write:
-    """One write of a task, in a run or in none. `answered` or `landed` say what became of it before it is over."""
+    """One write of a task, in a run or in none. `answered` or `landed` say what became of it before it is over.
+
+    `is_open` once a try of it may have taken effect although it failed: a later error says nothing of that one, so the
+    intent stays without an outcome. `is_held` when botocore was kept from repeating such a try, for its caller to look.
+    """
 
     step: Step
     service: str = ""
@@ -52,34 +62,43 @@ class Write:
     response: Mapping[str, Any] = field(default_factory=dict)
     result: str = "done"
     is_open: bool = False
+    is_held: bool = False
 
     @contextmanager
     def recorded(self) -> Iterator[Write]:
         """Make the call inside: only while the lock is ours, and with its outcome in the journal afterwards."""
-        if self.run is None:
-            yield self
-            return
         try:
-            self.run.check()
-            with guarded(self.retried):
+            if self.run:
+                self.run.check()
+            with guarded(self):
                 yield self
         except PlatformError as error:
-            if not self.is_open:
+            if self.run and not self.is_open:
                 self.run.outcome(self, "failed", error)
             raise
-        self.run.outcome(self, self.result)
+        if self.run:
+            self.run.outcome(self, self.result)
 
-    def retried(self, verb: str) -> None:
-        """Look again before a further try: the one before may have been waited for until another run took the lock.
-
-        What that one did is open then, which is what an intent without an outcome says.
-        """
-        if verb.startswith(READS) or self.run is None:
-            return
+    def lost(self, verb: str) -> bool:
+        """No answer came to a try. What would be there twice is not repeated before somebody has looked."""
+        if verb.startswith(READS):
+            return True
         self.is_open = True
-        with guarded(None):
-            self.run.check()
-        self.is_open = False
+        self.is_held = verb in ONCE or bool(self.step.args.get(FORCED))
+        return not self.is_held
+
+    def again(self, verb: str) -> None:
+        """Look again before a further try: the one before may have been waited for until another run took the lock."""
+        if self.run and not verb.startswith(READS):
+            with guarded(None):
+                self.run.check()
+
+    def repeats(self) -> bool:
+        """Whether a further try is the caller's to make, now that it looked and found nothing."""
+        is_held, self.is_held = self.is_held, False
+        if is_held:
+            self.again(self.step.verb)
+        return is_held
 
     def answered(self, response: Mapping[str, Any]) -> None:
         self.response = response

@@ -111,9 +111,9 @@ class Platform:
             cloudmap.wait_end(self.aws, answer["OperationId"])
         return answer
 
-    def run(self, *tasks: Task, params: Mapping[str, Any] | None = None) -> Notes:
-        """Run modules as the tasks of one run; what that run's journal then holds."""
-        notes = Notes()
+    def run(self, *tasks: Task, params: Mapping[str, Any] | None = None, notes: Notes | None = None) -> Notes:
+        """Run modules as the tasks of one run; what that run's journal then holds, in `notes` also when one fails."""
+        notes = notes or Notes()
         for module, given in tasks:
             resource = Resource(SERVICES[module], *(getattr(module, name) for name in ("desire", "observe", "plan")))
             settle = SETTLES.get(module)

@@ -6,9 +6,16 @@ import traceback
 from typing import Any
 
 import pytest
-from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
+from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws, is_lost
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import AwsError, BadInput, calling
-from botocore.exceptions import ClientError
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import (
+    ClientError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+)
 
 REGION = {"region": "us-east-1"}
 
@@ -79,3 +86,37 @@ def test_what_aws_repeats_of_a_signature_it_refuses_is_left_out(code: str, messa
     with pytest.raises(AwsError, match=wanted) as refused, calling("list"):
         raise ClientError(answer, "ListServices")  # type: ignore[arg-type]
     assert secret not in "".join(traceback.format_exception(refused.value))
+
+
+@pytest.mark.parametrize(
+    ("error", "lost"),
+    [
+        (ConnectionClosedError(endpoint_url="u"), True),
+        (ReadTimeoutError(endpoint_url="u"), True),
+        (EndpointConnectionError(endpoint_url="u"), False),
+        (ConnectTimeoutError(endpoint_url="u"), False),
+    ],
+)
+def test_without_an_answer_a_call_may_have_taken_effect_unless_it_was_never_sent(error: Exception, lost: bool) -> None:
+    assert is_lost(None, error) is lost
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "lost"),
+    [
+        (200, "", False),
+        (400, "ValidationError", False),
+        (403, "AccessDenied", False),
+        (400, "ThrottlingException", False),
+        (503, "RequestLimitExceeded", False),
+        (503, "SlowDown", False),
+        (400, "PriorRequestNotComplete", False),
+        (400, "RequestTimeout", True),
+        (500, "InternalFailure", True),
+        (502, "502", True),
+        (503, "ServiceUnavailable", True),
+    ],
+)
+def test_after_an_error_a_call_may_have_taken_effect_when_aws_failed_at_it(status: int, code: str, lost: bool) -> None:
+    response = AWSResponse("u", status, {}, None)
+    assert is_lost((response, {"Error": {"Code": code}} if code else {}), None) is lost

@@ -122,11 +122,12 @@ def test_a_family_without_an_active_revision_has_no_newest_one(aws: Aws, control
     assert ecs_observation.newest_if_needed(aws, observed.live.revision, wish) is None
 
 
+@pytest.mark.parametrize("code", ["", "InvalidParameterException"], ids=["the connection closed", "an error came"])
 @pytest.mark.parametrize("call", ["ecs:RegisterTaskDefinition", "ecs:UpdateService"])
 def test_a_write_whose_answer_was_lost_is_not_repeated(
-    call: str, aws: Aws, platform: Any, control_plane: ControlPlane
+    call: str, code: str, aws: Aws, platform: Any, control_plane: ControlPlane
 ) -> None:
-    control_plane.faults.replace([Fault(match=call, code="InvalidParameterException", after=True)])
+    control_plane.faults.replace([Fault(match=call, code=code, after=True)])
     assert [step.verb for step in apply(aws, container(image="hokusai-api:2026.11.0")).steps] == [REGISTER, UPDATE]
     assert revisions(aws) == ["1", "2"]
     assert running(aws)["image"] == "hokusai-api:2026.11.0"

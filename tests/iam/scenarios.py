@@ -130,7 +130,8 @@ def kept_in_aws(recorder: Recorder) -> None:
     recorder.play("diagnose", "history", **stored)
     recorder.play("diagnose", "rollback", "--check", **stored)
     recorder.play("rollback", "rollback", **stored, hokusai_allow_bypass=True)
-    recorder.play("site", "rollback", **stored, run_id=recorder.stage.newest(**stored))
+    taken_back = recorder.stage.newest(**stored)
+    recorder.play("site", "rollback", **stored, run_id=taken_back, hokusai_allow_bypass=True)
 
 
 SCENARIOS = (incident, kept_in_aws)

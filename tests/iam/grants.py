@@ -109,14 +109,13 @@ GRANTS: Final = (
     Grant(
         "LookAtOne",
         """acm: DescribeCertificate
-        cloudwatch: GetDashboard ListTagsForResource
+        cloudwatch: GetDashboard
         ecs: DescribeServices DescribeTasks ListTagsForResource
         logs: DescribeMetricFilters
         route53: GetChange GetHostedZone ListResourceRecordSets
         servicediscovery: GetNamespace GetService ListInstances""",
         (
             arn("acm", "certificate/*"),
-            ALARMS,
             DASHBOARD,
             arn("ecs", f"*/{CLUSTER}/*"),
             TASKS,
@@ -206,7 +205,8 @@ GRANTS: Final = (
     ),
     Grant(
         "Watch",
-        """cloudwatch: DeleteAlarms DeleteDashboards PutCompositeAlarm PutDashboard PutMetricAlarm TagResource
+        """cloudwatch: DeleteAlarms DeleteDashboards ListTagsForResource PutCompositeAlarm PutDashboard PutMetricAlarm
+        TagResource
         logs: DeleteMetricFilter DeleteRetentionPolicy PutMetricFilter PutRetentionPolicy TagResource""",
         (ALARMS, DASHBOARD, *LOG_GROUPS),
     ),

@@ -35,6 +35,8 @@ PLAN_OPTION: dict[str, dict[str, Any]] = {"plan": {"type": "path"}}
 
 Body = dict[str, Any]
 KIND, DRAFT, FINAL = "plan", "draft", "final"
+WISH = ("module", "resource", "wish")
+"""What says which state of which resource a task asks for."""
 MOST = 5
 """Resources that a message names; the result lists them all."""
 ANEW = "make the plan anew with site.yml --check -e hokusai_plan_out=FILE, and have that one approved"
@@ -121,7 +123,7 @@ class PlanFile:
             told = f"The plan {self.path} is sealed with another key than runs are: {', not '.join(named)}"
             raise BadRecord(told, f"name the key that it was made with, if it is yours; else {ANEW}")
 
-    def refuse_shrunk(self, scope: Mapping[str, Any]) -> None:
+    def refuse_other(self, scope: Mapping[str, Any]) -> None:
         """Raise `PlanMoved` where the inventory names other resources than it did when the plan was made."""
         then = self.body["scope"]
         if other := sorted(name for name in {*then, *scope} if then.get(name) != scope.get(name)):
@@ -135,12 +137,12 @@ class PlanFile:
 
     def complete(self) -> None:
         """Raise `PlanMoved` where something that was approved is asked for by no task any more."""
-        asked = {(part["module"], part["resource"], part["wish"]) for part in noted(self.asked)}
+        asked = noted(self.asked)
         self.asked.unlink(missing_ok=True)
         left_out = [
             f"{part['module']} {part['resource']}"
             for part in self.body["parts"]
-            if part["steps"] and (part["module"], part["resource"], part["wish"]) not in asked
+            if part["steps"] and {name: part[name] for name in WISH} not in asked
         ]
         if left_out:
             told = f"The plan {self.path} has what no task asks for any more: {', '.join(left_out)}"
@@ -250,18 +252,19 @@ class Plan(NoPlan):
 
     def accept(self, desired: Any, steps: Sequence[Step], proof: Any, *, dry: bool) -> None:
         wish = fingerprint(self.file.seal, desired)
+        asked_for = dict(zip(WISH, (self.module, self.resource, wish), strict=True))
         if self.file.body["state"] == DRAFT:
             if not dry:
                 raise BadInput(f"The plan {self.file.path} is a draft, and nobody can have approved it", ANEW)
             told = {"steps": [step.shown() for step in steps], "proof": as_data(proof)}
-            note(self.file.parts, {"module": self.module, "resource": self.resource, "wish": wish, **told})
+            note(self.file.parts, {**asked_for, **told})
             return
         if wish not in {part["wish"] for part in self.known()}:
             asked = "asks for another state than" if self.known() else "is not in"
             raise PlanMoved(f"{self.module} {self.resource} {asked} the plan {self.file.path}", ANEW)
         self.allow(steps)
         if dry and self.file.asked.exists():
-            note(self.file.asked, {"module": self.module, "resource": self.resource, "wish": wish})
+            note(self.file.asked, asked_for)
 
     def allow(self, steps: Iterable[Step]) -> None:
         """Raise `PlanMoved` for a step that was not approved. Fewer are left once some are done."""

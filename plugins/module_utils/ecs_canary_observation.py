@@ -13,10 +13,10 @@ from ansible_collections.hokusai.platform.plugins.module_utils.ecs_canary import
 from ansible_collections.hokusai.platform.plugins.module_utils.ecs_observation import (
     newest_revision,
     primary,
+    read_revision,
     refuse_foreign_controller,
 )
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import NotFound, calling
-from ansible_collections.hokusai.platform.plugins.module_utils.task_definition import Revision
 
 
 def read(aws: Aws, cluster: str, service: str, name: str) -> Services:
@@ -39,13 +39,12 @@ def read(aws: Aws, cluster: str, service: str, name: str) -> Services:
 def running(aws: Aws, described: Mapping[str, Any]) -> Running:
     name = described["serviceName"]
     with calling(f"describe the revision of {name}"):
-        wanted = primary(described)["taskDefinition"]
-        answer = aws.ecs.describe_task_definition(taskDefinition=wanted, include=["TAGS"])
+        revision = read_revision(aws, primary(described)["taskDefinition"])
     return Running(
         name,
-        Revision.described(answer),
+        revision,
         described["desiredCount"],
         tagging.from_aws(described.get("tags")),
         described,
-        answer["taskDefinition"]["status"] == "ACTIVE",
+        revision.is_active,
     )

@@ -220,8 +220,7 @@ def apply(
     for place in range(len(todo)):
         unit = todo[place]
         try:
-            _apply(aws, unit, params, done, dry=dry, within=within)
-            if names := {} if dry else unit.remade(aws):
+            if names := _apply(aws, unit, params, done, dry=dry, within=within):
                 judgement = judgement.renamed(names)
                 todo = units(judgement, before, params)
         except PlatformError as error:
@@ -233,17 +232,20 @@ def apply(
 
 def _apply(
     aws: Aws, unit: Unit, params: Mapping[str, Any], done: Restored, *, dry: bool, within: Outside | None
-) -> None:
+) -> Mapping[str, str]:
+    """The ids that what was made again has, by those that it had: none yet if `dry`."""
     reason = unit.ready(aws) if unit.ready and not dry else ""
     if reason:
         done.kept += [Kept(undo.entry.kind, undo.entry.id, undo.entry.name, reason) for undo in unit.todo.undos]
-        return
+        return {}
     if isinstance(within, Run):
         within.resource = unit.name
     strict = not dry and not params.get("allow_misrouting")
     outcome = converge(unit.resource(strict=strict), aws, {**params, **unit.params}, dry=dry, transaction=within)
     done.steps += outcome.steps
     done.ends.append((unit.name, outcome))
+    there = outcome.after if outcome.steps else outcome.before  # with nothing to do, `after` is what was wished
+    return unit.remade(there) if there and not dry else {}
 
 
 # --- what it comes to

@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import ecs_deployment, snapshot_ecs, tags
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
+from ansible_collections.hokusai.platform.plugins.module_utils.ecs_observation import read_revision
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import AwsError, calling
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Step
 from ansible_collections.hokusai.platform.plugins.module_utils.resource_identity import AGAIN
@@ -70,45 +71,49 @@ class Registration(Undo):
 def with_revisions(aws: Aws, judgement: Judgement) -> Judgement:
     """With what it takes that a service can run again what it ran before: ECS starts no revision that is INACTIVE."""
     undos: list[Undo] = []
-    kept: list[Kept] = []
+    kept = list(judgement.kept)
     names: dict[str, str] = {}
     for undo in judgement.undos:
-        live = judgement.now.get(undo.key)
-        arn = undo.due(live).get(REVISION) if undo.entry.kind == "ecs_service" and undo.act == CHANGE else None
-        was = _described(aws, str(arn)) if arn else None
+        arn = _revision_due(undo, judgement)
+        was = _known(aws, arn) if arn else None
         if arn and was is None:
-            rest = {name: back for name, back in undo.fields.items() if name != REVISION}
-            now = live.fields.get(REVISION) if live else None
+            now = judgement.now[undo.key].fields.get(REVISION)
             kept.append(Kept("ecs_service", undo.entry.id, undo.entry.name, "it was deleted", REVISION, arn, now=now))
+            rest = {name: back for name, back in undo.fields.items() if name != REVISION}
             undos += [replace(undo, fields=rest)] if rest else []
             continue
-        if arn and was and was[0] != "ACTIVE":
-            equal = _equal(aws, was[1])
-            where = {"family": was[1].family, AGAIN: arn}
-            entry = Entry("task_definition", str(arn), was[1].label, {}, where)
-            undos += [] if equal else [Registration(CREATE, entry, undo.at, revision=was[1])]
-            names |= {str(arn): equal[0]} if equal else {}
+        if was and not was.is_active:
+            if equal := _equal(aws, was):
+                names[arn] = equal[0]
+            else:
+                entry = Entry("task_definition", arn, was.label, {}, {"family": was.family, AGAIN: arn})
+                undos.append(Registration(CREATE, entry, undo.at, revision=was))
         undos.append(undo)
-    return replace(judgement, undos=tuple(undos), kept=(*judgement.kept, *kept)).renamed(names)
+    return replace(judgement, undos=tuple(undos), kept=tuple(kept)).renamed(names)
 
 
-def _described(aws: Aws, arn: str) -> tuple[str, Revision] | None:
-    """A revision and its status; None if AWS does not know it any more."""
+def _revision_due(undo: Undo, judgement: Judgement) -> str:
+    """The ARN of the revision that a service is to run again, "" if none is due."""
+    if undo.entry.kind != "ecs_service" or undo.act != CHANGE:
+        return ""
+    return str(undo.due(judgement.now.get(undo.key)).get(REVISION) or "")
+
+
+def _known(aws: Aws, arn: str) -> Revision | None:
+    """A revision, be it deregistered; None if AWS does not know it any more."""
     try:
         with calling(f"describe {ecs_deployment.label(arn)}"):
-            answer = aws.ecs.describe_task_definition(taskDefinition=arn, include=["TAGS"])
+            return read_revision(aws, arn)
     except AwsError as error:
         if error.code != "ClientException":
             raise
         return None
-    return str(answer["taskDefinition"]["status"]), Revision.described(answer)
 
 
 def _equal(aws: Aws, wanted: Revision) -> list[str]:
     """The ARNs of the active revisions that were registered since with the same content."""
-    newer = list(_newer(aws, wanted.family, wanted.arn))
-    found = ((arn, _described(aws, arn)) for arn in newer)
-    return [arn for arn, one in found if one and wanted.same_as(one[1]) and one[1].same_as(wanted)]
+    found = filter(None, (_known(aws, arn) for arn in _newer(aws, wanted.family, wanted.arn)))
+    return [one.arn for one in found if wanted.same_as(one) and one.same_as(wanted)]
 
 
 def registration(undo: Registration) -> Unit:

@@ -139,10 +139,9 @@ class Unit:
     params: Mapping[str, Any] = field(default_factory=dict)
     prove: Callable[[State, Sequence[Step]], Proof] | None = None
 
-    def remade(self, aws: Aws) -> dict[str, str]:
-        """The ids that what was made again has now, by those that it had."""
-        gone = [undo.entry for undo in self.todo.undos if undo.act == CREATE]
-        return remade(gone, self.read(aws)) if gone else {}
+    def remade(self, state: State) -> dict[str, str]:
+        """The ids that what was made again has in this state, by those that it had."""
+        return remade([undo.entry for undo in self.todo.undos if undo.act == CREATE], state.entries.values())
 
     @property
     def at(self) -> int:

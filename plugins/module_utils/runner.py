@@ -9,7 +9,7 @@ planned again: what is then left to do is the next round (an id became known) or
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby, takewhile
@@ -263,25 +263,28 @@ class Apply(Generic[T]):
         Once an answer to it was lost it is looked for until reads have had the time to show it.
         """
         try:
-            for delay in REREAD_DELAYS if write.is_open else REREAD_DELAYS[:1]:
-                time.sleep(delay)
-                _observed, left = self.look_and_plan()
-                if write.step.key not in {step.key for step in left}:
-                    return True
+            _observed, left = self.watch({write.step.key}, REREAD_DELAYS if write.is_open else REREAD_DELAYS[:1])
         except PlatformError:
             return None
-        return False
+        return write.step.key not in {step.key for step in left}
 
     def reread(self, applied: Iterable[Step]) -> tuple[Observed[T], tuple[Step, ...]]:
         """Observe and plan until none of the steps just applied is planned again; reads may be stale for a while."""
         keys = {step.key for step in applied}
-        for delay in REREAD_DELAYS:
+        observed, left = self.watch(keys, REREAD_DELAYS)
+        if not keys & {step.key for step in left}:
+            return observed, left
+        self.transaction.check()  # a run that lost its lock meanwhile finds what another one wrote
+        raise self.stuck(left)
+
+    def watch(self, keys: Set[Any], delays: Sequence[float]) -> tuple[Observed[T], tuple[Step, ...]]:
+        """The last look and plan, one after each of the delays until no step of these keys is planned."""
+        for delay in delays:
             time.sleep(delay)
             observed, left = self.look_and_plan()
             if not keys & {step.key for step in left}:
-                return observed, left
-        self.transaction.check()  # a run that lost its lock meanwhile finds what another one wrote
-        raise self.stuck(left)
+                break
+        return observed, left
 
     def look_and_plan(self) -> tuple[Observed[T], tuple[Step, ...]]:
         observed = look(self.resource, self.aws, self.params)

@@ -103,7 +103,7 @@ def one_listener(aws: Aws, name: str, arn: str) -> list[Entry]:
     try:
         with calling(f"describe the listener {name}"):
             (found,) = aws.elbv2.describe_listeners(ListenerArns=[arn])["Listeners"]
-        return [_listener(name, found, _extras(aws, name, found), elb.tags_of(aws, [arn]))]
+        return [_whole(aws, name, found)]
     except AwsError as error:
         if error.code != "ListenerNotFound":
             raise
@@ -112,8 +112,11 @@ def one_listener(aws: Aws, name: str, arn: str) -> list[Entry]:
 
 def listeners_at(aws: Aws, name: str, balancer: str, port: int) -> list[Entry]:
     """The listener of a load balancer at a port, whatever its ARN; none if there is none."""
-    found = [each for each in elb.listeners(aws, balancer) if int(each["Port"]) == port]
-    return [entry for each in found for entry in one_listener(aws, name, each["ListenerArn"])]
+    return [_whole(aws, name, each) for each in elb.listeners(aws, balancer) if int(each["Port"]) == port]
+
+
+def _whole(aws: Aws, name: str, found: Described) -> Entry:
+    return _listener(name, found, _extras(aws, name, found), elb.tags_of(aws, [found["ListenerArn"]]))
 
 
 def listener_rules(aws: Aws, name: str, arn: str) -> list[Entry]:

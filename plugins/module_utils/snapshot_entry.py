@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -70,17 +70,6 @@ def renamed(value: Any, names: Mapping[str, str]) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(renamed(inner, names) for inner in value)
     return names.get(value, value) if isinstance(value, str) else value
-
-
-def strings(value: Any) -> Iterator[str]:
-    """Every text within a value."""
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        for inner in value:
-            yield from strings(inner)
-    elif isinstance(value, str):
-        yield value
 
 
 def without(given: Mapping[str, Any], *left_out: Iterable[str]) -> dict[str, Any]:

@@ -106,11 +106,15 @@ class ContainerChange:
 
 @dataclass(frozen=True)
 class Revision:
-    """A registered revision; `content` and `tags` are what RegisterTaskDefinition would take to make it again."""
+    """A registered revision; `content` and `tags` are what RegisterTaskDefinition would take to make it again.
+
+    One that is not `is_active` was deregistered: what runs it runs on, and nothing else starts it.
+    """
 
     arn: str
     content: Mapping[str, Any]
     tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    is_active: bool = dataclasses.field(default=True, compare=False)
 
     @classmethod
     def described(cls, answer: Mapping[str, Any]) -> Revision:
@@ -119,7 +123,7 @@ class Revision:
         content = {key: value for key, value in definition.items() if key not in READ_ONLY}
         tagged = tags.from_aws(answer.get("tags"))
         takeable = {name: text for name, text in tagged.items() if not name.lower().startswith(RESERVED_TAG)}
-        return cls(definition["taskDefinitionArn"], content, takeable)
+        return cls(definition["taskDefinitionArn"], content, takeable, definition["status"] == "ACTIVE")
 
     @property
     def family(self) -> str:

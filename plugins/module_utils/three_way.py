@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ansible_collections.hokusai.platform.plugins.module_utils import elb_action
+from ansible_collections.hokusai.platform.plugins.module_utils import attribution, elb_action
 from ansible_collections.hokusai.platform.plugins.module_utils.journal_writes import Journal, Written
+from ansible_collections.hokusai.platform.plugins.module_utils.redaction import texts
 from ansible_collections.hokusai.platform.plugins.module_utils.resource_identity import (
     CONTENT,
     REFERRED,
@@ -24,7 +25,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.resource_identity
     references,
     remade,
 )
-from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_entry import Entry, renamed, strings
+from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_entry import Entry, renamed
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_field import flat, holds, nested, same
 from ansible_collections.hokusai.platform.plugins.module_utils.successors import Successors
 
@@ -142,56 +143,8 @@ class _Judge:
         names = remade([entry for key, entry in before.items() if key not in now], now.values())
         self.before = {key: replace(entry.renamed(names), id=entry.id) for key, entry in before.items()}
         self.now, self.after, self.journal, self.others = now, after, journal, others
-        self.kept: list[Kept] = []
-        self.written = self._by_resource()
-
-    # --- which resource each write was to
-
-    def _by_resource(self) -> dict[Key, Written]:
-        found: dict[Key, Written] = {}
-        for write in self.journal.writes:
-            identity = write.id or self._known(write.kind, write.where)
-            key = (write.kind, identity or f"?{write.seq}")
-            found.setdefault(key, Written(write.kind, identity)).add(write)
-        lost = [(key, each) for key, each in found.items() if not each.id]
-        for key, _each in lost:
-            del found[key]
-        self._find([each for _key, each in lost], found)
-        return found
-
-    def _known(self, kind: str, where: Mapping[str, str]) -> str:
-        """The id of what the journal names by its place: an ECS service."""
-        if kind != "ecs_service":
-            return ""
-        matching = (each for each in (*self.before.values(), *self.now.values()) if each.kind == kind)
-        return next((each.id for each in matching if dict(each.where) == dict(where)), "")
-
-    def _find(self, lost: Iterable[Written], found: dict[Key, Written]) -> None:
-        """What was created and whose id no answer told: it is there now, was not before, and is what was asked for.
-
-        Where more is there than was asked for, nobody can say which is whose, and all of it stays.
-        """
-        alike: dict[tuple[Key, ...], list[Written]] = {}
-        for each in lost:
-            fresh = tuple(
-                key
-                for key, entry in self.now.items()
-                if key[0] == each.kind
-                and key not in self.before
-                and key not in self.others.made
-                and (key not in found or not found[key].made)
-                and is_made_as(entry, _with_later(each, found.get(key)))
-            )
-            alike.setdefault(fresh, []).append(each)
-        for fresh, several in alike.items():
-            for key, each in zip(fresh, several, strict=False):
-                made = each.made if len(fresh) <= len(several) else 0
-                found[key] = replace(_with_later(each, found.get(key)), id=key[1], made=made)
-            for key in fresh if len(fresh) > len(several) else ():
-                entry = self.now[key]
-                reason = f"one of {len(fresh)} that the run may have created: the answer that told which was lost"
-                self.kept.append(Kept(entry.kind, entry.id, entry.name, reason))
-                found.setdefault(key, Written(*key))
+        self.written, unsure = attribution.attributed(journal, self.before, now, others)
+        self.kept = [Kept(entry.kind, entry.id, entry.name, reason) for entry, reason in unsure]
 
     # --- the verdicts
 
@@ -350,7 +303,7 @@ class _Judge:
         """The undo without what refers to something that is gone; None if nothing is left of it."""
         entry = undo.entry
         if undo.act == CREATE:
-            lost = next((gone[told] for told in strings([entry.fields, entry.where]) if told in gone), None)
+            lost = next((gone[told] for told in texts([entry.fields, entry.where]) if told in gone), None)
             if lost is None:
                 return undo
             reason = f"the run removed it, and the {_noun(lost)} that it refers to is gone"
@@ -360,7 +313,7 @@ class _Judge:
             return undo
         live, left = flat(self.now[undo.key].fields), {}
         for name, back in undo.fields.items():
-            lost = next((gone[told] for told in strings(back.before) if told in gone), None)
+            lost = next((gone[told] for told in texts(back.before) if told in gone), None)
             if lost is None or same(entry.kind, name, live.get(name), back.before):
                 left[name] = back
             else:
@@ -387,7 +340,7 @@ class _Judge:
     def _use(self, entry: Entry, users: Mapping[str, Entry]) -> str:
         user = users.get(entry.id) or users.get(str(entry.where.get("Arn", "")) or entry.id)
         if user:
-            return f"in use by the {user.kind.replace('_', ' ')} {user.name}"
+            return f"in use by the {_noun(user)}"
         here = {key[1] for key in self.now if key[0] == "load_balancer"}
         others = [arn for arn in entry.where.get("LoadBalancerArns", ()) if arn not in here]
         others += [name for name in entry.where.get("services", ()) if name not in self._services()]
@@ -493,15 +446,6 @@ def unwritable(name: str, value: Any) -> str:
         if types:
             return f"its action {types} before holds a secret that AWS does not tell, so it cannot be written again"
     return ""
-
-
-def _with_later(lost: Written, later: Written | None) -> Written:
-    """What was to be created, with what the run wrote to it once it knew the id."""
-    if later is None:
-        return lost
-    names = {*lost.values, *later.values}
-    values = {name: [*lost.values.get(name, ()), *later.values.get(name, ())] for name in names}
-    return replace(lost, values=values, last=later.last)
 
 
 def _noun(entry: Entry) -> str:

@@ -196,7 +196,8 @@ def planned(aws: Aws, params: Params) -> PlanFile:
     if params["moment"] == "save":
         return file.finish(world)
     file.check(Archive(aws, params), world)
-    file.refuse_shrunk(Scope.from_params(params["scope"]).as_data() if params["scope"] else file.body["scope"])
+    if params["scope"]:
+        file.refuse_other(Scope.from_params(params["scope"]).as_data())
     if params["moment"] == "approve":
         file.expect()
     return file

@@ -134,7 +134,8 @@ IDS = {
 
 def seen(**more: Any) -> Observed[Service]:
     """What observe makes of the service below."""
-    answer = {"taskDefinition": {**DEFINITION, "taskDefinitionArn": f"arn:task-definition/{NAME}:1"}, "tags": []}
+    told = {**DEFINITION, "taskDefinitionArn": f"arn:task-definition/{NAME}:1", "status": "ACTIVE"}
+    answer = {"taskDefinition": told, "tags": []}
     revision = Revision.described(answer)
     service = Service(
         CLUSTER,

@@ -109,19 +109,20 @@ GRANTS: Final = (
     Grant(
         "LookAtOne",
         """acm: DescribeCertificate
-        cloudwatch: GetDashboard
+        cloudwatch: GetDashboard ListTagsForResource
         ecs: DescribeServices DescribeTasks ListTagsForResource
         logs: DescribeMetricFilters
         route53: GetChange GetHostedZone ListResourceRecordSets
         servicediscovery: GetNamespace GetService ListInstances""",
         (
-            arn("acm", "certificate/*"),
+            arn("acm", "certificate/*", region="*"),
+            arn("cloudwatch", f"alarm:{CLUSTER}-*", region="*"),
             DASHBOARD,
-            arn("ecs", f"*/{CLUSTER}/*"),
-            TASKS,
-            *LOG_GROUPS,
+            arn("ecs", f"*/{CLUSTER}/*", region="*"),
+            arn("ecs", f"task-definition/{NAMES}:*", region="*"),
+            arn("logs", f"log-group:/ecs/{NAMES}*", region="*"),
             "arn:aws:route53:::*/*",
-            *DISCOVERY,
+            arn("servicediscovery", "*/*", region="*"),
         ),
     ),
     Grant("LookInTheCluster", "ecs: ListServices ListTasks", condition=IN_CLUSTER),
@@ -156,7 +157,7 @@ GRANTS: Final = (
         BALANCING,
         {"Null": {"elasticloadbalancing:CreateAction": "false"}},
     ),
-    Grant("MarkRulesOfACanary", "elasticloadbalancing: AddTags RemoveTags", BALANCING, MARKS),
+    Grant("MarkCanaries", "elasticloadbalancing: AddTags RemoveTags", BALANCING, MARKS),
     Grant(
         "Route",
         """elasticloadbalancing: AddListenerCertificates DeleteListener DeleteRule DeleteTargetGroup ModifyListener
@@ -171,18 +172,18 @@ GRANTS: Final = (
         (GROUP,),
         OF_ENVIRONMENT,
     ),
-    Grant("DescribeConnections", "ec2: CreateTags DeleteTags ModifySecurityGroupRules", (GROUP_RULE,)),
+    Grant("Describe", "ec2: CreateTags DeleteTags ModifySecurityGroupRules", (GROUP_RULE,)),
     Grant("EndACanary", "ecs: DeleteService", (CANARY,)),
     Grant("Deploy", "ecs: RegisterTaskDefinition UpdateService", (SERVICE, TASKS)),
     Grant(
-        "MarkWhatIsDeployed",
+        "MarkDeployed",
         "ecs: TagResource",
         (SERVICE, TASKS),
         {"Null": {"ecs:CreateAction": "false"}},
     ),
-    Grant("OnNothingThatIamKnows", "ecs: DeregisterTaskDefinition route53: CreateHostedZone"),
+    Grant("Anywhere", "ecs: DeregisterTaskDefinition route53: CreateHostedZone"),
     Grant(
-        "PassTheTasksRoles",
+        "PassRoles",
         "iam: PassRole",
         ROLES,
         {"StringEquals": {"iam:PassedToService": TO_TASKS}},
@@ -205,8 +206,7 @@ GRANTS: Final = (
     ),
     Grant(
         "Watch",
-        """cloudwatch: DeleteAlarms DeleteDashboards ListTagsForResource PutCompositeAlarm PutDashboard PutMetricAlarm
-        TagResource
+        """cloudwatch: DeleteAlarms DeleteDashboards PutCompositeAlarm PutDashboard PutMetricAlarm TagResource
         logs: DeleteMetricFilter DeleteRetentionPolicy PutMetricFilter PutRetentionPolicy TagResource""",
         (ALARMS, DASHBOARD, *LOG_GROUPS),
     ),

@@ -16,12 +16,14 @@ import pytest
 from tests.harness import Sandbox, running_sandbox
 from tests.integration.leaks import Watch, files
 from tests.integration.planted import PARAMETER, SECRET, SHOWN_BY_ECS, Planted, kept_by_aws, leaks, plant
+from tests.integration.traffic import Traffic
 
 AUTH = {"auth_url": "https://auth.hokus.ai"}
 VERSION = "https://registry.hokus.ai/api/mlflow/version"
 GATEWAY = "-m gateway"
 TAKEN = {"from a secret", "unknown key"}
 """Tasks that do what they are asked; the sandbox does not look who asks."""
+IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/hokusai-api:canary"
 GOOD = ("key as bearer", "key as ApiKey", "key in X-API-Key", "key repeated")
 
 
@@ -39,7 +41,7 @@ def planted(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Plant
 
 @pytest.fixture(scope="module")
 def playbooks(planted: Planted) -> Watch:
-    """Planned, deployed, verified, and deployed once more with a failure that is rolled back."""
+    """Planned, deployed, verified, deployed with a failure that is rolled back; a canary promoted and taken back."""
     plan = str(planted.evidence / "plan" / "plan.json")
     key = planted.texts["key"]
     broken = {"validation_threshold": 101, "hokusai_on_failure": "rollback"}
@@ -54,8 +56,23 @@ def playbooks(planted: Planted) -> Watch:
             hokusai_settings=planted.settings("2"),
             **broken,
         )
+        with Traffic(planted.sandbox, rate=20):
+            planted.play("canary", "canary", **canary(planted))
+        planted.play("rollback", "rollback")
         planted.play("history", "history")
     return watch
+
+
+def canary(planted: Planted) -> dict[str, Any]:
+    """A canary with a password of its own, whose gate asks with the key."""
+    probe = {"name": "version", "url": VERSION, "credential": {"file": str(planted.own / "key")}}
+    limits = {"minimum_sample": 4, "max_error_ratio": 0.02, "max_above_stable": 0.01, "patience": 60, "poll": 1}
+    return {
+        "canary_image": IMAGE,
+        "canary_environment": {"REGISTRY_PASSWORD": planted.texts["setting"] + "3"},
+        "hokusai_canary_steps": [{"weight": 50, "bake": 1}],
+        "hokusai_canary_gates": {"alarms": [], "probes": [probe], **limits},
+    }
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +156,7 @@ def after(planted: Planted, requests: dict[str, int]) -> Planted:
 
 def test_the_playbooks_came_to_their_ends(playbooks: Watch, planted: Planted) -> None:
     codes = {name: ended.code for name, ended in planted.ran.items()}
-    wanted = {"plan": 0, "site": 0, "verify": 0, "broken": 2, "history": 0}
+    wanted = {"plan": 0, "site": 0, "verify": 0, "broken": 2, "canary": 0, "rollback": 0, "history": 0}
     assert {name: codes[name] for name in wanted} == wanted, planted.ran["site"].output[-3000:]
     assert "wanted at least 101" in planted.ran["broken"].output
 

@@ -6,7 +6,8 @@
 For every write and every moment of it (before the call, answered but unheard, before the journal's line) a run on the
 incident is killed with everything below it. Then either it is rolled back, and AWS must describe the incident again,
 byte for byte but for `describe.VOLATILE`; or it is run again, must end as an uninterrupted run ends, and both runs are
-rolled back. Without --writes, all of them: some hours. Each worker has a sandbox of its own.
+rolled back. Without --writes, all of them: some hours. Each worker has a sandbox of its own. The writes of the lock are
+not among them: they change nothing that a run is about, and `schedules` has every order of them.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -184,6 +185,24 @@ def test_a_model_that_predicts_something_else_fails(mlflow: Mlflow, before_mlflo
     assert (ran.code, ran.failing) == (1, ["load_by_alias_and_predict"])
     assert "prediction" in ran.report["diagnosis"]
     assert mlflow.left == []
+
+
+def test_no_program_that_the_client_starts_inherits_the_key(mlflow: Mlflow, tmp_path: Path) -> None:
+    """Each of these tells its environment, and then does what it is asked."""
+    key, seen, file = make_key(), tmp_path / "seen", tmp_path / "key"
+    file.write_text(key)
+    (tmp_path / "bin").mkdir()
+    for name in ("git", "uname", "python", "pip", "sh"):
+        real = shutil.which(name) or "/bin/false"
+        program = tmp_path / "bin" / name
+        program.write_text(f'#!/bin/sh\n{{ echo {name}; env; }} >> "{seen}"\nexec "{real}" "$@"\n')
+        program.chmod(0o700)
+    path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    ran = call(REGISTRATION, "--tracking-uri", mlflow.url, "--api-key-file", str(file), key=None, PATH=path)
+    assert ran.code == 0
+    told = seen.read_text() if seen.exists() else ""
+    assert key not in told
+    assert "git" not in told.splitlines()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -37,6 +37,7 @@ PARAMETERS = {"slope": "3", "source": "hokusai verification"}
 METRICS = {"rmse": 0.25, "r2": 0.75}
 INPUTS = [1.0, 2.5, -4.0]
 NOTE = "An artifact of the verification; it may be deleted.\n"
+KEY_SETTING = "MLFLOW_TRACKING_TOKEN"
 MODEL_CODE = '''from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
@@ -56,13 +57,23 @@ class InterruptedRunError(BaseException):
     """SIGINT or SIGTERM: stop, and remove what was made. Not an Exception: the client catches those here and there."""
 
 
-def environment(options: argparse.Namespace, key: str) -> dict[str, str]:
-    """The client's settings, read when it is imported. A user name in the environment would win over the key."""
+def settle(options: argparse.Namespace, key: str) -> None:
+    """Give the client its settings, which it reads when it is imported, and the key to nothing that it starts.
+
+    A user name in the environment would win over the key. What the client starts gets the environment of the process,
+    which is not `os.environ`; but git gets a copy of that, only to tag the run with the repository it is started from.
+    """
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_AUTH", "MLFLOW_REGISTRY_URI"):
         os.environ.pop(name, None)
+    os.environ.update(settings(options, key))
+    os.unsetenv(KEY_SETTING)
+    sys.modules["git"] = None  # type: ignore[assignment]  # so that importing it fails
+
+
+def settings(options: argparse.Namespace, key: str) -> dict[str, str]:
     return {
         "MLFLOW_TRACKING_URI": tracking_uri(options),
-        "MLFLOW_TRACKING_TOKEN": key,
+        KEY_SETTING: key,
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
         "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": str(max(1, round(options.timeout))),
@@ -70,7 +81,6 @@ def environment(options: argparse.Namespace, key: str) -> dict[str, str]:
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_DISABLE_ENV_CREATION": "true",
-        "GIT_PYTHON_REFRESH": "quiet",
     }
 
 
@@ -213,7 +223,7 @@ def checks(options: argparse.Namespace, key: str) -> list[Check]:
     asked = expect("search", "mlflow", reached, lists_experiments(reached))
     if not asked.passed:
         return [asked]
-    os.environ.update(environment(options, key))
+    settle(options, key)
     with tempfile.TemporaryDirectory(prefix="hokusai-verification-") as directory:
         return [asked, *register(options, key, Registration(Path(directory)))]
 

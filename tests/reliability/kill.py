@@ -5,9 +5,10 @@
 
 For every write and every moment of it (before the call, answered but unheard, before the journal's line) a run on the
 incident is killed with everything below it. Then either it is rolled back, and AWS must describe the incident again,
-byte for byte but for `describe.VOLATILE`; or it is run again, must end as an uninterrupted run ends, and both runs are
-rolled back. Without --writes, all of them: some hours. Each worker has a sandbox of its own. The writes of the lock are
-not among them: they change nothing that a run is about, and `schedules` has every order of them.
+byte for byte but for `describe.VOLATILE`; or it is run again, and must end as an uninterrupted run ends, with nothing
+left to do and nothing there twice. Without --writes, all of them: some hours. Each worker has a sandbox of its own, and
+each run that is run again a new one. The writes of the lock are not among them: they change nothing that a run is
+about, and `schedules` has every order of them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -31,7 +32,8 @@ from tests.reliability.describe import Document, describe, differences
 
 KILLER = ROOT / "tests" / "reliability" / "killer"
 MOMENTS = ("call", "response", "journal")
-KILLED = 137
+FOLLOWING = ("rollback", "again")
+DEAD, NOT_KILLED = {137, -9}, "it was not killed: exit code {}"
 PAST_THE_END = 1000
 SHELL = ("sh", "-c", 'export HOKUSAI_KILL_ROOT=$$; exec "$@"', "sh")
 
@@ -85,11 +87,7 @@ def reference(trial: Trial) -> list[str]:
     return trial.back(trial.newest())
 
 
-def rolled_back(trial: Trial, victim: str) -> list[str]:
-    return trial.back(victim)
-
-
-def run_again(trial: Trial, victim: str) -> list[str]:
+def run_again(trial: Trial) -> list[str]:
     again = trial.again()
     if again.code:
         return [f"the second run ended with {again.code}: {again.output[-2000:]}"]
@@ -98,20 +96,19 @@ def run_again(trial: Trial, victim: str) -> list[str]:
         wrong.append(f"there is {dict(shape)}, and an uninterrupted run leaves {dict(trial.shape)}")
     if steps := play("playbooks/site.yml", "--check", extra=trial.at).wanted().steps:
         wrong.append(f"it is not complete: {steps}")
-    trial.back(trial.newest())
-    return wrong + trial.back(victim)
-
-
-FOLLOWING = {"rollback": rolled_back, "again": run_again}
+    return wrong
 
 
 def tried(trial: Trial, number: int, moment: str, then: str) -> list[str]:
     """What is wrong after a run was killed there and this followed. One that was not killed is taken back."""
+    if then == "again":
+        with running_sandbox(trial.sandbox.home.with_name(f"again-{number}-{moment}"), "--incident") as sandbox:
+            stage = replace(trial, sandbox=sandbox)
+            ended, _ = stage.killed(number, moment)
+            return run_again(stage) if ended.code in DEAD else [NOT_KILLED.format(ended.code)]
     ended, _ = trial.killed(number, moment)
-    victim = trial.newest()
-    if ended.code in {KILLED, -9}:
-        return FOLLOWING[then](trial, victim)
-    return [f"it was not killed: exit code {ended.code}", *trial.back(victim)]
+    wrong = [] if ended.code in DEAD else [NOT_KILLED.format(ended.code)]
+    return wrong + trial.back(trial.newest())
 
 
 def trials(trial: Trial, options: argparse.Namespace, worker: int) -> Iterator[bool]:

@@ -70,7 +70,7 @@ def canary(planted: Planted) -> dict[str, Any]:
     return {
         "canary_image": IMAGE,
         "canary_environment": {"REGISTRY_PASSWORD": planted.texts["setting"] + "3"},
-        "hokusai_canary_steps": [{"weight": 50, "bake": 1}],
+        "hokusai_canary_steps": [{"weight": 100, "bake": 1}],
         "hokusai_canary_gates": {"alarms": [], "probes": [probe], **limits},
     }
 

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils.canary import FAIL, INCONCLUSIVE, PASS, Finding
-from ansible_collections.hokusai.platform.plugins.module_utils.platform_state import Unknown
+from ansible_collections.hokusai.platform.plugins.module_utils.platform_state import LEAVING, Unknown
 
 PASSING_STATES = frozenset({"healthy"})
-LEAVING_STATES = frozenset({"draining"})
 OPEN_STATES = frozenset({"initial", "unused", "unavailable"})
 
 
@@ -63,7 +62,7 @@ def targets(group: str, states: Iterable[str] | Unknown) -> Finding:
     gate = f"targets of {group}"
     if isinstance(states, Unknown):
         return Finding(gate, INCONCLUSIVE, f"unknown: {states.reason}")
-    staying = sorted(state for state in states if state not in LEAVING_STATES)
+    staying = sorted(state for state in states if state != LEAVING)
     why = ", ".join(staying) or "there is none"
     if staying and PASSING_STATES.issuperset(staying):
         return Finding(gate, PASS, why)

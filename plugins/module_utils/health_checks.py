@@ -14,6 +14,7 @@ from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils.http_client import EXCERPT, Answer
 from ansible_collections.hokusai.platform.plugins.module_utils.platform_state import (
+    LEAVING,
     Discovery,
     EcsService,
     TargetGroup,
@@ -215,10 +216,11 @@ def is_registered(name: str) -> Rule:
 
 
 def has_healthy_targets(group: TargetGroup | None) -> Verdict:
-    text = "a load balancer forwards to it, it has a target, and all its targets are healthy"
+    text = "a load balancer forwards to it, and it has a target, and all but those that leave it are healthy"
     if group is None:
         return Verdict(False, "there is no such target group", text, ROUTING)
-    sick = [target for target in group.targets if target.state != "healthy"]
+    staying = [target for target in group.targets if target.state != LEAVING]
+    sick = [target for target in staying if target.state != "healthy"]
     evidence = {
         "attached": group.attached,
         "used_by": list(group.used_by),
@@ -226,10 +228,10 @@ def has_healthy_targets(group: TargetGroup | None) -> Verdict:
     }
     if not group.attached:
         return Verdict(False, "no load balancer forwards to it", text, ROUTING, evidence)
-    if sick or not group.targets:
+    if sick or not staying:
         observed = "; ".join(f"{each.address} is {each.state} {each.reason}".strip() for each in sick) or "no target"
         return Verdict(False, observed, text, ROUTING if sick else DISCOVERY, evidence)
-    return Verdict(True, f"{len(group.targets)} of {len(group.targets)} healthy", text, "", evidence)
+    return Verdict(True, f"{len(staying)} of {len(staying)} healthy", text, "", evidence)
 
 
 def repairing_role(answer: Answer) -> str:

@@ -49,6 +49,10 @@ class Discovery:
     tasks: frozenset[str]
 
 
+LEAVING = "draining"
+"""The state of a target that is being deregistered: it ends its requests and gets no new ones."""
+
+
 @dataclass(frozen=True)
 class Target:
     address: str

@@ -47,6 +47,7 @@ REFUSAL = '{"error_code": "UNAUTHENTICATED", "message": "no key", "request_id": 
 SERVICE = EcsService("hokusai-api-development", 1, 1, "COMPLETED")
 FOUND = Discovery(("api.example.local",), frozenset({"10.0.1.5"}), frozenset({"10.0.1.5"}))
 GROUP = TargetGroup("reg-api", True, ("api",), (Target("10.0.1.5:8001", "healthy"),))
+DRAINING = Target("10.0.1.7:8001", "draining", "Target deregistration is in progress")
 
 
 def answer(status: int | None = 200, body: str = "", server: str = "", error: str = "") -> Answer:
@@ -83,6 +84,7 @@ def answer(status: int | None = 200, body: str = "", server: str = "", error: st
         (is_registered("api.example.local"), FOUND, replace(FOUND, names=())),
         (is_registered("api.example.local"), FOUND, None),
         (has_healthy_targets, GROUP, replace(GROUP, targets=())),
+        (has_healthy_targets, replace(GROUP, targets=(*GROUP.targets, DRAINING)), replace(GROUP, targets=(DRAINING,))),
         (has_healthy_targets, GROUP, replace(GROUP, targets=(*GROUP.targets, Target("10.0.1.6:8001", "unhealthy")))),
         (has_healthy_targets, GROUP, replace(GROUP, targets=(Target("10.0.1.5:8001", "initial"),))),
         (has_healthy_targets, GROUP, replace(GROUP, attached=False)),

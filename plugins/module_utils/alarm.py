@@ -34,7 +34,7 @@ ACTIONS = {
     "ok_actions": "OKActions",
     "insufficient_data_actions": "InsufficientDataActions",
 }
-WEEK_SECONDS = 7 * 24 * 3600
+HOUR_SECONDS, DAY_SECONDS, WEEK_SECONDS = 3600, 24 * 3600, 7 * 24 * 3600
 NAMES_PER_DELETE = 100
 WATCHED = "watched"
 """The id of the query whose result an alarm on maths watches."""
@@ -212,8 +212,11 @@ def _condition(given: Mapping[str, Any], watched: Sequence[Metric]) -> dict[str,
         raise BadInput(f"{what} has no threshold", "set threshold")
     if not 1 <= to_alarm <= periods:
         raise BadInput(f"{what}: {to_alarm} of {periods} data points cannot be breaching", "lower datapoints_to_alarm")
-    if max(each.period for each in watched) * periods > WEEK_SECONDS:
-        raise BadInput(f"{what} looks back more than a week", "lower evaluation_periods, or the period of the metric")
+    period = max(each.period for each in watched)
+    most, limit = (DAY_SECONDS, "a day") if period < HOUR_SECONDS else (WEEK_SECONDS, "a week")
+    if period * periods > most:
+        told = f"{what} looks back more than {limit}, which is the most with a period of {period} s"
+        raise BadInput(told, "lower evaluation_periods, or the period of the metric")
     treatment = TREATMENTS[given["treat_missing_data"] or _of_kind(watched)]
     return {
         "ComparisonOperator": COMPARISONS[given["comparison"]],
@@ -290,13 +293,27 @@ def steps(current: AlarmSet, desired: AlarmSet, find: Find) -> Iterator[Step]:
     """First what is watched, then what joins alarms; what goes, goes last and in the other order."""
     live = {each.name: each for each in current.alarms}
     check_references(desired, find)
-    for kind in (METRIC, COMPOSITE):
-        for each in desired.alarms:
-            if each.kind == kind:
-                yield from _bring(each, live.get(each.name), desired.owner, find)
+    for each in in_order(desired.alarms):
+        yield from _bring(each, live.get(each.name), desired.owner, find)
     names = {each.name for each in desired.alarms}
     going = [each for each in current.alarms if each.name not in names and desired.purges(each)]
     yield from deletions(going, "not wanted any more")
+
+
+def in_order(alarms: Iterable[Alarm]) -> list[Alarm]:
+    """Each composite alarm after those that its rule asks about; alarms that ask about one another as they come."""
+    first = sorted(alarms, key=lambda each: each.kind == COMPOSITE)
+    left, found = {each.name: each for each in first}, list[Alarm]()
+
+    def add(name: str) -> None:
+        if each := left.pop(name, None):
+            for asked in referred(each):
+                add(asked)
+            found.append(each)
+
+    for each in first:
+        add(each.name)
+    return found
 
 
 def _bring(each: Alarm, live: Alarm | None, owner: str, find: Find) -> Iterator[Step]:
@@ -319,13 +336,18 @@ def _bring(each: Alarm, live: Alarm | None, owner: str, find: Find) -> Iterator[
 
 
 def check_references(desired: AlarmSet, find: Find) -> None:
-    """Raises `NotFound` for a rule that asks about an alarm which is neither wanted nor there."""
-    names = {each.name for each in desired.alarms}
-    for each in desired.alarms:
+    """Raises for a rule that asks about an alarm which is neither wanted nor there, or which asks about it in turn."""
+    names, before = {each.name for each in desired.alarms}, set[str]()
+    for each in in_order(desired.alarms):
         for name in referred(each):
             if name not in names and isinstance(find(f"alarm {name}", ""), Missing):
                 text = f"The rule of {each.name} asks about the alarm {name}, which does not exist"
                 raise NotFound(text, "define it too, or correct its name in the rule")
+            if name in names and name not in before:
+                raise BadInput(
+                    f"The rules of {each.name} and {name} ask about one another", "take one out of the other"
+                )
+        before.add(each.name)
 
 
 def arguments_only(arguments: Settings) -> Settings:
@@ -333,8 +355,8 @@ def arguments_only(arguments: Settings) -> Settings:
 
 
 def deletions(going: Sequence[Alarm], why: str) -> Iterator[Step]:
-    """One call for each composite alarm, which AWS wants alone, and one for a hundred others."""
-    for each in going:
+    """One call for each composite alarm, which AWS wants alone and before those it asks about; one for 100 others."""
+    for each in reversed(in_order(going)):
         if each.kind == COMPOSITE:
             yield Step("delete_alarms", {"AlarmNames": [each.name]}, f"alarm {each.name}: {why}")
     names = sorted(each.name for each in going if each.kind == METRIC)

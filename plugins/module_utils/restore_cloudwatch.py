@@ -35,7 +35,7 @@ def alarms(undos: Iterable[Undo]) -> Unit:
 
 def alarm_steps(due: Due) -> Iterator[Step]:
     yield from alarm.deletions([_alarm(entry) for entry in due.remove], GONE)
-    for entry in sorted(due.create, key=is_composite):
+    for entry in _in_order(due.create):
         arguments = {**_settings(entry), "Tags": tags.to_aws(entry.fields.get("Tags", {}))}
         yield Step(_verb(entry), arguments, f"alarm {entry.name}: make again")
     for entry, fields in due.changes:
@@ -49,6 +49,11 @@ def alarm_steps(due: Due) -> Iterator[Step]:
 
 def is_composite(entry: Entry) -> bool:
     return "AlarmRule" in entry.fields
+
+
+def _in_order(entries: Iterable[Entry]) -> list[Entry]:
+    by_name = {entry.name: entry for entry in entries}
+    return [by_name[each.name] for each in alarm.in_order(map(_alarm, by_name.values()))]
 
 
 def _alarm(entry: Entry) -> alarm.Alarm:

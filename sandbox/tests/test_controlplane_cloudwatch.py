@@ -241,6 +241,7 @@ def test_an_update_replaces_all_settings_and_keeps_the_state(cloudwatch: Any) ->
     [
         ({"Period": 7}, "must be 10, 20, 30 or a multiple of 60"),
         ({"Period": 86400, "EvaluationPeriods": 8}, "more than a week"),
+        ({"Period": 60, "EvaluationPeriods": 1441}, "more than a day"),
         ({"DatapointsToAlarm": 2}, "DatapointsToAlarm"),
         ({"TreatMissingData": "never"}, "treat missing data"),
         ({"Statistic": "Median"}, "statistic"),

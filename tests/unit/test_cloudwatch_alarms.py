@@ -158,6 +158,17 @@ def test_ours_that_are_not_wanted_go_and_foreign_ones_stay(set_alarms: Set, clou
     assert alarm_states(edge.aws, ["theirs", "elb-5xx", "slow"]).keys() == {"theirs", "elb-5xx"}
 
 
+def test_alarms_on_alarms_come_and_go_in_the_order_that_aws_takes(set_alarms: Set) -> None:
+    joined = [{"name": "a-top", "rule": "ALARM(m-middle)"}, {"name": "m-middle", "rule": "ALARM(elb-5xx)"}]
+    made = verbs(set_alarms([*joined, ALARMS[0]]))
+    assert [why for _verb, why in made] == [f"alarm {name}: create" for name in ("elb-5xx", "m-middle", "a-top")]
+    assert [why for _verb, why in verbs(set_alarms([]))] == [
+        "alarm a-top: not wanted any more",
+        "alarm m-middle: not wanted any more",
+        "alarms elb-5xx: not wanted any more",
+    ]
+
+
 def test_nothing_goes_without_purge(set_alarms: Set) -> None:
     set_alarms()
     assert set_alarms(ALARMS[:1], purge="none")["steps"] == []
@@ -250,6 +261,13 @@ def test_a_metric_of_a_whole_cluster_has_its_name(set_alarms: Set, cloudwatch: A
         (METRICS, [{"name": "a", "metric": "slow", "threshold": 1, "datapoints_to_alarm": 2}], "2 of 1 data points"),
         (METRICS, [ALARMS[0]] * 2, "Two alarms are called elb-5xx"),
         (METRICS, [{"name": "a", "rule": "ALARM(nobody)"}], "asks about the alarm nobody"),
+        (METRICS, [{"name": "a", "rule": "ALARM(b)"}, {"name": "b", "rule": "OK(a)"}], "ask about one another"),
+        (METRICS, [{"name": "a", "metric": "slow", "threshold": 1, "evaluation_periods": 1441}], "more than a day"),
+        (
+            [{"id": "a", "name": "A", "namespace": "N", "period": 3600}],
+            [{"name": "a", "metric": "a", "threshold": 1, "evaluation_periods": 169}],
+            "more than a week",
+        ),
     ],
 )
 def test_bad_input_is_refused(

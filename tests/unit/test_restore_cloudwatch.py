@@ -76,6 +76,15 @@ def test_deleted_alarms_come_back_with_their_tags(whole: Platform) -> None:
     assert watched(whole) == was
 
 
+def test_deleted_alarms_on_alarms_come_back_in_the_order_that_aws_takes(whole: Platform) -> None:
+    joined = [{"name": "a-top", "rule": "ALARM(m-middle)"}, {"name": "m-middle", "rule": "ALARM(alarm)"}]
+    whole.run((cloudwatch_alarms, {"metrics": [ERRORS], "alarms": [ALARMS[0], *joined]}))
+    was, before = watched(whole), whole.read()
+    notes = whole.run((cloudwatch_alarms, {"alarms": []}))
+    whole.take_back(before, notes, whole.read())
+    assert watched(whole) == was
+
+
 def test_a_setting_that_somebody_changed_since_is_kept(whole: Platform) -> None:
     before = whole.read()
     notes = whole.run(TASKS[1])

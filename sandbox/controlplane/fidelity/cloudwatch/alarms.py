@@ -20,7 +20,7 @@ from sandbox.controlplane.fidelity.cloudwatch.series import STATISTICS, statisti
 Parameters = Mapping[str, Any]
 
 HIGH_RESOLUTION = (10, 20, 30)
-LONGEST_SECONDS = 7 * 24 * 3600
+HOUR_SECONDS, DAY_SECONDS, LONGEST_SECONDS = 3600, 24 * 3600, 7 * 24 * 3600
 LISTS = ("AlarmActions", "OKActions", "InsufficientDataActions")
 HISTORY_KEPT = 100
 
@@ -161,6 +161,8 @@ def _check_period(period: Any, evaluated: int) -> None:
         raise ValidationError(f"Period {period} must be 10, 20, 30 or a multiple of 60")
     if period * evaluated > LONGEST_SECONDS:
         raise ValidationError("Metrics cannot be checked across more than a week (EvaluationPeriods * Period)")
+    if period < HOUR_SECONDS and period * evaluated > DAY_SECONDS:
+        raise ValidationError("Metrics cannot be checked across more than a day (EvaluationPeriods * Period)")
 
 
 def check_composite_alarm(given: Parameters, known: Mapping[str, Any]) -> None:

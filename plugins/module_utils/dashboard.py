@@ -8,8 +8,10 @@ Source: CloudWatch API reference, "Dashboard Body Structure and Syntax".
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import metric
@@ -21,8 +23,13 @@ COLUMNS = 24
 HIGHEST = 1000
 MOST_WIDGETS = 500
 MOST_LINES = 500
+MOST_ALARMS = 100
 VIEWS = {"time_series": "timeSeries", "single_value": "singleValue", "bar": "bar"}
 ALARMS, TEXT = "alarms", "text"
+CONTENTS = {ALARMS: {"alarms"}, TEXT: {"markdown"}}
+"""What a widget shows; one of any other kind shows metrics and expressions."""
+BEFORE_NOW = re.compile(r"-P(?=\d|T\d)(\d+[YMWD])*(T(\d+[HMS])+)?")
+"""An ISO 8601 duration, as a dashboard's start has it."""
 Body = Mapping[str, Any]
 
 
@@ -86,7 +93,7 @@ class Widget:
 
     def _lines(self, find: Find) -> Iterator[list[Any]]:
         for number, computed in enumerate(self.expressions, 1):
-            yield [{"expression": computed.text, "label": computed.label, "id": f"expression{number}"}]
+            yield [{"expression": computed.text, "label": computed.label, "id": expression_id(number)}]
         for each in self.read:
             dimensions = [part for pair in each.resolved(find) for part in (pair["Name"], pair["Value"])]
             options: dict[str, Any] = {
@@ -137,6 +144,7 @@ def from_options(params: Mapping[str, Any]) -> Dashboard:
     metrics = metric.from_options(params["metrics"])
     widgets = tuple(_arranged(_widget(each, metrics) for each in params["widgets"]))
     check(widgets)
+    check_start(params["start"])
     return Dashboard(params["name"], widgets, params["start"])
 
 
@@ -186,13 +194,43 @@ def check(widgets: Sequence[Widget]) -> None:
         what, place = f"The widget {each.title or number + 1}", each.place
         if not (1 <= place.width <= COLUMNS - place.x and 1 <= place.height <= HIGHEST):
             raise BadInput(f"{what} does not fit the grid of {COLUMNS} columns", "correct its place or size")
-        if not (each.read or each.expressions or each.alarms or each.markdown):
-            raise BadInput(f"{what} shows nothing", "give it metrics, expressions, alarms or markdown")
-        if len(each.read) + len(each.expressions) > MOST_LINES:
-            raise BadInput(f"{what} has more than {MOST_LINES} metrics", "split it")
+        _check_contents(each, what)
         over = next((other for other in widgets[:number] if place.overlaps(other.place)), None)
         if over:
             raise BadInput(f"{what} lies over the widget {over.title}", "correct its place, or leave x and y out")
+
+
+def _check_contents(widget: Widget, what: str) -> None:
+    fitting = CONTENTS.get(widget.view, {"metrics", "expressions"})
+    contents = {"metrics": widget.drawn, "expressions": widget.expressions, "alarms": widget.alarms}
+    given = {name for name, content in {**contents, "markdown": widget.markdown}.items() if content}
+    if given - fitting:
+        told = f"{what} is of the type {widget.view} and cannot show {', '.join(sorted(given - fitting))}"
+        raise BadInput(told, "change its type, or make a widget of its own for that")
+    if not given:
+        raise BadInput(f"{what} shows nothing", f"give it {' or '.join(sorted(fitting))}")
+    if len(widget.read) + len(widget.expressions) > MOST_LINES:
+        raise BadInput(f"{what} has more than {MOST_LINES} metrics", "split it")
+    if len(widget.alarms) > MOST_ALARMS:
+        raise BadInput(f"{what} has more than {MOST_ALARMS} alarms", "split it")
+    if widget.minimum is not None and widget.maximum is not None and widget.minimum >= widget.maximum:
+        raise BadInput(f"{what}: its axis begins at {widget.minimum} and ends at {widget.maximum}", "exchange them")
+    taken = {each.id for each in widget.read} & {expression_id(n + 1) for n in range(len(widget.expressions))}
+    if taken:
+        raise BadInput(f"{what}: the metric {min(taken)} has the id of an expression", "give the metric another id")
+
+
+def check_start(start: str) -> None:
+    if start and not BEFORE_NOW.fullmatch(start):
+        try:
+            datetime.fromisoformat(start)
+        except ValueError:
+            remedy = "give a duration before now, as -PT3H or -P7D, or a time, as 2026-01-31T00:00:00Z"
+            raise BadInput(f"A dashboard cannot start at {start}", remedy) from None
+
+
+def expression_id(number: int) -> str:
+    return f"expression{number}"
 
 
 # --- comparing

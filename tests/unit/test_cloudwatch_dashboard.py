@@ -132,12 +132,34 @@ def test_an_alarm_that_does_not_exist_is_refused(put: Put) -> None:
             [{"title": "a", "metrics": ["elb"], "x": 0, "y": 0}, {"title": "b", "metrics": ["elb"], "x": 6, "y": 3}],
             "lies over",
         ),
+        ([{"title": "a", "type": "text", "markdown": "x", "metrics": ["elb"]}], "type text and cannot show metrics"),
+        ([{"title": "a", "type": "alarms", "metrics": ["elb"]}], "type alarms and cannot show metrics"),
+        ([{"title": "a", "metrics": ["elb"], "markdown": "x"}], "type time_series and cannot show markdown"),
+        ([{"title": "a", "type": "bar", "alarms": ["x"]}], "type bar and cannot show alarms"),
+        ([{"title": "a", "type": "alarms", "alarms": ["x"] * 101}], "more than 100 alarms"),
+        ([{"title": "a", "metrics": ["elb"], "minimum": 2, "maximum": 1}], "begins at 2.0 and ends at 1.0"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(put: Put, widgets: list[dict[str, Any]], said: str) -> None:
     result = put(widgets)
     assert result.get("failed"), result
     assert said in result["msg"]
+
+
+def test_a_metric_with_the_id_of_an_expression_is_refused(put: Put) -> None:
+    widget = {"title": "a", "expressions": [{"expression": "expression1 * 2", "label": "twice"}]}
+    result = put([widget], metrics=[{**METRICS[0], "id": "expression1"}])
+    assert "the metric expression1 has the id of an expression" in result["msg"]
+
+
+@pytest.mark.parametrize("start", ["-PT3H", "-P7D", "-P1DT12H", "-P3M", "2026-01-31T00:00:00Z", ""])
+def test_a_dashboard_starts_before_now_or_at_a_time(put: Put, start: str) -> None:
+    assert not put(start=start).get("failed")
+
+
+@pytest.mark.parametrize("start", ["yesterday", "PT3H", "-P", "-PT", "-3H", "31.1.2026"])
+def test_a_start_that_is_neither_is_refused(put: Put, start: str) -> None:
+    assert f"cannot start at {start}" in put(start=start)["msg"]
 
 
 def test_shorthand_is_written_out() -> None:

@@ -278,6 +278,7 @@ def test_a_task_definition_asks_for_its_tags_and_its_roles_too(plane: ControlPla
         ("s3", "head_object", {"Bucket": "b", "Key": "k/l"}, "GetObject", "s3:*:b/k/l"),
         ("servicediscovery", "get_service", {"Id": "srv-1"}, "GetService", "servicediscovery:*:service/srv-1"),
         ("cloudwatch", "delete_alarms", {"AlarmNames": ["a"]}, "DeleteAlarms", "cloudwatch:*:alarm:a"),
+        ("cloudwatch", "put_composite_alarm", {"AlarmName": "a", "AlarmRule": "TRUE"}, "PutCompositeAlarm", "*"),
         ("resourcegroupstaggingapi", "get_resources", {}, "tag:GetResources", "*"),
     ],
 )

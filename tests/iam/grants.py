@@ -181,7 +181,7 @@ GRANTS: Final = (
         (SERVICE, TASKS),
         {"Null": {"ecs:CreateAction": "false"}},
     ),
-    Grant("Anywhere", "ecs: DeregisterTaskDefinition route53: CreateHostedZone"),
+    Grant("Anywhere", "cloudwatch: PutCompositeAlarm ecs: DeregisterTaskDefinition route53: CreateHostedZone"),
     Grant(
         "PassRoles",
         "iam: PassRole",
@@ -206,7 +206,7 @@ GRANTS: Final = (
     ),
     Grant(
         "Watch",
-        """cloudwatch: DeleteAlarms DeleteDashboards PutCompositeAlarm PutDashboard PutMetricAlarm TagResource
+        """cloudwatch: DeleteAlarms DeleteDashboards PutDashboard PutMetricAlarm TagResource
         logs: DeleteMetricFilter DeleteRetentionPolicy PutMetricFilter PutRetentionPolicy TagResource""",
         (ALARMS, DASHBOARD, *LOG_GROUPS),
     ),

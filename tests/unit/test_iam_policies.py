@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import botocore.session
@@ -12,6 +13,7 @@ from botocore import xform_name
 
 from sandbox.controlplane.authorization.actions import BEHALF, RENAMED, action_of
 from sandbox.controlplane.authorization.policy import Policy, Request, refusal
+from tests.harness import ROOT
 from tests.iam import policies
 from tests.iam.grants import ACCOUNT, CLUSTER, ENVIRONMENT, GRANTS, LOCK, MANAGED, PLATFORM_KEY, REGION, RUNS_KEY, arn
 
@@ -79,6 +81,22 @@ def test_every_action_is_an_operation_or_comes_with_one() -> None:
     assert not allowed(*policies.NAMES) - real - with_others
 
 
+def test_who_is_told_to_call_aws_may_or_is_told_what_for() -> None:
+    """Of the commands in the documents; iam.md's are an administrator's, and S3's actions have other names."""
+    session, told = botocore.session.get_session(), (ROOT / "docs" / "iam.md").read_text()
+    pages = [page for page in (ROOT / "docs").glob("*.md") if page.name != "iam.md"]
+    found = {each for page in pages for each in re.findall(r"\baws ([a-z0-9]+) ([a-z]+-[a-z-]+)", page.read_text())}
+    asked = {
+        action_of(service, operation)
+        for service, command in found
+        if service != "s3api"
+        for operation in session.get_service_model(service).operation_names
+        if xform_name(operation, "-") == command
+    }
+    assert len(asked) > 2
+    assert not {action for action in asked - allowed(*policies.NAMES) if f"`{action}`" not in told}
+
+
 @pytest.mark.parametrize("name", policies.NAMES)
 def test_no_action_is_allowed_by_a_pattern(name: str) -> None:
     assert not [action for action in allowed(name) if "*" in action or "?" in action]
@@ -102,6 +120,7 @@ def is_read(action: str) -> bool:
 
 
 ANYWHERE = {
+    "cloudwatch:PutCompositeAlarm",
     "cloudwatch:PutMetricData",
     "ecs:DeregisterTaskDefinition",
     "route53:CreateHostedZone",

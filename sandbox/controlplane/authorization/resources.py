@@ -138,7 +138,6 @@ NAMED: Final[Mapping[str, Named]] = {
     "cloudwatch:DeleteDashboards": dashboards,
     "cloudwatch:GetDashboard": dashboards,
     "cloudwatch:ListTagsForResource": tagged_alarm,
-    "cloudwatch:PutCompositeAlarm": ALARM,
     "cloudwatch:PutDashboard": dashboards,
     "cloudwatch:PutMetricAlarm": ALARM,
     "cloudwatch:TagResource": tagged_alarm,

@@ -11,8 +11,8 @@ version_added: 0.2.0
 author: Hokusai Platform contributors (@hokusai)
 description:
   - Reads Route 53, the listeners and ACM, and writes nothing. Never fails for what it finds. Assert on RV(problems).
-  - A host of no public hosted zone of the account is resolved by the machine that the module runs on, and compared with
-    what its load balancer resolves to there.
+  - A host of no public hosted zone of the account, or that its zone delegates to other name servers, is resolved by the
+    machine that the module runs on, and compared with what its load balancer resolves to there.
 options:
   hosts:
     description: Lists of public host names, by the name of the load balancer that is to serve them.
@@ -162,7 +162,7 @@ def gather(aws: Aws, params: Params) -> Iterator[Endpoint]:
 
 
 def located(aws: Aws, endpoint: Endpoint, zones: list[public_dns.HostedZone]) -> Endpoint:
-    """With its records, or where no zone has them with its addresses."""
+    """With its records, or with its addresses where no zone of the account has them."""
     try:
         return replace(endpoint, records=tuple(public_dns.answering(aws, zones, endpoint.host)))
     except NotFound:

@@ -109,7 +109,10 @@ def zone_of(host: str, zones: Iterable[HostedZone]) -> HostedZone:
         )
     if len(nearest) > 1:
         ids = ", ".join(sorted(zone.id for zone in nearest))
-        raise Ambiguous(f"{len(nearest)} public hosted zones are named {nearest[0].name}: {ids}", "give the zone's id")
+        raise Ambiguous(
+            f"{len(nearest)} public hosted zones are named {nearest[0].name}: {ids}",
+            "give the zone's id: alb_routing_zone of the role, or the option zone",
+        )
     return nearest[0]
 
 

@@ -185,6 +185,21 @@ def test_a_host_that_is_delegated_is_resolved_here(
     assert (found["leads_to"], found["leads_to_load_balancer"]) == ("192.0.2.1", True)
 
 
+def test_a_host_of_two_zones_of_one_name_is_resolved_here(
+    edge: Edge, aws: CountingAws, run_module: RunModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Route 53 does not tell which of the two the registrar names, so its records prove nothing."""
+    balancer = aws.elbv2.describe_load_balancers(Names=[BALANCER])["LoadBalancers"][0]
+    for twin in (Zone(aws), Zone(aws, HostedZoneConfig={"Comment": "twin", "PrivateZone": False})):
+        twin.put(Name=HOST, Type="CNAME", ResourceRecords=[{"Value": balancer["DNSName"]}])
+    monkeypatch.setattr(module, "resolve", lambda name: frozenset({"192.0.2.9"} if name == HOST else {"192.0.2.1"}))
+
+    seen = ask(run_module)
+
+    assert "leads to 192.0.2.9, not to edge" in seen["problems"][0]
+    assert "does not listen for HTTPS" in seen["problems"][1]
+
+
 def test_a_host_of_no_zone_is_resolved_here(edge: Edge, run_module: RunModule, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {HOST: ["192.0.2.1"], "edge": ["192.0.2.1", "192.0.2.2"]}
 

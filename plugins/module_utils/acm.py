@@ -38,7 +38,10 @@ class Certificates:
             )
         if not issued:
             states = ", ".join(sorted({str(each["Status"]) for each in found}))
-            raise BadInput(f"Certificate {reference} is {states}, not ISSUED", "finish its validation, or name another")
+            remedies = sorted({remedy(each) for each in found})
+            raise BadInput(
+                f"Certificate {reference} is {states}, not ISSUED", ", ".join([*remedies, "or name another"])
+            )
         if len(issued) > 1:
             arns = ", ".join(sorted(each["CertificateArn"] for each in issued))
             raise Ambiguous(f"{len(issued)} issued certificates are named {reference}: {arns}", "give the ARN of one")
@@ -52,6 +55,13 @@ class Certificates:
         domains = (str(each["DomainName"]) for each in self.listed if each["CertificateArn"] == arn)
         domain = next(domains, arn)
         return arn if domain in references else domain
+
+
+def remedy(listed: Mapping[str, Any]) -> str:
+    """What can be done about a certificate that is not issued. Only validation that is pending can still end well."""
+    if listed.get("Type") == "IMPORTED":
+        return "import it again"
+    return "finish its validation" if listed["Status"] == "PENDING_VALIDATION" else "request a new one"
 
 
 def certificates(aws: Aws) -> Certificates:

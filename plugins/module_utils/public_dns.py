@@ -92,57 +92,89 @@ def public_zones(aws: Aws) -> list[HostedZone]:
     return [HostedZone(zone["Id"].rpartition("/")[2], zone["Name"].lower().rstrip(".")) for zone in found]
 
 
+def nearest_zones(host: str, zones: Iterable[HostedZone]) -> list[HostedZone]:
+    """The zones with the longest name that the host is below: none, one, or several of one name."""
+    above = [zone for zone in zones if f".{host.lower()}".endswith(f".{zone.name}")]
+    longest = max((len(zone.name) for zone in above), default=0)
+    return [zone for zone in above if len(zone.name) == longest]
+
+
 def zone_of(host: str, zones: Iterable[HostedZone]) -> HostedZone:
     """The zone with the longest name that the host is below. Raises `NotFound` or `Ambiguous`."""
-    above = [zone for zone in zones if f".{host.lower()}".endswith(f".{zone.name}")]
-    if not above:
+    nearest = nearest_zones(host, zones)
+    if not nearest:
         raise NotFound(
             f"No public hosted zone of this account holds {host}",
             "make the record where its DNS is kept, or use a profile of the account that has the zone",
         )
-    longest = max(len(zone.name) for zone in above)
-    nearest = [zone for zone in above if len(zone.name) == longest]
     if len(nearest) > 1:
         ids = ", ".join(sorted(zone.id for zone in nearest))
-        raise Ambiguous(f"{len(nearest)} public hosted zones are named {nearest[0].name}: {ids}", "give the zone's id")
+        raise Ambiguous(
+            f"{len(nearest)} public hosted zones are named {nearest[0].name}: {ids}",
+            "give the zone's id: alb_routing_zone of the role, or the option zone",
+        )
     return nearest[0]
 
 
-def records(aws: Aws, zone: HostedZone, host: str) -> list[Record]:
-    """The host's records of `RECORD_TYPES`, in one call but for a name with very many."""
-    with calling(f"list the records of {host}"):
+@dataclass(frozen=True)
+class Node:
+    """A name of a zone: its record sets of any type. It `exists` too where there is only a name below it (RFC 4592)."""
+
+    sets: tuple[Mapping[str, Any], ...]
+    exists: bool
+
+    @property
+    def delegated(self) -> bool:
+        return any(each["Type"] == "NS" for each in self.sets)
+
+    def records(self, host: str) -> list[Record]:
+        return [from_aws(host, each) for each in self.sets if each["Type"] in RECORD_TYPES]
+
+
+def node(aws: Aws, zone: HostedZone, name: str) -> Node:
+    """In one call but for a name with very many records: after a name Route 53 lists those below it."""
+    with calling(f"list the records of {name}"):
         pages = aws.route53.get_paginator("list_resource_record_sets").paginate(
-            HostedZoneId=zone.id, StartRecordName=host, StartRecordType="A", PaginationConfig={"PageSize": 10}
+            HostedZoneId=zone.id, StartRecordName=name, StartRecordType="A", PaginationConfig={"PageSize": 10}
         )
-        found: list[Record] = []
-        for page in pages:
-            here = [each for each in page["ResourceRecordSets"] if plain_name(each["Name"]) == host.lower()]
-            found += [from_aws(host, each) for each in here if each["Type"] in RECORD_TYPES]
-            if len(here) < len(page["ResourceRecordSets"]):
-                break
-    return found
+        found: list[Mapping[str, Any]] = []
+        for each in (each for page in pages for each in page["ResourceRecordSets"]):
+            listed = plain_name(each["Name"])
+            if listed != name.lower():
+                return Node(tuple(found), bool(found) or listed.endswith(f".{name.lower()}"))
+            found.append(each)
+    return Node(tuple(found), bool(found))
+
+
+def records(aws: Aws, zone: HostedZone, host: str) -> list[Record]:
+    """The host's records of `RECORD_TYPES`."""
+    return node(aws, zone, host).records(host)
 
 
 def answering(aws: Aws, zones: Collection[HostedZone], host: str, hops: int = 0) -> list[Record]:
-    """The records by which a host is answered: its own or, without any, those of the nearest wildcard above it.
+    """The records by which a host is answered: its own or, if there is no such name, those of the wildcard right below
+    the nearest name above it (RFC 4592).
 
-    One that leads to another name of these zones is followed. Raises `NotFound` for a host of none of them.
+    One that leads to another name of these zones is followed. Raises `NotFound` for a host of none of them, also where
+    it is delegated to other name servers, and `Ambiguous`.
     """
     zone = zone_of(host, zones)
-    above = host.lower().removesuffix(zone.name).rstrip(".").split(".")[1:]
-    depth = range(len(above) + 1) if host.lower() != zone.name else ()
-    wildcards = [".".join(["*", *above[place:], zone.name]) for place in depth]
-    found = next((some for name in (host, *wildcards) if (some := records(aws, zone, name))), [])
+    name = host.lower()
+    above = name.removesuffix(zone.name).rstrip(".").split(".")[1:]
+    names = [name, *(".".join([*above[place:], zone.name]) for place in range(len(above)))]
+    nodes = {each: node(aws, zone, each) for each in names}
+    if cut := next((each for each in names if nodes[each].delegated and each != zone.name), None):
+        raise NotFound(f"{cut} is delegated by {zone.name} to other name servers", "ask them, or use their account")
+    nearest = next((each for each in names if nodes[each].exists), zone.name)
+    found = nodes[name].records(name) if nearest == name else records(aws, zone, f"*.{nearest}")
     return [last for record in found for last in _followed(aws, zones, record, hops)]
 
 
 def _followed(aws: Aws, zones: Collection[HostedZone], record: Record, hops: int) -> list[Record]:
-    if hops >= MOST_HOPS or not (record.alias or record.type == "CNAME"):
+    leads_on = (record.alias or record.type == "CNAME") and nearest_zones(record.target, zones)
+    if hops >= MOST_HOPS or not leads_on:
         return [record]
-    try:
-        return answering(aws, zones, record.target, hops + 1) or [record]
-    except NotFound:
-        return [record]
+    return answering(aws, zones, record.target, hops + 1) or [record]
 
 
 def from_aws(host: str, live: Mapping[str, Any]) -> Record:

@@ -58,7 +58,7 @@ def covers(name: str, host: str) -> bool:
 @dataclass(frozen=True)
 class Endpoint:
     """A host, its load balancer, and what was found of both. `addresses` are those that host and load balancer resolve
-    to here, for a host of no zone of the account; None when Route 53 was asked."""
+    to here, for a host whose records no one zone of the account tells; None when Route 53 was asked."""
 
     host: str
     balancer: Balancer

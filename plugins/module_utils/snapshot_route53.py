@@ -9,7 +9,6 @@ from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import public_dns
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
-from ansible_collections.hokusai.platform.plugins.module_utils.errors import NotFound
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_entry import Entry, without
 
 KIND = "record_set"
@@ -20,15 +19,13 @@ RECORD_VOLATILE = {
 
 
 def records(aws: Aws, hosts: Collection[str]) -> Iterator[Entry]:
-    """What tells where the hosts lead. A host of no zone of the account has no record here."""
+    """What tells where the hosts lead. A host of no zone of the account has no record here, one of several zones of one
+    name those of each: a run writes to any of them."""
     zones = public_dns.public_zones(aws) if hosts else []
     for host in hosts:
-        try:
-            zone = public_dns.zone_of(host, zones)
-        except NotFound:
-            continue
-        for record in public_dns.records(aws, zone, host):
-            yield entry(zone.id, record.aws)
+        for zone in public_dns.nearest_zones(host, zones):
+            for record in public_dns.records(aws, zone, host):
+                yield entry(zone.id, record.aws)
 
 
 def entry(zone: str, live: Mapping[str, Any]) -> Entry:

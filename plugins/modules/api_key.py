@@ -94,7 +94,7 @@ options:
     description: User the minted key is for. Omitted, the auth service decides.
     type: str
   key_id:
-    description: Id of the key to revoke, as RV(key_id) had it.
+    description: Id of the key to revoke, as RV(key_id) had it. An empty one is refused.
     type: str
   client_ip:
     description: Client address given to the auth service with V(validate). Omitted, none is given.
@@ -235,7 +235,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.credentials impor
     source_option,
     store_option,
 )
-from ansible_collections.hokusai.platform.plugins.module_utils.errors import NotConverged, PlatformError
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, NotConverged, PlatformError
 from ansible_collections.hokusai.platform.plugins.module_utils.http_client import check_url
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params, failing, make_module
 from ansible_collections.hokusai.platform.plugins.module_utils.transaction import RUN_OPTION, Outside, in_run
@@ -379,8 +379,10 @@ class Minting:
 
 
 def revoke(auth: AuthService, credentials: Credentials, params: Params, writing: Outside | None) -> Outcome:
+    key_id = params["key_id"].strip()
+    if not key_id:
+        raise BadInput("key_id is empty, so no key is revoked", "give the id that the action validate says of the key")
     admin = credentials.read(params["admin_source"])
-    key_id = params["key_id"]
     if not auth.is_active(admin, key_id):
         return Outcome(replace(UNASKED, key_id=key_id), before={"active": False}, after={"active": False})
     steps = (("revoke", f"key {key_id}"),)

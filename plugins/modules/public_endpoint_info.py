@@ -11,8 +11,9 @@ version_added: 0.2.0
 author: Hokusai Platform contributors (@hokusai)
 description:
   - Reads Route 53, the listeners and ACM, and writes nothing. Never fails for what it finds. Assert on RV(problems).
-  - A host of no public hosted zone of the account is resolved by the machine that the module runs on, and compared with
-    what its load balancer resolves to there.
+  - A host of no public hosted zone of the account, or of several of one name, or that its zone delegates to other name
+    servers, is resolved by the machine that the module runs on, and compared with what its load balancer resolves to
+    there.
 options:
   hosts:
     description: Lists of public host names, by the name of the load balancer that is to serve them.
@@ -135,7 +136,7 @@ from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import elb, public_dns
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
-from ansible_collections.hokusai.platform.plugins.module_utils.errors import NotFound, calling
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import Ambiguous, NotFound, calling
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params, failing, make_module
 from ansible_collections.hokusai.platform.plugins.module_utils.public_endpoint import Certificate, Endpoint, judged
 
@@ -162,10 +163,10 @@ def gather(aws: Aws, params: Params) -> Iterator[Endpoint]:
 
 
 def located(aws: Aws, endpoint: Endpoint, zones: list[public_dns.HostedZone]) -> Endpoint:
-    """With its records, or where no zone has them with its addresses."""
+    """With its records, or with its addresses where no one zone of the account tells them."""
     try:
         return replace(endpoint, records=tuple(public_dns.answering(aws, zones, endpoint.host)))
-    except NotFound:
+    except (NotFound, Ambiguous):
         return replace(endpoint, addresses=(resolve(endpoint.host), resolve(endpoint.balancer.dns_name)))
 
 

@@ -6,6 +6,7 @@ sandbox has one of its own.
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,19 @@ USE = 'eval "$(python -m sandbox env)"\n'
 """What the first page leaves its reader's shell with, and each page after it begins with."""
 ALONE = (FIRST, "sandbox/README.md")
 
+OLD_KEY = {
+    "action": "mint",
+    "auth_url": "https://auth.hokus.ai",
+    "admin_source": {"environment": "HOKUSAI_AUTH_ADMIN_KEY"},
+    "name": "old",
+    "scopes": ["read", "write"],
+    "environment": "live",
+    "store": {"ssm_parameter": "/hokusai/development/verification/api-key-1"},
+}
+API_KEY = "ansible hokusai_platforms -i inventories/development -m hokusai.platform.api_key -a"
+BEFORE = {"docs/runbook.md": f"{API_KEY} '{json.dumps(OLD_KEY)}' || exit\n"}
+"""What is done before a page: there is a key to rotate, which no reader is to mint by following the page."""
+
 RUNNABLE = {blocks.RUN, blocks.FAILS}
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
@@ -55,7 +69,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def follow(page: str, checkout: Path) -> tuple[list[blocks.Block], Run]:
     """The blocks of a page, and what became of them in one shell."""
     found = blocks.read(page)
-    begin = "" if page in ALONE else USE
+    begin = ("" if page in ALONE else USE) + BEFORE.get(page, "")
     path = f'PATH="$PATH:{awscli.directory()}"\n'
     return found, run(["bash", "-c", path + begin + blocks.script(found)], cwd=checkout)
 

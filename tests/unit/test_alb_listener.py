@@ -8,6 +8,7 @@ import pytest
 from ansible_collections.hokusai.platform.plugins.module_utils import acm
 from ansible_collections.hokusai.platform.plugins.module_utils.elb_listener import BALANCER as BALANCER_ID
 from ansible_collections.hokusai.platform.plugins.module_utils.elb_listener import LISTENER, Listener, plan
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Observed
 from ansible_collections.hokusai.platform.plugins.modules import alb_listener, alb_rules
 
@@ -187,6 +188,28 @@ def test_a_certificate_that_is_not_issued_is_refused(listener: Any, edge: Edge, 
     result = listener(**{**TLS, "certificates": ["pending.test"]})
     assert "Certificate pending.test is PENDING_VALIDATION, not ISSUED" in result["msg"]
     assert control_plane.calls.writes == 0
+
+
+@pytest.mark.parametrize(
+    ("certificates", "words"),
+    [
+        ([("PENDING_VALIDATION", "AMAZON_ISSUED")], "finish its validation, or name another"),
+        ([("EXPIRED", "IMPORTED")], "import it again, or name another"),
+        ([("EXPIRED", "AMAZON_ISSUED")], "request a new one, or name another"),
+        ([("VALIDATION_TIMED_OUT", "AMAZON_ISSUED")], "request a new one, or name another"),
+        ([("EXPIRED", "IMPORTED"), ("FAILED", "AMAZON_ISSUED")], "import it again, request a new one, or name another"),
+    ],
+)
+def test_the_remedy_for_a_certificate_is_that_of_its_state_and_kind(
+    certificates: list[tuple[str, str]], words: str
+) -> None:
+    listed = [
+        {"CertificateArn": f"arn-{n}", "DomainName": "hokus.ai", "Status": status, "Type": kind}
+        for n, (status, kind) in enumerate(certificates)
+    ]
+    with pytest.raises(BadInput) as refused:
+        acm.Certificates(tuple(listed), "us-east-1").arn("hokus.ai")
+    assert refused.value.remedy == words
 
 
 def test_a_certificate_that_does_not_exist_is_named_with_its_region(listener: Any, edge: Edge) -> None:

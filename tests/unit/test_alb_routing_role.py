@@ -6,11 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.unit.alb_edge import BALANCER, PORT, Edge
 from tests.unit.alb_model import ours
+from tests.unit.conftest import CountingAws
+from tests.unit.test_route53_alias import HOST, Zone
 
 ROOT = Path(__file__).parents[2]
 NOT_FOUND = {"type": "fixed_response", "fixed_response": {"status_code": 404}}
@@ -19,14 +22,18 @@ TO_API = {"type": "forward", "target_group": "one"}
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
 
 
-def play(place: Path, endpoint: str, **listener: Any) -> list[str]:
+def play(
+    place: Path, endpoint: str, variables: Mapping[str, Any] | None = None, hosts: Sequence[str] = (), **listener: Any
+) -> list[str]:
     """The verbs of the steps that the role takes to bring the edge's listener there."""
+    listeners = [{"port": PORT, "protocol": "HTTP", **listener}]
     steps = place / "steps.json"
     given = {
         "ansible_python_interpreter": sys.executable,
         "hokusai_vpc": "the-vpc",
         "hokusai_target_groups": [],
-        "hokusai_load_balancers": [{"name": BALANCER, "listeners": [{"port": PORT, "protocol": "HTTP", **listener}]}],
+        "hokusai_load_balancers": [{"name": BALANCER, "hosts": list(hosts), "listeners": listeners}],
+        **(variables or {}),
     }
     tasks = [
         {"ansible.builtin.include_role": {"name": "hokusai.platform.alb_routing"}},
@@ -64,3 +71,16 @@ def test_where_nobody_states_rules_the_listener_changes_its_default_action(
     edge: Edge, aws_endpoint: str, tmp_path: Path
 ) -> None:
     assert play(tmp_path, aws_endpoint, default_action=TO_API) == ["modify_listener"]
+
+
+def test_of_two_zones_of_one_name_the_inventory_says_which(
+    edge: Edge, aws: CountingAws, aws_endpoint: str, tmp_path: Path
+) -> None:
+    zone, twin = Zone(aws), Zone(aws, HostedZoneConfig={"Comment": "twin", "PrivateZone": False})
+    edge.aws.elbv2.modify_listener(
+        ListenerArn=edge.listener, DefaultActions=[{"Type": "forward", "TargetGroupArn": edge.groups["one"]}]
+    )
+    told = {"alb_routing_dns": True, "alb_routing_zone": twin.id}
+    verbs = play(tmp_path, aws_endpoint, told, [HOST], default_action=TO_API, rules=[])
+    assert verbs == ["change_resource_record_sets"]
+    assert (zone.held(), set(twin.held())) == ({}, {"A"})

@@ -262,6 +262,15 @@ def test_revoking_an_unknown_key_is_an_error(run: Run) -> None:
     assert run("revoke", key_id="key_none")["error"] == "NotFound"
 
 
+@pytest.mark.parametrize("key_id", ["", " "])
+def test_revoking_no_key_is_refused_and_nobody_is_asked(run: Run, web: Web, auth: Auth, key_id: str) -> None:
+    auth.add()
+    result = run("revoke", key_id=key_id)
+    assert (result["failed"], result["error"]) == (True, "BadInput")
+    assert "key_id is empty" in result["msg"]
+    assert (len(auth.active), web.seen) == (1, [])
+
+
 def test_a_key_is_copied_once_and_predicted(run: Run, web: Web, tmp_path: Path) -> None:
     key, store = make_key(), {"file": str(tmp_path / "key")}
     assert run("copy", source={"value": key}, store=store, _check=True)["changed"]

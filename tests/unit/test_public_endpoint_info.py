@@ -13,7 +13,7 @@ from ansible_collections.hokusai.platform.plugins.modules import public_endpoint
 
 from tests.unit.alb_edge import BALANCER, NOT_FOUND, Edge
 from tests.unit.conftest import CountingAws, RunModule
-from tests.unit.test_route53_alias import HOST, Zone, lead
+from tests.unit.test_route53_alias import HOST, OTHER, Zone, lead
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 LB = Balancer("edge", "arn:edge", "edge-1.elb.test", "Z1")
@@ -144,6 +144,60 @@ def test_wildcards_and_names_that_lead_to_names_are_followed(
         value = target.replace("LB", balancer["DNSName"])
         zone.put(Name=name, Type="CNAME", ResourceRecords=[{"Value": value}])
     assert ask(run_module)["endpoints"][0]["leads_to_load_balancer"] is leads
+
+
+@pytest.mark.parametrize(
+    ("host", "beside", "leads"),
+    [
+        (HOST, {}, True),
+        (HOST, {HOST: "TXT"}, False),
+        (HOST, {f"_acme-challenge.{HOST}": "TXT"}, False),
+        (f"a.{HOST}", {}, True),
+        (f"a.{HOST}", {HOST: "TXT"}, False),
+        (f"a.{HOST}", {f"x.{HOST}": "TXT"}, False),
+        (f"a.{HOST}", {f"*.{HOST}": "TXT"}, False),
+        (HOST, {f"x{HOST}": "TXT"}, True),
+        ("hokus.ai", {}, False),
+    ],
+)
+def test_a_wildcard_answers_for_no_name_that_is_there_nor_below_one(
+    edge: Edge, aws: CountingAws, run_module: RunModule, host: str, beside: dict[str, str], leads: bool
+) -> None:
+    zone = Zone(aws)
+    balancer = aws.elbv2.describe_load_balancers(Names=[BALANCER])["LoadBalancers"][0]
+    zone.put(Name="*.hokus.ai", Type="CNAME", ResourceRecords=[{"Value": balancer["DNSName"]}])
+    for name, kind in beside.items():
+        zone.put(Name=name, Type=kind, ResourceRecords=[{"Value": '"kept"'}])
+    (found,) = run_module(module.main, hosts=lead(host))["endpoints"]
+    assert (found["leads_to_load_balancer"], found["leads_to"] == "nothing") == (leads, not leads)
+
+
+@pytest.mark.parametrize("host", [HOST, f"a.{HOST}", OTHER])
+def test_a_host_that_is_delegated_is_resolved_here(
+    edge: Edge, aws: CountingAws, run_module: RunModule, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    zone = Zone(aws)
+    zone.put(Name=HOST, Type="NS", ResourceRecords=[{"Value": "ns.elsewhere.test"}])
+    zone.put(Name=f"a.{HOST}", Type="A", ResourceRecords=[{"Value": "192.0.2.9"}])
+    zone.put(Name=OTHER, Type="CNAME", ResourceRecords=[{"Value": HOST}])
+    monkeypatch.setattr(module, "resolve", lambda _name: frozenset({"192.0.2.1"}))
+    (found,) = run_module(module.main, hosts=lead(host))["endpoints"]
+    assert (found["leads_to"], found["leads_to_load_balancer"]) == ("192.0.2.1", True)
+
+
+def test_a_host_of_two_zones_of_one_name_is_resolved_here(
+    edge: Edge, aws: CountingAws, run_module: RunModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Route 53 does not tell which of the two the registrar names, so its records prove nothing."""
+    balancer = aws.elbv2.describe_load_balancers(Names=[BALANCER])["LoadBalancers"][0]
+    for twin in (Zone(aws), Zone(aws, HostedZoneConfig={"Comment": "twin", "PrivateZone": False})):
+        twin.put(Name=HOST, Type="CNAME", ResourceRecords=[{"Value": balancer["DNSName"]}])
+    monkeypatch.setattr(module, "resolve", lambda name: frozenset({"192.0.2.9"} if name == HOST else {"192.0.2.1"}))
+
+    seen = ask(run_module)
+
+    assert "leads to 192.0.2.9, not to edge" in seen["problems"][0]
+    assert "does not listen for HTTPS" in seen["problems"][1]
 
 
 def test_a_host_of_no_zone_is_resolved_here(edge: Edge, run_module: RunModule, monkeypatch: pytest.MonkeyPatch) -> None:

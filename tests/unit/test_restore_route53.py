@@ -45,6 +45,21 @@ def test_a_name_that_was_taken_is_given_back_and_one_that_was_made_goes(
     assert aws.calls["route53:ChangeResourceRecordSets"] == 1
 
 
+def test_of_two_zones_of_one_name_the_one_that_was_written_is_taken_back(
+    whole: Platform, zone: Zone, aws: CountingAws
+) -> None:
+    twin = Zone(aws, HostedZoneConfig={"Comment": "twin", "PrivateZone": False})
+    twin.put(Name=HOST, Type="A", ResourceRecords=[{"Value": "192.0.2.9"}])
+    module, options = TASK
+    was, before = records(whole), whole.read()
+    notes = whole.run((module, {**options, "zone": zone.id}))
+    assert set(zone.held(OTHER)) == {"A"}
+    whole.take_back(before, notes, whole.read())
+    assert records(whole) == was
+    assert (zone.held(), twin.held()) == ({"CNAME": "old.example"}, {"A": "192.0.2.9"})
+    assert (zone.held(OTHER), twin.held(OTHER)) == ({}, {})
+
+
 def test_a_name_that_somebody_else_leads_elsewhere_since_is_kept(whole: Platform, zone: Zone) -> None:
     before = whole.read()
     notes = whole.run(TASK)

@@ -149,22 +149,22 @@ def wanted(aws: Aws, params: Params) -> tuple[Lock, Claim]:
 
 
 def take(lock: Lock, claim: Claim, seen: View, break_lock: str) -> dict[str, Any]:
-    if seen.holder and seen.holder.run_id == claim.run_id and not seen.expired:
-        if claim.counter:
-            keep(lock, claim, RENEWALS - 1)
-        else:
-            lock.renew(seen.holder)
-        return {"changed": False}
     if claim.counter:
-        raise lock.lost(claim, seen)
+        keep(lock, claim, RENEWALS - 1)
+        return {"changed": False}
+    if seen.holder and seen.holder.run_id == claim.run_id and not seen.expired:
+        lock.renew(seen.holder)
+        return {"changed": False}
     _mine, before = lock.acquire(claim, break_lock)
     return {"changed": True, "took_over": before.as_data()}
 
 
 def release(lock: Lock, claim: Claim, seen: View) -> dict[str, Any]:
+    if claim.counter:
+        return {"changed": lock.release(claim)}
     if seen.holder is None or seen.holder.run_id != claim.run_id:
         return {"changed": False}
-    return {"changed": lock.release(claim if claim.counter else seen.holder)}
+    return {"changed": lock.release(seen.holder)}
 
 
 def predicted(lock: Lock, claim: Claim, seen: View, params: Params) -> dict[str, Any]:

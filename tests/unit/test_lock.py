@@ -8,7 +8,7 @@ import random
 
 import pytest
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import AwsError, LockHeld, LockLost
-from ansible_collections.hokusai.platform.plugins.module_utils.lock import Lock
+from ansible_collections.hokusai.platform.plugins.module_utils.lock import Lock, View
 from moto.core.base_backend import BackendDict
 
 from sandbox.controlplane import ControlPlane, Fault
@@ -25,6 +25,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture
 def lock(aws: CountingAws, clock: Clock) -> Lock:
     return Lock(aws, "development")
+
+
+def lag(lock: Lock, patch: pytest.MonkeyPatch, *, reads: int, remembers: View | None = None) -> None:
+    """Have that many reads answer as the first one did, or as they are said to remember; then as it is."""
+    look, left = Lock.look.__get__(lock), iter(range(reads))
+    known = remembers or look()
+    patch.setattr(lock, "look", lambda: look() if next(left, None) is None else known)
 
 
 def test_a_lock_says_who_holds_it_since_when_and_until_when(lock: Lock) -> None:
@@ -164,6 +171,57 @@ def test_a_lock_whose_token_cannot_be_had_is_not_left_behind(lock: Lock, monkeyp
     with pytest.raises(AwsError):
         lock.acquire(claim("first"))
     assert lock.look().holder is None
+
+
+def test_a_read_that_lags_keeps_nobody_from_the_lock_and_takes_it_from_nobody(
+    lock: Lock, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers as before the last write come for a while: after a first one, a taking over, and when it is let go."""
+    lag(lock, monkeypatch, reads=3)
+    first, _ = lock.acquire(claim("first"))
+    clock.pass_(TTL + 1)
+    lag(lock, monkeypatch, reads=3)
+    second, _ = lock.acquire(claim("second"))
+    assert second.counter > first.counter
+    lag(lock, monkeypatch, reads=3, remembers=View(lock.look().now, first.counter))
+    assert lock.check(second).holder == second
+    lag(lock, monkeypatch, reads=3, remembers=View(lock.look().now, first.counter))
+    assert lock.release(second)
+    assert lock.look().holder is None
+
+
+@pytest.mark.parametrize("is_expired", [False, True])
+def test_a_lock_that_is_never_to_be_seen_is_not_left_behind(
+    is_expired: bool, lock: Lock, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if is_expired:
+        lock.acquire(claim("first"))
+        clock.pass_(TTL + 1)
+    with monkeypatch.context() as lagging:
+        lag(lock, lagging, reads=1000)
+        with pytest.raises(AwsError, match="goes on answering as before") as failed:
+            lock.acquire(claim("second"))
+    assert failed.value.remedy == "run again"
+    assert lock.look().holder is None
+    lock.acquire(claim("third"))
+
+
+def test_a_run_whose_token_is_not_to_be_seen_in_time_writes_nothing(
+    lock: Lock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, _ = lock.acquire(claim("first"))
+    lag(lock, monkeypatch, reads=1000, remembers=View(lock.look().now, mine.counter - 1))
+    with pytest.raises(LockLost, match="not to be seen"):
+        lock.check(mine)
+
+
+def test_a_lost_answer_to_the_creation_is_still_our_lock_where_reads_lag(
+    lock: Lock, control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control_plane.faults.replace([Fault("ssm:PutParameter", code="InternalServerError", status=500, after=True)])
+    lag(lock, monkeypatch, reads=3)
+    mine, _ = lock.acquire(claim("first"))
+    lock.check(mine)
 
 
 def test_a_parameter_of_somebody_else_under_that_name_is_left_alone(lock: Lock, aws: CountingAws) -> None:

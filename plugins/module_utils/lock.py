@@ -24,7 +24,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from ansible_collections.hokusai.platform.plugins.module_utils.aws import REREAD_DELAYS, Aws
+from ansible_collections.hokusai.platform.plugins.module_utils.aws import REREAD_DELAYS, Aws, guarded
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import (
     AwsError,
     BadInput,
@@ -107,6 +107,28 @@ class View:
         if self.holder is None or self.until is None:
             return None
         return {**asdict(self.holder), "until": self.until.strftime(FORMAT), "expired": self.expired}
+
+
+@dataclass(frozen=True)
+class Taking:
+    """Guards the call that takes a token: the try before a further one may have been waited for until others came.
+
+    A token makes every older one stale, so it is not taken from a live holder that came since the claim was made.
+    """
+
+    lock: Lock
+    claim: Claim
+
+    def lost(self, _verb: str) -> bool:
+        """A second token does no harm."""
+        return True
+
+    def again(self, _verb: str) -> None:
+        with guarded(None):
+            seen = self.lock.look()
+        holder = seen.holder
+        if holder and not seen.expired and holder.run_id != self.claim.run_id and holder.counter >= self.claim.counter:
+            raise self.lock.held(seen)
 
 
 class Lock:
@@ -276,7 +298,7 @@ class Lock:
         """A token newer than all before it. The last takeover stays in the counter until there is another one."""
         told = asdict(takeover) if takeover else None
         value = json.dumps({"run_id": claim.run_id, "takeover": told}, sort_keys=True)
-        with calling(f"take a token from {self.counter_name}"):
+        with guarded(Taking(self, claim)), calling(f"take a token from {self.counter_name}"):
             answer = self.ssm.put_parameter(Name=self.counter_name, Value=value, Type="String", Overwrite=True)
         return int(answer["Version"])
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import random
+import time
+from typing import Any
 
 import pytest
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import AwsError, LockHeld, LockLost
@@ -249,6 +251,49 @@ def test_who_took_a_lock_from_whom_is_said_until_somebody_does_so_again(lock: Lo
     clock.pass_(TTL + 1)
     lock.acquire(claim("fourth"))
     assert str(lock.look().takeover).endswith("fourth of ada on desk took the expired lock of third of ada on desk")
+
+
+@pytest.mark.parametrize("is_free", [False, True])
+def test_who_is_throttled_while_it_takes_a_token_leaves_alone_who_came_meanwhile(
+    is_free: bool,
+    lock: Lock,
+    aws: CountingAws,
+    clock: Clock,
+    control_plane: ControlPlane,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its second try comes when another run has taken the lock over and holds it."""
+    if not is_free:
+        lock.acquire(claim("first"))
+        clock.pass_(TTL + 1)
+    third = Lock(aws, "development")
+    came: list[Any] = []
+
+    def wait(_seconds: float) -> None:
+        """Between two tries, first of all."""
+        if not came:
+            came.append("third")
+            clock.pass_(TTL + 1)
+            came.append(third.acquire(claim("third"))[0])
+
+    monkeypatch.setattr(time, "sleep", wait)
+    control_plane.faults.add(Fault("ssm:PutParameter", code="ThrottlingException", skip=int(is_free)))
+    with pytest.raises(LockHeld, match="run third"):
+        lock.acquire(claim("second"))
+    assert third.check(came[1]).takeover.of_run_id == ("second" if is_free else "first")
+
+
+def test_who_is_throttled_while_it_takes_a_token_takes_it_where_nobody_came(
+    lock: Lock, clock: Clock, control_plane: ControlPlane
+) -> None:
+    """Neither the expired holder nor a try of its own that landed is somebody else."""
+    for number, after in enumerate((False, True)):
+        lock.acquire(claim(f"old-{number}"))
+        clock.pass_(TTL + 1)
+        control_plane.faults.replace([Fault("ssm:PutParameter", code="InternalServerError", status=500, after=after)])
+        mine, _ = lock.acquire(claim(f"new-{number}"))
+        lock.check(mine)
+        clock.pass_(TTL + 1)
 
 
 def test_a_broken_lock_is_said_by_the_very_call_that_breaks_it(lock: Lock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ import dataclasses
 import fcntl
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,12 +65,15 @@ class PlanFile:
 
     @classmethod
     def begin(cls, archive: Archive, path: Path, plan_id: str, scope: Mapping[str, Any]) -> PlanFile:
-        """A draft without parts, in the place of what the file held."""
+        """A draft without parts, in the place of what the file held, unless that is another environment's draft."""
         archive.prove()
+        path = path.absolute()
         body = {"state": DRAFT, "key": archive.key, "scope": dict(scope), "world": {}, "parts": []}
-        begun = cls(path.absolute(), archive.seal(plan_id), body)
-        begun.parts.unlink(missing_ok=True)
-        begun.save()
+        begun = cls(path, archive.seal(plan_id), body)
+        with alone(path):
+            refuse_shared(path, archive.environment)
+            begun.parts.unlink(missing_ok=True)
+            begun.save()
         return begun
 
     @property
@@ -177,6 +181,35 @@ class PlanFile:
     def drafted(self) -> list[Body]:
         """The parts so far, in the order of the tasks."""
         return noted(self.parts)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Let the hosts of a play, which begin at the same time, begin a plan one after the other."""
+    try:
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        told = f"The plan {path} cannot be written: {error.strerror}"
+        raise BadInput(told, "name a file in a directory that is there and writable") from error
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
+
+
+def refuse_shared(path: Path, environment: str) -> None:
+    """Raise `BadInput` where the file is another environment's draft, as it is where two hosts name one file."""
+    try:
+        held = parsed(path.read_bytes(), str(path))
+    except (OSError, BadRecord):
+        return
+    body = held.get("body")
+    if isinstance(body, dict) and body.get("state") == DRAFT and held.get("environment") != environment:
+        raise BadInput(
+            f"{path} is the draft of a plan for the environment {held.get('environment')}, not {environment}",
+            "name one file for each host, plan-{{ inventory_hostname }}.json; or delete a draft that was left behind",
+        )
 
 
 def note(path: Path, *parts: Mapping[str, Any]) -> None:

@@ -41,6 +41,8 @@ AWS_OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+REREAD_DELAYS = (0.0, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0)
+"""Seconds before each new look at what was just written: reads may lag behind writes (11 s in all)."""
 THROTTLED = frozenset(
     {
         *("BandwidthLimitExceeded", "LimitExceededException", "PriorRequestNotComplete", "RequestLimitExceeded"),

@@ -18,8 +18,9 @@ A default action that is to change is a step among those: before the first rule 
 after one of the other phases. Rules of ours whose conditions change are replaced where it cannot be done otherwise.
 
 Whether that holds is proved for each plan (`routing_proof`). Where it does not, because there is no room for both the
-old and the new rules or the rule is somebody else's, another order is looked for (`elb_rule_order`); if there is none,
-the plan is refused by `prove_safe`. So is one of which it is not known, unless the policy is to warn of that.
+old and the new rules, or the rule is somebody else's or carries a running canary, another order is looked for
+(`elb_rule_order`); if there is none, the plan is refused by `prove_safe`. So is one of which it is not known, unless
+the policy is to warn of that.
 """
 
 from __future__ import annotations
@@ -149,7 +150,8 @@ def prove_safe(observed: Observed[RuleSet], desired: RuleSet | None, steps: Sequ
         raise Unsafe(
             f"{desired.listener}: a request would go astray between the steps: {proof.astray}",
             "have AWS raise the quota and set rules_quota, so that old and new rules can be there at once, or go there "
-            "in two tasks; a rule that somebody else made is never replaced, only changed",
+            "in two tasks; a rule that somebody else made or a running canary has marked is never replaced, only "
+            "changed: let the canary end first",
             proof=proof.shown(),
         )
     if desired and not proof.safe and desired.policy.unproved == "refuse":
@@ -216,16 +218,23 @@ class Entanglement:
     turns: bool = False
 
     def undone(self, *, room: int) -> Matching:
-        """The matching with entangled pairs of ours taken apart, if there is room for as many rules more."""
-        loose = [pair for pair in self.found.pairs if self.policy.owns(pair[0]) and self.is_entangled(*pair)]
+        """The matching with entangled pairs of ours taken apart, if there is room for as many rules more.
+
+        A rule that takes the place of another has its weights, where those are kept. What a canary has marked stays.
+        """
+        loose = [pair for pair in self.found.pairs if self.may_go(pair[0]) and self.is_entangled(*pair)]
         if len(loose) + len(self.found.created) > room:
             return self.found
         return replace(
             self.found,
             pairs=tuple(pair for pair in self.found.pairs if pair not in loose),
-            created=(*self.found.created, *(want for _live, want in loose)),
+            created=(*self.found.created, *(replace(w, actions=self.policy.actions(w, live)) for live, w in loose)),
             doomed=(*self.found.doomed, *(live for live, _want in loose)),
         )
+
+    def may_go(self, live: Rule) -> bool:
+        """Whether another rule may take its place: it is ours, and no running canary has its mark and weights on it."""
+        return self.policy.owns(live) and tagging.CANARY not in (live.tags or {})
 
     def is_entangled(self, live: Rule, want: Rule) -> bool:
         if self.policy.content(want, live) == live.content:

@@ -18,13 +18,13 @@ import json
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
+from ansible_collections.hokusai.platform.plugins.module_utils.aws import REREAD_DELAYS, Aws, guarded
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import (
     AwsError,
     BadInput,
@@ -38,6 +38,8 @@ SETTLE = 1.0
 """Seconds between taking a lock over and looking whether somebody did so at the same time."""
 COARSE = timedelta(seconds=1)
 """How much later it may be than an HTTP date says. So a holder stops before others may come."""
+UNSEEN = "StaleRead"
+"""Code of the error when SSM goes on answering as before the lock was taken."""
 SHORTEST_TTL = 10
 FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -107,6 +109,28 @@ class View:
         return {**asdict(self.holder), "until": self.until.strftime(FORMAT), "expired": self.expired}
 
 
+@dataclass(frozen=True)
+class Taking:
+    """Guards the call that takes a token: the try before a further one may have been waited for until others came.
+
+    A token makes every older one stale, so it is not taken from a live holder that came since the claim was made.
+    """
+
+    lock: Lock
+    claim: Claim
+
+    def lost(self, _verb: str) -> bool:
+        """A second token does no harm."""
+        return True
+
+    def again(self, _verb: str) -> None:
+        with guarded(None):
+            seen = self.lock.look()
+        holder = seen.holder
+        if holder and not seen.expired and holder.run_id != self.claim.run_id and holder.counter >= self.claim.counter:
+            raise self.lock.held(seen)
+
+
 class Lock:
     """The lock of one environment."""
 
@@ -127,6 +151,20 @@ class Lock:
             return seen
         holder, written = self.claim(found[self.name]["Value"]), aware(found[self.name]["LastModifiedDate"])
         return replace(seen, holder=holder, written=written)
+
+    def look_until(self, shows: Callable[[View], bool]) -> View:
+        """What is there. What does not show what AWS told us already is a read that lags: it is made again."""
+        seen = self.look()
+        for delay in REREAD_DELAYS[1:]:
+            if shows(seen):
+                break
+            time.sleep(delay)
+            seen = self.look()
+        return seen
+
+    def look_for(self, mine: Claim) -> View:
+        """What is there since the claim's token was taken. Who sees a smaller one all the same saw an old answer."""
+        return self.look_until(lambda seen: seen.counter >= mine.counter)
 
     def claim(self, value: str) -> Claim:
         try:
@@ -166,20 +204,32 @@ class Lock:
         mine = replace(claim, counter=self.count(claim, takeover))
         self.put(mine)
         time.sleep(SETTLE)
-        return self.confirmed(mine)
+        try:
+            return self.confirmed(mine)
+        except AwsError as error:
+            if error.code == UNSEEN:
+                with contextlib.suppress(PlatformError):
+                    self.delete()
+            raise
 
     def confirmed(self, mine: Claim) -> Claim:
-        """The claim if its token is the newest. Two may have seen the same expired lock: the later token is the one."""
-        seen = self.look()
-        if seen.counter != mine.counter:
+        """The claim if its token is the newest. Two may have seen the same expired lock: the later token is the one.
+
+        Only a larger one means that. Where ours is not to be seen in time, it is an `AwsError` with the code `UNSEEN`.
+        """
+        seen = self.look_for(mine)
+        if seen.counter > mine.counter or (seen.holder and seen.holder.counter > mine.counter):
             raise self.held(seen)
+        if seen.counter < mine.counter:
+            told = f"The lock of {self.environment} was taken, but SSM goes on answering as before that"
+            raise AwsError(f"{told}: it is let go again", UNSEEN, "run again")
         if seen.holder != mine:
             self.put(mine)
         return mine
 
     def check(self, mine: Claim) -> View:
-        """Raise `LockLost` unless this claim may write now; one call, and one more if a late write hid the claim."""
-        seen = self.look()
+        """Raise `LockLost` unless this claim may write now; one call, more if a late write or read hid the claim."""
+        seen = self.look_for(mine)
         if seen.counter != mine.counter or seen.holder is None or seen.holder.counter > mine.counter:
             raise self.lost(mine, seen)
         if seen.holder.counter < mine.counter:
@@ -194,8 +244,8 @@ class Lock:
 
     def release(self, mine: Claim) -> bool:
         """Delete the lock if it is still this claim's; whether it was."""
-        seen = self.look()
-        if seen.counter != mine.counter or seen.holder is None or seen.holder.run_id != mine.run_id:
+        seen = self.look_for(mine)
+        if seen.counter > mine.counter or seen.holder is None or seen.holder.run_id != mine.run_id:
             return False
         self.delete()
         return True
@@ -213,11 +263,13 @@ class Lock:
 
     def lost(self, mine: Claim, seen: View) -> LockLost:
         holder = seen.holder
-        if holder is None:
+        if seen.counter < mine.counter:
+            how = f"is not to be seen: {self.counter_name} was deleted, or SSM answers as before the lock was taken"
+        elif holder is None:
             how = "was released or deleted"
         elif holder.run_id != mine.run_id:
             how = f"is held by the run {holder.run_id} of {holder.owner} on {holder.host} since {holder.acquired}"
-        elif seen.counter != mine.counter:
+        elif seen.counter > mine.counter:
             how = "is being taken over by another run"
         else:
             how = f"ran out at {seen.until and seen.until.strftime(FORMAT)}, for it was not renewed in time"
@@ -234,7 +286,7 @@ class Lock:
         except AwsError as error:
             if error.code != "ParameterAlreadyExists":
                 raise
-            return self.look().holder == claim
+            return self.look_until(lambda seen: seen.holder is not None).holder == claim
         return True
 
     def put(self, claim: Claim, *, overwrite: bool = True) -> None:
@@ -246,7 +298,7 @@ class Lock:
         """A token newer than all before it. The last takeover stays in the counter until there is another one."""
         told = asdict(takeover) if takeover else None
         value = json.dumps({"run_id": claim.run_id, "takeover": told}, sort_keys=True)
-        with calling(f"take a token from {self.counter_name}"):
+        with guarded(Taking(self, claim)), calling(f"take a token from {self.counter_name}"):
             answer = self.ssm.put_parameter(Name=self.counter_name, Value=value, Type="String", Overwrite=True)
         return int(answer["Version"])
 

@@ -16,7 +16,7 @@ from itertools import groupby, takewhile
 from typing import Any, Generic, TypeVar
 
 from ansible_collections.hokusai.platform.plugins.module_utils.approved_plan import PLAN_OPTION, NoPlan, plan_of
-from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
+from ansible_collections.hokusai.platform.plugins.module_utils.aws import REREAD_DELAYS, Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import (
     AwsError,
     BadInput,
@@ -41,8 +41,6 @@ Response = tuple[Step, Mapping[str, Any]]
 
 MAX_ROUNDS = 5
 PARALLEL_WRITES = 16
-REREAD_DELAYS = (0.0, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0)
-"""Seconds before each new look at what was just written: reads may lag behind writes (11 s in all)."""
 LOOKED_TRIES = 5
 """How often a write is made that must not be made twice; before each further time it was looked for and not found."""
 

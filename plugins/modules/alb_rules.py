@@ -224,7 +224,7 @@ options:
     description:
       - V(observed) leaves live weights alone where a rule forwards to the same groups, as a canary owns them.
       - The weights of a rule that M(hokusai.platform.alb_weights) has marked are left alone in any case, as long as the
-        rule forwards to the group that is asked for.
+        rule forwards to the group that is asked for. Such a rule is changed in place, and never replaced by another.
     type: str
     choices: [desired, observed]
     default: desired

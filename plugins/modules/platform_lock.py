@@ -25,7 +25,8 @@ options:
   state:
     description:
       - V(present) takes the lock, or renews it when the run holds it already. That of O(run) is renewed once a third of
-        its time is over. It fails while another run holds it.
+        its time is over, as it was taken; that of O(run_id) at once, for O(ttl) seconds from then on and for O(owner).
+        It fails while another run holds it.
       - V(absent) releases it, if it is the run's. One of another run is left alone.
     type: str
     choices: [present, absent]
@@ -47,7 +48,10 @@ options:
     description: Who takes it, for those who find it taken. Omitted, the name of the user that the module runs as.
     type: str
   ttl:
-    description: Seconds after which others may take it over, unless it was renewed.
+    description:
+      - Seconds after which others may take it over, unless it was renewed. Counted from the time that it is taken or
+        renewed.
+      - Not for the lock of O(run), which has that of the run.
     type: int
     default: 900
   break_lock:
@@ -116,6 +120,7 @@ error:
   sample: LockHeld
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -149,22 +154,28 @@ def wanted(aws: Aws, params: Params) -> tuple[Lock, Claim]:
 
 
 def take(lock: Lock, claim: Claim, seen: View, break_lock: str) -> dict[str, Any]:
-    if seen.holder and seen.holder.run_id == claim.run_id and not seen.expired:
-        if claim.counter:
-            keep(lock, claim, RENEWALS - 1)
-        else:
-            lock.renew(seen.holder)
-        return {"changed": False}
     if claim.counter:
-        raise lock.lost(claim, seen)
+        keep(lock, claim, RENEWALS - 1)
+        return {"changed": False}
+    if seen.holder and seen.holder.run_id == claim.run_id and not seen.expired:
+        mine = renewed(claim, seen.holder)
+        lock.renew(mine)
+        return {"changed": mine != seen.holder}
     _mine, before = lock.acquire(claim, break_lock)
     return {"changed": True, "took_over": before.as_data()}
 
 
+def renewed(claim: Claim, held: Claim) -> Claim:
+    """The lock that is held, as it is asked for: for how long, and by whom."""
+    return replace(claim, acquired=held.acquired, counter=held.counter)
+
+
 def release(lock: Lock, claim: Claim, seen: View) -> dict[str, Any]:
+    if claim.counter:
+        return {"changed": lock.release(claim)}
     if seen.holder is None or seen.holder.run_id != claim.run_id:
         return {"changed": False}
-    return {"changed": lock.release(claim if claim.counter else seen.holder)}
+    return {"changed": lock.release(seen.holder)}
 
 
 def predicted(lock: Lock, claim: Claim, seen: View, params: Params) -> dict[str, Any]:
@@ -173,6 +184,8 @@ def predicted(lock: Lock, claim: Claim, seen: View, params: Params) -> dict[str,
         return {"changed": ours}
     if seen.holder and not (ours or seen.expired or seen.holder.run_id == params["break_lock"]):
         raise lock.held(seen)
+    if ours and seen.holder and not claim.counter:
+        return {"changed": seen.expired or renewed(claim, seen.holder) != seen.holder}
     return {"changed": not ours}
 
 

@@ -37,7 +37,9 @@ options:
     required: true
     choices: [begin, save, approve, complete, compare]
   file:
-    description: Path of the plan. V(begin) replaces what is there. The file can be read by its owner alone.
+    description:
+      - Path of the plan. V(begin) replaces what is there. The file can be read by its owner alone.
+      - One file for each host. V(begin) and V(save) refuse a draft of another O(environment).
     type: path
     required: true
 seealso:
@@ -163,7 +165,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import snapshot
-from ansible_collections.hokusai.platform.plugins.module_utils.approved_plan import PlanFile
+from ansible_collections.hokusai.platform.plugins.module_utils.approved_plan import PlanFile, refuse_shared
 from ansible_collections.hokusai.platform.plugins.module_utils.archive import ARCHIVE_OPTIONS, Archive
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params, failing, make_module
@@ -192,6 +194,8 @@ def planned(aws: Aws, params: Params) -> PlanFile:
     if params["moment"] == "complete":
         file.complete()
         return file
+    if params["moment"] == "save" and params["environment"]:
+        refuse_shared(path, params["environment"])
     world = snapshot.read(aws, Scope.from_params(file.body["scope"]))
     if params["moment"] == "save":
         return file.finish(world)

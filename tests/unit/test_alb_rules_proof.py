@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.hokusai.platform.plugins.module_utils import elb_condition, runner
+from ansible_collections.hokusai.platform.plugins.module_utils import elb_action, elb_condition, runner
+from ansible_collections.hokusai.platform.plugins.module_utils import tags as tagging
+from ansible_collections.hokusai.platform.plugins.module_utils.elb_rule_plan import prove_safe
+from ansible_collections.hokusai.platform.plugins.module_utils.elb_rules import Rule
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import Unsafe
 
 from sandbox.controlplane import ControlPlane
 from tests.unit.alb_edge import Edge
-from tests.unit.alb_model import LOGIN, ours, rule
+from tests.unit.alb_model import LOGIN, Model, astray, ours, rule, wanting
 from tests.unit.test_alb_rules import verbs
 from tests.unit.test_alb_rules_plan import CREATE, DELETE, MODIFY, TURN
 
@@ -165,3 +170,42 @@ def test_a_login_in_front_of_the_default_action_stays(rules: Any, edge: Edge, co
     assert "Default action of edge:443" in result["msg"]
     assert control_plane.calls.writes == 0
     assert verbs(rules(rule("a", 10))) == [CREATE]
+
+
+# Weights that are not ours to write
+
+HALF = (elb_action.forward({"one": 50, "two": 50}),)
+STABLE = (elb_action.forward({"one": 100, "two": 0}),)
+
+
+def sharing(name: str, priority: int, path: str, **tags: str) -> Rule:
+    live = ours(name, priority, paths=[path])
+    return replace(live, actions=HALF, tags={**(live.tags or {}), **tags})
+
+
+def test_a_rule_that_a_running_canary_has_marked_keeps_its_weights_and_its_mark_where_others_come_beside_it() -> None:
+    """Its route becomes narrower, and another rule gets what is left."""
+    model = Model([sharing("api", 10, "/api/*", **{tagging.CANARY: "mark"})])
+    wanted = wanting(rule("api", 10, paths=["/api/v1/*"]), rule("rest", 20, "three", paths=["/api/*"]))
+    assert [step.verb for step in model.run(wanted, prove_safe)] == [CREATE, MODIFY]
+    api = next(each for each in model.rules if each.priority == 10)
+    assert (api.actions, (api.tags or {})[tagging.CANARY]) == (HALF, "mark")
+    assert not astray(model, wanted)
+
+
+def test_where_only_another_rule_in_its_place_would_do_a_running_canary_is_not_discarded() -> None:
+    model = Model([sharing("a", 10, "/x", **{tagging.CANARY: "mark"}), ours("b", 20, "three", paths=["/y"])])
+    model.rules[1] = replace(model.rules[1], tags={**(model.rules[1].tags or {}), tagging.CANARY: "mark"})
+    wanted = wanting(rule("a", 10, "one", paths=["/y"]), rule("b", 20, "three", paths=["/x"]))
+    with pytest.raises(Unsafe) as refused:
+        model.run(wanted, prove_safe)
+    assert "let the canary end first" in refused.value.remedy
+
+
+def test_a_rule_that_takes_the_place_of_another_has_its_weights_where_those_are_kept() -> None:
+    model = Model([sharing("api", 10, "/api/*"), ours("new", 30, "three", paths=["/x"])])
+    api = replace(rule("api", 10, paths=["/x"]), actions=STABLE)
+    wanted = wanting(api, rule("new", 30, "three", paths=["/api/*"]), weights="observed")
+    assert DELETE in [step.verb for step in model.run(wanted, prove_safe)]
+    assert next(each for each in model.rules if each.priority == 10).actions == HALF
+    assert not astray(model, wanted)

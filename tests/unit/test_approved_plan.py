@@ -6,6 +6,7 @@ import json
 import secrets
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -300,6 +301,36 @@ def test_a_directory_that_is_not_there_is_told_before_anything_is_planned(
     told = run_module(platform_plan.main, moment="begin", **{**place, "file": str(tmp_path / "none" / "plan.json")})
     assert told["error"] == "BadInput"
     assert "cannot be written" in told["msg"]
+
+
+@pytest.mark.parametrize("moment", ["begin", "save"])
+def test_two_hosts_do_not_write_one_plan(moment: str, run_module: Any, place: dict[str, Any]) -> None:
+    """The first one's draft is left as it is, and only a draft: what is finished makes room."""
+    assert not run_module(platform_plan.main, moment="begin", **place).get("failed")
+    file = Path(place["file"])
+    draft = file.read_bytes()
+    other = {**place, "environment": "staging"}
+    refused = run_module(platform_plan.main, moment=moment, **other)
+    assert refused["error"] == "BadInput"
+    assert "the draft of a plan for the environment development, not staging" in refused["msg"]
+    assert "plan-{{ inventory_hostname }}.json" in refused["remedy"]
+    assert file.read_bytes() == draft
+    made(run_module, place)
+    assert not run_module(platform_plan.main, moment="begin", **other).get("failed")
+
+
+def test_hosts_that_begin_at_the_same_time_do_so_one_after_the_other(place: dict[str, Any]) -> None:
+    def begin() -> None:
+        with approved_plan.alone(Path(place["file"])):
+            pass
+
+    other = threading.Thread(target=begin, daemon=True)
+    with approved_plan.alone(Path(place["file"])):
+        other.start()
+        other.join(0.2)
+        assert other.is_alive()
+    other.join(10)
+    assert not other.is_alive()
 
 
 def test_an_equal_wish_has_the_same_form_in_every_process() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import random
+import time
+from typing import Any
 
 import pytest
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import AwsError, LockHeld, LockLost
-from ansible_collections.hokusai.platform.plugins.module_utils.lock import Lock
+from ansible_collections.hokusai.platform.plugins.module_utils.lock import Lock, View
 from moto.core.base_backend import BackendDict
 
 from sandbox.controlplane import ControlPlane, Fault
@@ -25,6 +27,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture
 def lock(aws: CountingAws, clock: Clock) -> Lock:
     return Lock(aws, "development")
+
+
+def lag(lock: Lock, patch: pytest.MonkeyPatch, *, reads: int, remembers: View | None = None) -> None:
+    """Have that many reads answer as the first one did, or as they are said to remember; then as it is."""
+    look, left = Lock.look.__get__(lock), iter(range(reads))
+    known = remembers or look()
+    patch.setattr(lock, "look", lambda: look() if next(left, None) is None else known)
 
 
 def test_a_lock_says_who_holds_it_since_when_and_until_when(lock: Lock) -> None:
@@ -166,6 +175,57 @@ def test_a_lock_whose_token_cannot_be_had_is_not_left_behind(lock: Lock, monkeyp
     assert lock.look().holder is None
 
 
+def test_a_read_that_lags_keeps_nobody_from_the_lock_and_takes_it_from_nobody(
+    lock: Lock, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers as before the last write come for a while: after a first one, a taking over, and when it is let go."""
+    lag(lock, monkeypatch, reads=3)
+    first, _ = lock.acquire(claim("first"))
+    clock.pass_(TTL + 1)
+    lag(lock, monkeypatch, reads=3)
+    second, _ = lock.acquire(claim("second"))
+    assert second.counter > first.counter
+    lag(lock, monkeypatch, reads=3, remembers=View(lock.look().now, first.counter))
+    assert lock.check(second).holder == second
+    lag(lock, monkeypatch, reads=3, remembers=View(lock.look().now, first.counter))
+    assert lock.release(second)
+    assert lock.look().holder is None
+
+
+@pytest.mark.parametrize("is_expired", [False, True])
+def test_a_lock_that_is_never_to_be_seen_is_not_left_behind(
+    is_expired: bool, lock: Lock, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if is_expired:
+        lock.acquire(claim("first"))
+        clock.pass_(TTL + 1)
+    with monkeypatch.context() as lagging:
+        lag(lock, lagging, reads=1000)
+        with pytest.raises(AwsError, match="goes on answering as before") as failed:
+            lock.acquire(claim("second"))
+    assert failed.value.remedy == "run again"
+    assert lock.look().holder is None
+    lock.acquire(claim("third"))
+
+
+def test_a_run_whose_token_is_not_to_be_seen_in_time_writes_nothing(
+    lock: Lock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, _ = lock.acquire(claim("first"))
+    lag(lock, monkeypatch, reads=1000, remembers=View(lock.look().now, mine.counter - 1))
+    with pytest.raises(LockLost, match="not to be seen"):
+        lock.check(mine)
+
+
+def test_a_lost_answer_to_the_creation_is_still_our_lock_where_reads_lag(
+    lock: Lock, control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control_plane.faults.replace([Fault("ssm:PutParameter", code="InternalServerError", status=500, after=True)])
+    lag(lock, monkeypatch, reads=3)
+    mine, _ = lock.acquire(claim("first"))
+    lock.check(mine)
+
+
 def test_a_parameter_of_somebody_else_under_that_name_is_left_alone(lock: Lock, aws: CountingAws) -> None:
     aws.ssm.put_parameter(Name="/hokusai/development/lock", Value="do not touch", Type="String")
     with pytest.raises(LockHeld, match="no lock of this collection"):
@@ -191,6 +251,49 @@ def test_who_took_a_lock_from_whom_is_said_until_somebody_does_so_again(lock: Lo
     clock.pass_(TTL + 1)
     lock.acquire(claim("fourth"))
     assert str(lock.look().takeover).endswith("fourth of ada on desk took the expired lock of third of ada on desk")
+
+
+@pytest.mark.parametrize("is_free", [False, True])
+def test_who_is_throttled_while_it_takes_a_token_leaves_alone_who_came_meanwhile(
+    is_free: bool,
+    lock: Lock,
+    aws: CountingAws,
+    clock: Clock,
+    control_plane: ControlPlane,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its second try comes when another run has taken the lock over and holds it."""
+    if not is_free:
+        lock.acquire(claim("first"))
+        clock.pass_(TTL + 1)
+    third = Lock(aws, "development")
+    came: list[Any] = []
+
+    def wait(_seconds: float) -> None:
+        """Between two tries, first of all."""
+        if not came:
+            came.append("third")
+            clock.pass_(TTL + 1)
+            came.append(third.acquire(claim("third"))[0])
+
+    monkeypatch.setattr(time, "sleep", wait)
+    control_plane.faults.add(Fault("ssm:PutParameter", code="ThrottlingException", skip=int(is_free)))
+    with pytest.raises(LockHeld, match="run third"):
+        lock.acquire(claim("second"))
+    assert third.check(came[1]).takeover.of_run_id == ("second" if is_free else "first")
+
+
+def test_who_is_throttled_while_it_takes_a_token_takes_it_where_nobody_came(
+    lock: Lock, clock: Clock, control_plane: ControlPlane
+) -> None:
+    """Neither the expired holder nor a try of its own that landed is somebody else."""
+    for number, after in enumerate((False, True)):
+        lock.acquire(claim(f"old-{number}"))
+        clock.pass_(TTL + 1)
+        control_plane.faults.replace([Fault("ssm:PutParameter", code="InternalServerError", status=500, after=after)])
+        mine, _ = lock.acquire(claim(f"new-{number}"))
+        lock.check(mine)
+        clock.pass_(TTL + 1)
 
 
 def test_a_broken_lock_is_said_by_the_very_call_that_breaks_it(lock: Lock, monkeypatch: pytest.MonkeyPatch) -> None:

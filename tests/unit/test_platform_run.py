@@ -302,6 +302,25 @@ def test_the_lock_can_be_taken_renewed_and_released_by_hand(run_module: RunModul
     assert run_module(platform_lock.main, **mine, state="absent")["changed"] is False
 
 
+def test_a_lock_that_is_taken_again_by_hand_holds_for_as_long_as_is_asked_then(
+    run_module: RunModule, run: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock().install(monkeypatch)
+    mine = {"environment": "development", "run_id": "database-move", "owner": "ada", "ttl": 60}
+    taken = run_module(platform_lock.main, **mine)["holder"]
+    longer = {**mine, "owner": "bob", "ttl": 7200}
+    clock.pass_(30)
+    assert run_module(platform_lock.main, **longer, _check=True)["changed"] is True
+    assert run.lock.look().as_data() == taken
+    prolonged = run_module(platform_lock.main, **longer)
+    until = {"owner": "bob", "ttl": 7200, "until": "2027-01-15T10:00:30Z"}
+    assert (prolonged["changed"], prolonged["holder"]) == (True, {**taken, **until})
+    for check in (True, False):
+        assert run_module(platform_lock.main, **longer, _check=check)["changed"] is False
+    clock.pass_(7000)
+    assert run_module(platform_lock.main, environment="development", run_id="other")["error"] == "LockHeld"
+
+
 def test_only_the_lock_of_the_run_that_is_named_is_broken(run_module: RunModule, run: Opened) -> None:
     run.open()
     other = {"environment": "development", "run_id": "mine"}

@@ -128,12 +128,17 @@ def state(seen: Seen, name: str, steps: Sequence[Step]) -> State:
     if not marks:
         return State(LEFTOVER, why="no rule forwards to it") if seen.service or seen.groups else State(NONE)
     if any(mark.phase == PROMOTE for mark in marks):
-        return State(PROMOTING, len(steps) - 1)
+        # Rules lose their part after a promotion, and before there is one only where it is aborted.
+        return State(PROMOTING, len(steps) - 1) if seen.is_promoted or not without else _undoing(without)
     weights = {route.canary or 0 for route in seen.routes}
     if without and (seen.service or weights != {0}):
         # A start gives every rule its weight of 0 before the service is made.
-        return State(UNDOING, why=f"{', '.join(without)} does not forward to it any more")
+        return _undoing(without)
     return State(STARTING) if weights == {0} else _running(weights, marks, steps)
+
+
+def _undoing(without: Sequence[str]) -> State:
+    return State(UNDOING, why=f"{', '.join(without)} does not forward to it any more")
 
 
 def _running(weights: set[int], marks: Sequence[Mark], steps: Sequence[Step]) -> State:

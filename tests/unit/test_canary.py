@@ -86,8 +86,20 @@ STATES: dict[str, tuple[Seen, State]] = {
     ),
     "it passed its last step": (Seen((route("a", 100, DONE), route("b", 100)), MADE, True), State(PROMOTING, 3)),
     "it is finished in one rule": (
-        Seen((route("a", None, None), route("b", 100, DONE)), MADE, True),
+        Seen((route("a", None, None), route("b", 100, DONE)), MADE, True, is_promoted=True),
         State(PROMOTING, 3),
+    ),
+    "it is finished in all rules and a mark is left": (
+        Seen((route("a", None, None), route("b", None, DONE)), MADE, True, is_promoted=True),
+        State(PROMOTING, 3),
+    ),
+    "it passed its last step and is aborted in one rule": (
+        Seen((route("a", None, DONE), route("b", 100, DONE)), MADE, True),
+        State(UNDOING),
+    ),
+    "it passed its last step and is aborted in all rules": (
+        Seen((route("a", None, DONE), route("b", None, DONE)), MADE, True),
+        State(UNDOING),
     ),
     "a weight of no step": (Seen((route("a", 33),), MADE, True), State(STRANGE)),
     "weights that are no percentage": (Seen((route("a", 5, stable=1),), MADE, True), State(STRANGE)),

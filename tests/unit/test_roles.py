@@ -132,6 +132,13 @@ def test_a_key_nobody_can_ask_about_blocks_with_what_kept_the_auth_service_from_
     assert "the auth service cannot be asked: Could not validate the key: no answer" in said
 
 
+def test_each_gate_of_a_canarys_step_has_all_that_the_inventory_says_of_gates() -> None:
+    limits = set(options("canary")["hokusai_canary_gates"]["options"]) - {"probes"}  # which the last one has alone
+    tasks = load(ROOT / "roles" / "canary" / "tasks" / "step.yml")
+    gates = [task["hokusai.platform.canary_gate"] for task in tasks if "hokusai.platform.canary_gate" in task]
+    assert [limits - gate.keys() for gate in gates] == [set(), set()]
+
+
 def test_the_development_inventory_sets_every_required_option_of_every_role() -> None:
     folder = ROOT / "inventories" / "development" / "group_vars" / "hokusai_platforms"
     given = {name for path in folder.glob("*.yml") for name in load(path)}

@@ -132,6 +132,14 @@ def test_a_key_nobody_can_ask_about_blocks_with_what_kept_the_auth_service_from_
     assert "the auth service cannot be asked: Could not validate the key: no answer" in said
 
 
+def test_what_alb_weights_refuses_is_asked_before_the_canarys_first_write() -> None:
+    weights = "hokusai.platform.alb_weights"
+    asked, started = (load(ROOT / "roles" / "canary" / "tasks" / name) for name in ("ask.yml", "start.yml"))
+    assert started[0]["ansible.builtin.include_tasks"] == "ask.yml"
+    foretold = [(task[weights], task["check_mode"]) for task in asked if weights in task]
+    assert foretold == [(task[weights], True) for task in started if weights in task]
+
+
 def test_each_gate_of_a_canarys_step_has_all_that_the_inventory_says_of_gates() -> None:
     limits = set(options("canary")["hokusai_canary_gates"]["options"]) - {"probes"}  # which the last one has alone
     tasks = load(ROOT / "roles" / "canary" / "tasks" / "step.yml")

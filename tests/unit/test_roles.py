@@ -132,6 +132,16 @@ def test_a_key_nobody_can_ask_about_blocks_with_what_kept_the_auth_service_from_
     assert "the auth service cannot be asked: Could not validate the key: no answer" in said
 
 
+def test_a_rollback_that_finds_nothing_reports_what_to_type_for_the_next_older_run() -> None:
+    plan: Any = {name: [] for name in ("steps", "restored", "passed_over", "astray", "unproved", "messages")}
+    plan |= {"run_id": "B", "older": "A"}
+    given = ["-e", "@roles/rollback/vars/main.yml", "-e", json.dumps({"__rollback_plan": plan})]
+    told = ["-m", "ansible.builtin.debug", "-a", "msg={{ __rollback_report }}"]
+    said = " ".join(run(["ansible", "localhost", "-i", "localhost,", *told, *given]).wanted().output.split())
+    assert "run B: nothing to take back" in said
+    assert "ansible-playbook hokusai.platform.rollback -e run_id=A" in said
+
+
 def test_what_alb_weights_refuses_is_asked_before_the_canarys_first_write() -> None:
     weights = "hokusai.platform.alb_weights"
     asked, started = (load(ROOT / "roles" / "canary" / "tasks" / name) for name in ("ask.yml", "start.yml"))

@@ -150,6 +150,32 @@ def test_what_alb_weights_refuses_is_asked_before_the_canarys_first_write() -> N
     assert foretold == [(task[weights], True) for task in started if weights in task]
 
 
+def failing(task: Any) -> Any:
+    """A task, or all in a block, with each that includes others as one that fails and says which."""
+    if isinstance(task, list):
+        return [failing(each) for each in task]
+    if included := task.get("ansible.builtin.include_tasks"):
+        return {"name": task["name"], "ansible.builtin.fail": {"msg": f"no {included}"}}
+    return {key: failing(each) if key in {"block", "rescue"} else each for key, each in task.items() if key != "when"}
+
+
+def test_a_canary_that_cannot_go_back_tells_both_reasons_and_the_remedy(tmp_path: Path) -> None:
+    tasks = load(ROOT / "roles" / "canary" / "tasks" / "main.yml")
+    tried = failing([task for task in tasks if "rescue" in task])
+    outcome = {"name": "Tell", "ansible.builtin.debug": {"var": "canary_outcome"}}
+    known = {"__canary": {"move": "start"}, "__canary_judged": ", at 5 %: fail"}
+    hosts = {"hosts": "localhost", "gather_facts": False, "vars": known}
+    play = {"name": "Try", **hosts, "tasks": [{"name": "All", "block": tried, "always": [outcome]}]}
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
+    ended = run(["ansible-playbook", "-i", "localhost,", "-c", "local", str(tmp_path / "play.yml")])
+    said = " ".join(ended.output.split())
+    assert ended.code != 0
+    assert "The canary was not promoted. Start it: no start.yml" in said
+    assert "It could not all be taken back. Go back at once: no undo.yml" in said
+    assert "-e canary_action=abort" in said
+    assert "not promoted, and not all taken back, at 5 %: fail" in said
+
+
 def test_each_gate_of_a_canarys_step_has_all_that_the_inventory_says_of_gates() -> None:
     limits = set(options("canary")["hokusai_canary_gates"]["options"]) - {"probes"}  # which the last one has alone
     tasks = load(ROOT / "roles" / "canary" / "tasks" / "step.yml")

@@ -90,7 +90,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class State:
-    """`step` counts from 0 and is that of a running canary; `since` is empty when its bake has to begin anew."""
+    """`step` counts from 0 and is that of a running or promoting canary; `since` is empty when its bake begins anew."""
 
     kind: str
     step: int = 0
@@ -128,12 +128,19 @@ def state(seen: Seen, name: str, steps: Sequence[Step]) -> State:
     if not marks:
         return State(LEFTOVER, why="no rule forwards to it") if seen.service or seen.groups else State(NONE)
     if any(mark.phase == PROMOTE for mark in marks):
-        return State(PROMOTING, len(steps) - 1)
+        # Rules lose their part after a promotion, and before there is one only where it is aborted.
+        if without and not seen.is_promoted:
+            return _undoing(without)
+        return State(PROMOTING, len(steps) - 1, _since(marks))
     weights = {route.canary or 0 for route in seen.routes}
     if without and (seen.service or weights != {0}):
         # A start gives every rule its weight of 0 before the service is made.
-        return State(UNDOING, why=f"{', '.join(without)} does not forward to it any more")
+        return _undoing(without)
     return State(STARTING) if weights == {0} else _running(weights, marks, steps)
+
+
+def _undoing(without: Sequence[str]) -> State:
+    return State(UNDOING, why=f"{', '.join(without)} does not forward to it any more")
 
 
 def _running(weights: set[int], marks: Sequence[Mark], steps: Sequence[Step]) -> State:
@@ -143,7 +150,11 @@ def _running(weights: set[int], marks: Sequence[Mark], steps: Sequence[Step]) ->
     if unknown:
         return State(STRANGE, why=f"weight {', '.join(map(str, unknown))} is of no step")
     lowest = known.get(min(weights), 0)
-    return State(RUNNING, lowest, max(mark.since for mark in marks) if len(weights) == 1 else "")
+    return State(RUNNING, lowest, _since(marks) if len(weights) == 1 else "")
+
+
+def _since(marks: Sequence[Mark]) -> str:
+    return max(mark.since for mark in marks)
 
 
 def _odd(routes: Iterable[Route], name: str) -> Iterator[State]:
@@ -188,10 +199,13 @@ def _go_on(state: State, seen: Seen) -> Decision:
         return Decision(REFUSE, "the canary that is there runs something else than is asked for")
     if state.kind == STARTING and not (seen.service or seen.is_new):
         return Decision(UNDO, "its start was cut off, and it is not known what it was to run")
+    if state.kind == PROMOTING and not seen.is_promoted:
+        # Nobody has watched it since: it stays at its last step until the gates pass once more.
+        return Decision(RESUME, "its promotion was cut off or failed, and the gates are asked once more")
     return {
         STARTING: Decision(START, "its start was cut off"),
         RUNNING: Decision(RESUME, f"it was cut off at step {state.step + 1}"),
-        PROMOTING: Decision(FINISH, "it has passed all its steps"),
+        PROMOTING: Decision(FINISH, "the stable service runs the canary's revision already"),
     }[state.kind]
 
 

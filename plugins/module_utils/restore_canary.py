@@ -16,6 +16,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils import elb_action
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_field import flat
 from ansible_collections.hokusai.platform.plugins.module_utils.three_way import (
+    CHANGE,
     CREATE,
     REMOVE,
     Judgement,
@@ -32,11 +33,19 @@ def refuse_left(judgement: Judgement, run_id: str) -> None:
     """Raise `BadInput` while there is a canary that the run started or went on with."""
     left = [undo.entry.name for undo in judgement.undos if _is_made(undo) or _marks(undo, judgement)[0]]
     if left:
-        raise BadInput(
-            f"The run {run_id} left a canary ({', '.join(left)}). Nothing was taken back",
-            "take it back first: ansible-playbook hokusai.platform.canary -e canary_action=abort "
-            f"-e hokusai_break_lock={run_id}",
-        )
+        told = f"The run {run_id} left a canary ({', '.join(left)}). Nothing was taken back"
+        command, lock = "ansible-playbook hokusai.platform.canary -e canary_action", f"-e hokusai_break_lock={run_id}"
+        if not _is_promoted(judgement):
+            raise BadInput(told, f"take it back first: {command}=abort {lock}")
+        # An abort would be refused: the stable service runs what was tried.
+        then = f"ansible-playbook hokusai.platform.rollback -e run_id={run_id}"
+        raise BadInput(told, f"it is promoted already, so finish it first: {command}=finish {lock}, then: {then}")
+
+
+def _is_promoted(judgement: Judgement) -> bool:
+    """Whether a service runs the revision that the run gave it."""
+    services = [each for each in judgement.undos if (each.act, each.entry.kind) == (CHANGE, "ecs_service")]
+    return any("taskDefinition" in undo.due(judgement.now[undo.key]) for undo in services)
 
 
 def without_ended(judgement: Judgement) -> Judgement:

@@ -75,7 +75,7 @@ state:
   type: str
   sample: running
 step:
-  description: The step of a running canary, from 0.
+  description: The step of a canary that is running or promoting, from 0.
   returned: success
   type: int
   sample: 1

@@ -38,7 +38,8 @@ options:
   run_id:
     description:
       - The run to take back.
-      - Omitted, the newest that wrote something, is no rollback itself, and has not been taken back yet.
+      - Omitted, the newest that wrote something, is no rollback itself, and has not been taken back yet. That may be
+        one of which nothing is left, see RV(older).
     type: str
   mlflow_target_groups:
     description:
@@ -169,6 +170,13 @@ passed_over:
   type: list
   elements: str
   sample: [20261121T160000Z-4d5e6f]
+older:
+  description:
+    - Where nothing of the run was left to be taken back, the newest run before it that wrote something and was not
+      taken back yet. Empty without one, and with O(newest_only).
+  returned: success
+  type: str
+  sample: 20261121T140000Z-7a8b9c
 bypass:
   description: The rules and default actions by which MLflow is open to everybody in the state that is gone back to.
   returned: success
@@ -321,6 +329,12 @@ def untaken(archive: Archive, own: str, passed_over: list[str]) -> Iterator[Cont
             yield contents
 
 
+def older(archive: Archive, run_id: str) -> str:
+    """The newest sound run before this one that is left to be taken back; "" without one."""
+    left = (each.identity.run_id for each in untaken(archive, run_id, []) if not isinstance(each, BadRecord))
+    return next((each for each in left if each < run_id), "")
+
+
 def verified(archive: Archive, run_id: str) -> Contents | None:
     """The record of a run; None of one that was cut off while it was opened."""
     if archive.is_empty(run_id):
@@ -415,7 +429,9 @@ def main() -> None:
         for warning in warnings(done, opened_to_all, params, dry=dry):
             module.warn(warning)
         told = result(contents, judgement, done, judgement.now)
-        module.exit_json(**told, passed_over=passed_over, bypass=opened_to_all)
+        looks_on = not done.steps and not params["newest_only"]
+        next_one = older(Archive(aws, params), contents.identity.run_id) if looks_on else ""
+        module.exit_json(**told, passed_over=passed_over, bypass=opened_to_all, older=next_one)
 
 
 if __name__ == "__main__":

@@ -205,6 +205,15 @@ def test_sticky_targets_are_refused(routes: Edge, run_module: RunModule) -> None
     assert "one keeps clients with one target" in refused(run_module, share(5))
 
 
+def test_a_start_is_foretold_before_the_canarys_group_is_made(routes: Edge, run_module: RunModule) -> None:
+    early = {**share(0), "target_groups": [{"stable": "one", "canary": "unmade"}]}
+    result = run_module(main, _check=True, **early)
+    assert [step["verb"] for step in result["steps"]] == [MARK, MARK, WEIGH, WEIGH]
+    routes.make_rule(replace(rule("d", 40), actions=(elb_action.forward({"one": 90, "old": 10}),)))
+    result = run_module(main, _check=True, **early)
+    assert "rule 40 forwards to old as well" in result["msg"]
+
+
 def test_a_stable_group_must_be_there_and_used(routes: Edge, run_module: RunModule) -> None:
     nowhere = {**WHO, "target_groups": [{"stable": "nowhere", "canary": "three"}], "weight": 0}
     assert "There is no target group nowhere" in refused(run_module, nowhere)

@@ -44,7 +44,7 @@ NAME = "api-canary"
 STEPS = (Step(5, 300), Step(25, 300), Step(50, 300), Step(100, 300))
 MARK = Mark(NAME, since="2026-11-21T15:00:00Z")
 LATER = Mark(NAME, since="2026-11-21T15:05:00Z")
-DONE = Mark(NAME, PROMOTE)
+DONE = Mark(NAME, PROMOTE, since=LATER.since)
 
 
 def route(rule: str, canary: int | None, mark: Mark | None = MARK, stable: int | None = None) -> Route:
@@ -84,10 +84,25 @@ STATES: dict[str, tuple[Seen, State]] = {
         Seen((route("a", None), route("b", None, None)), MADE, True),
         State(UNDOING),
     ),
-    "it passed its last step": (Seen((route("a", 100, DONE), route("b", 100)), MADE, True), State(PROMOTING, 3)),
+    "it passed its last step": (
+        Seen((route("a", 100, DONE), route("b", 100)), MADE, True),
+        State(PROMOTING, 3, DONE.since),
+    ),
     "it is finished in one rule": (
-        Seen((route("a", None, None), route("b", 100, DONE)), MADE, True),
-        State(PROMOTING, 3),
+        Seen((route("a", None, None), route("b", 100, DONE)), MADE, True, is_promoted=True),
+        State(PROMOTING, 3, DONE.since),
+    ),
+    "it is finished in all rules and a mark is left": (
+        Seen((route("a", None, None), route("b", None, DONE)), MADE, True, is_promoted=True),
+        State(PROMOTING, 3, DONE.since),
+    ),
+    "it passed its last step and is aborted in one rule": (
+        Seen((route("a", None, DONE), route("b", 100, DONE)), MADE, True),
+        State(UNDOING),
+    ),
+    "it passed its last step and is aborted in all rules": (
+        Seen((route("a", None, DONE), route("b", None, DONE)), MADE, True),
+        State(UNDOING),
     ),
     "a weight of no step": (Seen((route("a", 33),), MADE, True), State(STRANGE)),
     "weights that are no percentage": (Seen((route("a", 5, stable=1),), MADE, True), State(STRANGE)),
@@ -130,7 +145,8 @@ DECISIONS: list[tuple[str, Seen, str, str]] = [
     (RUNNING, OTHER, "auto", REFUSE),
     (RUNNING, NEW, "start", REFUSE),
     (RUNNING, OTHER, "abort", UNDO),
-    (PROMOTING, THERE, "auto", FINISH),
+    (PROMOTING, THERE, "auto", RESUME),
+    (PROMOTING, THERE, "finish", RESUME),
     (PROMOTING, PROMOTED, "auto", FINISH),
     (PROMOTING, OTHER, "auto", REFUSE),
     (PROMOTING, PROMOTED_OTHER, "auto", FINISH),

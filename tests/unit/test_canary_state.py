@@ -70,9 +70,11 @@ def test_the_life_of_a_canary(run: RunModule) -> None:
     weigh(run, weight=25, since=SINCE)
     assert run(main, **WHO)["step"] == 1
     weigh(run, weight=100, since=SINCE, phase="promote")
-    assert told(run) == ("promoting", "finish")
+    result = run(main, **WHO)
+    assert (result["state"], result["step"], result["since"], result["move"]) == ("promoting", 2, SINCE, "resume")
     serve(run, state="promoted")
     assert run(main, **WHO)["promoted"]
+    assert told(run) == ("promoting", "finish")
     weigh(run, state="absent")
     assert told(run) == ("leftover", "clean")
 

@@ -116,6 +116,30 @@ def test_the_newest_run_is_again_the_one_whose_rollback_was_taken_back(run: Open
     assert (restore(run)["run_id"], path_of(edge)) == (second, "/a")
 
 
+def test_a_run_of_which_nothing_is_left_names_the_next_older_one(run: Opened, edge: Edge) -> None:
+    first, second, third = site(run, "/a"), site(run, "/b"), site(run, "/c")
+    site(run, "/c")  # which finds nothing to write
+    edge.aws.elbv2.modify_target_group(TargetGroupArn=edge.groups["one"], HealthCheckPath="/b")
+    told = restore(run)
+    assert (told["run_id"], told["steps"], told["kept"], told["older"]) == (third, [], [], second)
+    edge.aws.elbv2.modify_target_group(TargetGroupArn=edge.groups["one"], HealthCheckPath="/z")
+    told = restore(run)
+    assert (told["run_id"], len(told["kept"]), told["older"]) == (third, 1, second)
+    told = restore(run, run_id=second)
+    assert (told["steps"], told["older"]) == ([], first)
+    assert restore(run, run_id=first)["older"] == ""
+
+
+@pytest.mark.parametrize(("path", "newest_only"), [("/b", False), ("/a", True)], ids=["something", "by itself"])
+def test_no_older_one_is_named_where_something_is_left_or_a_play_takes_back_by_itself(
+    run: Opened, edge: Edge, path: str, newest_only: bool
+) -> None:
+    for each in ("/a", "/b"):
+        site(run, each)
+    edge.aws.elbv2.modify_target_group(TargetGroupArn=edge.groups["one"], HealthCheckPath=path)
+    assert restore(run, newest_only=newest_only, _check=True)["older"] == ""
+
+
 def test_an_interrupted_run_is_taken_back(run: Opened, edge: Edge) -> None:
     run.open(scope=SCOPE)
     run.run_module(alb_target_group.main, name="one", health_check={"path": "/health"}, run=run.context)

@@ -127,8 +127,8 @@ def test_a_promoted_canary_is_taken_back_to_the_revision_that_ran_before(canary:
 
 @pytest.mark.parametrize(
     ("tasks", "cut_off"),
-    [(START, True), ([*START, *PROMOTE], False), ([*START, weigh(5), WEIGHTS_BACK], True)],
-    ids=["no share yet", "promoted and not ended", "the service alone is left"],
+    [(START, True), ([*START, *PROMOTE[:2]], False), ([*START, weigh(5), WEIGHTS_BACK], True)],
+    ids=["no share yet", "to be promoted", "the service alone is left"],
 )
 def test_a_run_that_left_its_canary_is_refused_with_the_remedy_and_nothing_is_written(
     canary: Canary, control_plane: ControlPlane, tasks: list[Task], cut_off: bool
@@ -139,6 +139,24 @@ def test_a_run_that_left_its_canary_is_refused_with_the_remedy_and_nothing_is_wr
     assert f"The run {run_id} left a canary" in result["msg"]
     assert f"canary_action=abort -e hokusai_break_lock={run_id}" in result["remedy"]
     assert control_plane.calls.writes == 0
+
+
+def test_a_run_that_promoted_and_did_not_end_is_to_be_finished_and_then_goes_back(
+    canary: Canary, control_plane: ControlPlane
+) -> None:
+    was, rule, known = described(canary.aws)["taskDefinition"], canary.rule(), revisions(canary.aws)
+    run_id = canary.play([*START, weigh(5), *PROMOTE], cut_off=True)
+    control_plane.calls.reset()
+    result = canary.restore(run_id)
+    assert f"canary_action=finish -e hokusai_break_lock={run_id}" in result["remedy"]
+    assert f"rollback -e run_id={run_id}" in result["remedy"]
+    assert control_plane.calls.writes == 0
+    canary.play(END)
+    assert [step["verb"] for step in canary.restore(run_id)["steps"]] == [
+        "update_service",
+        "deregister_task_definition",
+    ]
+    assert (described(canary.aws)["taskDefinition"], canary.rule(), revisions(canary.aws)) == (was, rule, known)
 
 
 def test_a_canary_that_was_taken_back_since_leaves_nothing_to_do(canary: Canary) -> None:

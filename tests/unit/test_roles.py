@@ -132,6 +132,57 @@ def test_a_key_nobody_can_ask_about_blocks_with_what_kept_the_auth_service_from_
     assert "the auth service cannot be asked: Could not validate the key: no answer" in said
 
 
+def test_a_rollback_that_finds_nothing_reports_what_to_type_for_the_next_older_run() -> None:
+    plan: Any = {name: [] for name in ("steps", "restored", "passed_over", "astray", "unproved", "messages")}
+    plan |= {"run_id": "B", "older": "A"}
+    given = ["-e", "@roles/rollback/vars/main.yml", "-e", json.dumps({"__rollback_plan": plan})]
+    told = ["-m", "ansible.builtin.debug", "-a", "msg={{ __rollback_report }}"]
+    said = " ".join(run(["ansible", "localhost", "-i", "localhost,", *told, *given]).wanted().output.split())
+    assert "run B: nothing to take back" in said
+    assert "ansible-playbook hokusai.platform.rollback -e run_id=A" in said
+
+
+def test_what_alb_weights_refuses_is_asked_before_the_canarys_first_write() -> None:
+    weights = "hokusai.platform.alb_weights"
+    asked, started = (load(ROOT / "roles" / "canary" / "tasks" / name) for name in ("ask.yml", "start.yml"))
+    assert started[0]["ansible.builtin.include_tasks"] == "ask.yml"
+    foretold = [(task[weights], task["check_mode"]) for task in asked if weights in task]
+    assert foretold == [(task[weights], True) for task in started if weights in task]
+
+
+def failing(task: Any) -> Any:
+    """A task, or all in a block, with each that includes others as one that fails and says which."""
+    if isinstance(task, list):
+        return [failing(each) for each in task]
+    if included := task.get("ansible.builtin.include_tasks"):
+        return {"name": task["name"], "ansible.builtin.fail": {"msg": f"no {included}"}}
+    return {key: failing(each) if key in {"block", "rescue"} else each for key, each in task.items() if key != "when"}
+
+
+def test_a_canary_that_cannot_go_back_tells_both_reasons_and_the_remedy(tmp_path: Path) -> None:
+    tasks = load(ROOT / "roles" / "canary" / "tasks" / "main.yml")
+    tried = failing([task for task in tasks if "rescue" in task])
+    outcome = {"name": "Tell", "ansible.builtin.debug": {"var": "canary_outcome"}}
+    known = {"__canary": {"move": "start"}, "__canary_judged": ", at 5 %: fail"}
+    hosts = {"hosts": "localhost", "gather_facts": False, "vars": known}
+    play = {"name": "Try", **hosts, "tasks": [{"name": "All", "block": tried, "always": [outcome]}]}
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
+    ended = run(["ansible-playbook", "-i", "localhost,", "-c", "local", str(tmp_path / "play.yml")])
+    said = " ".join(ended.output.split())
+    assert ended.code != 0
+    assert "The canary was not promoted. Start it: no start.yml" in said
+    assert "It could not all be taken back. Go back at once: no undo.yml" in said
+    assert "-e canary_action=abort" in said
+    assert "not promoted, and not all taken back, at 5 %: fail" in said
+
+
+def test_each_gate_of_a_canarys_step_has_all_that_the_inventory_says_of_gates() -> None:
+    limits = set(options("canary")["hokusai_canary_gates"]["options"]) - {"probes"}  # which the last one has alone
+    tasks = load(ROOT / "roles" / "canary" / "tasks" / "step.yml")
+    gates = [task["hokusai.platform.canary_gate"] for task in tasks if "hokusai.platform.canary_gate" in task]
+    assert [limits - gate.keys() for gate in gates] == [set(), set()]
+
+
 def test_the_development_inventory_sets_every_required_option_of_every_role() -> None:
     folder = ROOT / "inventories" / "development" / "group_vars" / "hokusai_platforms"
     given = {name for path in folder.glob("*.yml") for name in load(path)}

@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, calling, no_credentials
 
@@ -43,6 +44,7 @@ AWS_OPTIONS: dict[str, dict[str, Any]] = {
 
 REREAD_DELAYS = (0.0, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0)
 """Seconds before each new look at what was just written: reads may lag behind writes (11 s in all)."""
+Seen = TypeVar("Seen")
 THROTTLED = frozenset(
     {
         *("BandwidthLimitExceeded", "LimitExceededException", "PriorRequestNotComplete", "RequestLimitExceeded"),
@@ -63,6 +65,19 @@ class Guard(Protocol):
 
 
 GUARD: ContextVar[Guard | None] = ContextVar("GUARD", default=None)
+
+
+def look_until(
+    look: Callable[[], Seen], shows: Callable[[Seen], bool], delays: Iterable[float] = REREAD_DELAYS
+) -> Seen:
+    """The last look: one after each of the delays (seconds), until one shows what a write has made."""
+    for delay in delays:
+        if delay:
+            time.sleep(delay)
+        seen = look()
+        if shows(seen):
+            break
+    return seen
 
 
 @contextmanager

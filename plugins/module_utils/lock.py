@@ -18,13 +18,13 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from ansible_collections.hokusai.platform.plugins.module_utils.aws import REREAD_DELAYS, Aws, guarded
+from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws, guarded, look_until
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import (
     AwsError,
     BadInput,
@@ -152,19 +152,9 @@ class Lock:
         holder, written = self.claim(found[self.name]["Value"]), aware(found[self.name]["LastModifiedDate"])
         return replace(seen, holder=holder, written=written)
 
-    def look_until(self, shows: Callable[[View], bool]) -> View:
-        """What is there. What does not show what AWS told us already is a read that lags: it is made again."""
-        seen = self.look()
-        for delay in REREAD_DELAYS[1:]:
-            if shows(seen):
-                break
-            time.sleep(delay)
-            seen = self.look()
-        return seen
-
     def look_for(self, mine: Claim) -> View:
         """What is there since the claim's token was taken. Who sees a smaller one all the same saw an old answer."""
-        return self.look_until(lambda seen: seen.counter >= mine.counter)
+        return look_until(self.look, lambda seen: seen.counter >= mine.counter)
 
     def claim(self, value: str) -> Claim:
         try:
@@ -286,7 +276,7 @@ class Lock:
         except AwsError as error:
             if error.code != "ParameterAlreadyExists":
                 raise
-            return self.look_until(lambda seen: seen.holder is not None).holder == claim
+            return look_until(self.look, lambda seen: seen.holder is not None).holder == claim
         return True
 
     def put(self, claim: Claim, *, overwrite: bool = True) -> None:

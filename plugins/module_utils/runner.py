@@ -8,7 +8,6 @@ planned again: what is then left to do is the next round (an id became known) or
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from itertools import groupby, takewhile
 from typing import Any, Generic, TypeVar
 
 from ansible_collections.hokusai.platform.plugins.module_utils.approved_plan import PLAN_OPTION, NoPlan, plan_of
-from ansible_collections.hokusai.platform.plugins.module_utils.aws import REREAD_DELAYS, Aws
+from ansible_collections.hokusai.platform.plugins.module_utils.aws import REREAD_DELAYS, Aws, look_until
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import (
     AwsError,
     BadInput,
@@ -277,12 +276,7 @@ class Apply(Generic[T]):
 
     def watch(self, keys: Set[Any], delays: Sequence[float]) -> tuple[Observed[T], tuple[Step, ...]]:
         """The last look and plan, one after each of the delays until no step of these keys is planned."""
-        for delay in delays:
-            time.sleep(delay)
-            observed, left = self.look_and_plan()
-            if not keys & {step.key for step in left}:
-                break
-        return observed, left
+        return look_until(self.look_and_plan, lambda seen: not keys & {step.key for step in seen[1]}, delays)
 
     def look_and_plan(self) -> tuple[Observed[T], tuple[Step, ...]]:
         observed = look(self.resource, self.aws, self.params)

@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -158,8 +159,8 @@ def enforce(place: Home, options: argparse.Namespace) -> int:
         return 0
     state = "enforced" if found["enforced"] else "recorded" if found["recorded"] else "not asked for"
     say(f"Permissions are {state}.")
-    for asked in found["asked"]:
-        say(f"{'allowed' if asked['allowed'] else 'REFUSED'}  {asked['action']} on {asked['resource']}")
+    for allowed, action, resource in dict.fromkeys(map(itemgetter("allowed", "action", "resource"), found["asked"])):
+        say(f"{'allowed' if allowed else 'REFUSED'}  {action} on {resource}")
     return 0
 
 

@@ -20,7 +20,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from sandbox.controlplane import fidelity
 from sandbox.controlplane.application import Application
 from sandbox.controlplane.authorization.gate import Gate
-from sandbox.controlplane.authorization.tags import tags
+from sandbox.controlplane.authorization.present import roles, tags
 from sandbox.controlplane.calls import CallCounter
 from sandbox.controlplane.clock import CLOCK
 from sandbox.controlplane.control import ControlEndpoints, ControlError
@@ -82,7 +82,7 @@ class ControlPlane:
         self.faults = Faults()
         self.holds = Holds()
         self.endpoints = ControlEndpoints()
-        self.gate = Gate(ACCOUNT, lambda arn: tags(arn, self.backend))
+        self.gate = Gate(ACCOUNT, lambda arn: tags(arn, self.backend), lambda revision: roles(revision, self.backend))
         self._port = port
         self._pace = pace
         self._generation = 0

@@ -18,6 +18,7 @@ from sandbox.environment import HOME_VARIABLE
 Clients = Callable[..., Any]
 PUT = "ssm:PutParameter"
 LOCK = "arn:aws:ssm:us-east-1:123456789012:parameter/hokusai/development/lock"
+TASKS = "arn:aws:iam::123456789012:role/tasks"
 
 
 def statement(effect: str = "Allow", action: Any = PUT, **more: Any) -> dict[str, Any]:
@@ -249,13 +250,48 @@ def test_public_addresses_of_tasks_decide(plane: ControlPlane, client: Clients, 
     assert refused(create, **arguments)["Code"] == code
 
 
+@pytest.fixture
+def revision(client: Clients) -> str:
+    """One whose tasks get a role."""
+    container = {"name": "api", "image": "i", "memory": 1}
+    made = client("ecs").register_task_definition(family="api", taskRoleArn=TASKS, containerDefinitions=[container])
+    found: str = made["taskDefinition"]["taskDefinitionArn"]
+    return found
+
+
+@pytest.mark.parametrize("verb", ["create_service", "update_service"])
+@pytest.mark.parametrize("named", ["api:1", "api", "arn:aws:ecs:us-east-1:123456789012:task-definition/api:1"])
+def test_a_service_that_gets_a_revision_asks_for_its_roles_too(
+    plane: ControlPlane, client: Clients, revision: str, verb: str, named: str
+) -> None:
+    plane.gate.record()
+    name = {"create_service": "serviceName", "update_service": "service"}[verb]
+    refused(getattr(client("ecs"), verb), cluster="c", taskDefinition=named, **{name: "s"})
+    assert ("iam:PassRole", TASKS) in asked(plane)
+
+
+@pytest.mark.parametrize("given", [{}, {"taskDefinition": "api:2"}, {"taskDefinition": "other"}])
+def test_a_service_that_gets_none_asks_for_no_roles(
+    plane: ControlPlane, client: Clients, revision: str, given: dict[str, str]
+) -> None:
+    plane.gate.record()
+    refused(client("ecs").update_service, cluster="c", service="s", **given)
+    assert {action for action, _resource in asked(plane)} == {"ecs:UpdateService"}
+
+
+def test_what_was_asked_for_is_told_with_its_context(plane: ControlPlane, client: Clients) -> None:
+    plane.gate.record()
+    client("cloudwatch").put_metric_data(Namespace="N", MetricData=[{"MetricName": "m", "Value": 1}])
+    (told,) = plane.gate.as_dict()["asked"]
+    assert told["context"] == {"cloudwatch:namespace": ["N"]}
+
+
 def test_a_task_definition_asks_for_its_tags_and_its_roles_too(plane: ControlPlane, client: Clients) -> None:
-    role = "arn:aws:iam::123456789012:role/tasks"
     plane.gate.record()
     client("ecs").register_task_definition(
         family="api",
-        taskRoleArn=role,
-        executionRoleArn=role,
+        taskRoleArn=TASKS,
+        executionRoleArn=TASKS,
         containerDefinitions=[{"name": "api", "image": "i", "memory": 1}],
         tags=[{"key": "k", "value": "v"}],
     )
@@ -263,7 +299,7 @@ def test_a_task_definition_asks_for_its_tags_and_its_roles_too(plane: ControlPla
     assert asked(plane) == {
         ("ecs:RegisterTaskDefinition", revision),
         ("ecs:TagResource", revision),
-        ("iam:PassRole", role),
+        ("iam:PassRole", TASKS),
     }
 
 

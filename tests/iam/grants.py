@@ -32,6 +32,12 @@ def arn(service: str, resource: str, *, region: str = REGION, account: str = ACC
     return f"arn:aws:{service}:{region}:{account}:{resource}"
 
 
+def anywhere(named: str) -> str:
+    """This ARN in any region and account, which is shorter; of its own another account would have to allow it too."""
+    arn, aws, service, _region, _account, resource = named.split(":", 5)
+    return ":".join((arn, aws, service, "*", "*", resource))
+
+
 LOCK: Final = [arn("ssm", f"parameter/hokusai/{ENVIRONMENT}/{name}") for name in ("lock", "lock-counter")]
 KEYS: Final = [arn("ssm", f"parameter/{PLATFORM_KEY}*"), arn("secretsmanager", f"secret:{PLATFORM_KEY}*-??????")]
 RUNS_KEY: Final = arn("secretsmanager", f"secret:hokusai/{ENVIRONMENT}/runs-key-??????")
@@ -115,17 +121,17 @@ GRANTS: Final = (
         route53: GetChange GetHostedZone ListResourceRecordSets
         servicediscovery: GetNamespace GetService ListInstances""",
         (
-            arn("acm", "certificate/*", region="*"),
-            arn("cloudwatch", f"alarm:{CLUSTER}-*", region="*"),
+            anywhere(arn("acm", "certificate/*")),
+            anywhere(ALARMS),
             DASHBOARD,
-            arn("ecs", f"*/{CLUSTER}/*", region="*"),
-            arn("ecs", f"task-definition/{NAMES}:*", region="*"),
-            arn("logs", f"log-group:/ecs/{NAMES}*", region="*"),
+            anywhere(arn("ecs", f"*/{CLUSTER}/*")),
+            anywhere(TASKS),
+            anywhere(arn("logs", f"log-group:/ecs/{NAMES}*")),
             "arn:aws:route53:::*/*",
-            arn("servicediscovery", "*/*", region="*"),
+            anywhere(*DISCOVERY),
         ),
     ),
-    Grant("LookInTheCluster", "ecs: ListServices ListTasks", condition=IN_CLUSTER),
+    Grant("LookInCluster", "ecs: ListServices ListTasks", condition=IN_CLUSTER),
     Grant("UseKeys", "ssm: GetParameter GetParameters secretsmanager: GetSecretValue", READABLE),
     Grant(
         "KeepRecords",
@@ -135,7 +141,7 @@ GRANTS: Final = (
     Grant(
         "SealRecords",
         "kms: GenerateMac",
-        [arn("kms", "key/*")],
+        [anywhere(arn("kms", "key/*"))],
         {"StringEquals": {"kms:RequestAlias": f"alias/{RUNS}"}},
     ),
     Grant("TakeTheLock", "ssm: PutParameter", LOCK),
@@ -214,49 +220,58 @@ GRANTS: Final = (
 
 NEVER: Final = (
     Grant(
-        "NeverTheGround",
+        "NeverGround",
         """acm: DeleteCertificate ExportCertificate
         ec2: DeleteSecurityGroup
         ecs: DeleteCluster ExecuteCommand RunTask StartTask
         elasticloadbalancing: *LoadBalancer *Targets SetIpAddressType SetSecurityGroups SetSubnets
         iam: A* C* D* E* Put* R* Se* T* U*
-        kms: *Alias *Grant DisableKey PutKeyPolicy ScheduleKeyDeletion
         logs: DeleteLog*
-        s3: Bypass* Create* Delete* PutA* PutB* PutL* PutM* PutObject?* PutR*
+        s3: CreateA* CreateM* PutA* PutM*
         secretsmanager: DeleteSecret PutResourcePolicy
         servicediscovery: *egisterInstance""",
     ),
     Grant(
-        "NeverDeleteForeign",
+        "NeverRecords",
+        "s3: Bypass* Delete* PutB* PutL* PutObject?* PutR*",
+        [f"arn:aws:s3:::{RUNS}", f"arn:aws:s3:::{RUNS}/*"],
+    ),
+    Grant(
+        "NeverSeal",
+        "kms: *Alias *Grant DisableKey PutKeyPolicy ScheduleKeyDeletion",
+        condition={"ForAnyValue:StringEquals": {"kms:ResourceAliases": f"alias/{RUNS}"}},
+    ),
+    Grant(
+        "NeverForeign",
         """ecs: DeleteService
         elasticloadbalancing: DeleteListener DeleteRule DeleteTargetGroup
         servicediscovery: DeleteNamespace DeleteService""",
         condition=NOT_OURS,
     ),
     Grant(
-        "NeverAlarmsOfOthers",
+        "NeverAlarms",
         "cloudwatch: DeleteAlarms",
         condition={"StringNotEquals": {f"aws:ResourceTag/{MANAGED}": f"{OWNER}/{CLUSTER}"}},
     ),
     Grant(
-        "NeverGroupsOfOthers",
+        "NeverGroups",
         "ec2: AuthorizeSecurityGroup* ModifySecurityGroupRules RevokeSecurityGroup*",
-        (GROUP,),
+        (anywhere(GROUP),),
         {"StringNotEquals": OF_ENVIRONMENT["StringEquals"]},
     ),
     Grant(
-        "NeverRulesOfOthers",
+        "NeverRules",
         "ec2: CreateTags DeleteTags ModifySecurityGroupRules",
-        (GROUP_RULE,),
+        (anywhere(GROUP_RULE),),
         {**NOT_OURS, "Null": {"ec2:CreateAction": "true"}},
     ),
     Grant(
-        "NeverAPublicAddress",
+        "NeverPublic",
         "ecs: CreateService UpdateService",
         condition={"Bool": {"ecs:auto-assign-public-ip": "true"}},
     ),
     Grant(
-        "NeverPassToOthers",
+        "NeverPass",
         "iam: PassRole",
         condition={"StringNotEquals": {"iam:PassedToService": TO_TASKS}},
     ),
@@ -266,12 +281,12 @@ of IAM begin with Get, List, Generate and Simulate. Of S3 it is who may read the
 grants of access, replication) and how long it keeps what; `PutObject?*` is what is put to an object that is there."""
 
 NEVER_BUT: Final = (
-    Grant("NeverDeleteServices", "ecs: DeleteService", (CANARY,)),
-    Grant("NeverPassOtherRoles", "iam: PassRole", ROLES),
+    Grant("NeverServices", "ecs: DeleteService", (CANARY,)),
+    Grant("NeverRoles", "iam: PassRole", ROLES),
     Grant(
-        "NeverReadSecrets",
+        "NeverSecrets",
         "secretsmanager: BatchGetSecretValue GetSecretValue ssm: GetParameter*",
-        READABLE,
+        [*map(anywhere, READABLE)],
     ),
 )
 """Denied on all resources but these."""

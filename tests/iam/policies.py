@@ -6,10 +6,12 @@ Everybody gets `diagnose`, which reads and has the denials; `site` and `rollback
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sandbox.controlplane.authorization.policy import Policy, Request, refusal
 from tests.harness import ROOT
 from tests.iam.grants import GRANTS, NEVER, NEVER_BUT, Grant
 
@@ -23,6 +25,26 @@ Record = dict[str, dict[str, list[str]]]
 """By policy and action the operations that asked for it."""
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A permission that an operation of AWS asked for in a play, which is to run under a policy."""
+
+    policy: str
+    operation: str
+    request: Request
+
+    @classmethod
+    def of(cls, policy: str, told: Mapping[str, Any]) -> Asked:
+        """From what `python -m sandbox enforce --json` has in `asked`."""
+        context = {key: tuple(values) for key, values in told["context"].items()}
+        return cls(policy, told["operation"], Request(told["action"], told["resource"], context))
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """The policies that it is asked for under."""
+        return tuple(dict.fromkeys(("diagnose", self.policy)))
+
+
 class UngrantedError(Exception):
     """An action that was asked for has no place in `grants.py`."""
 
@@ -30,6 +52,26 @@ class UngrantedError(Exception):
 def read() -> Record:
     found: Record = json.loads(RECORD.read_text())
     return found
+
+
+def recorded(asked: Iterable[Asked]) -> Record:
+    found: dict[str, dict[str, set[str]]] = {name: {} for name in NAMES}
+    for each in asked:
+        found[each.policy].setdefault(each.request.action, set()).add(each.operation)
+    return {
+        name: {action: sorted(operations) for action, operations in sorted(actions.items())}
+        for name, actions in found.items()
+    }
+
+
+def refused(record: Record, asked: Iterable[Asked]) -> list[str]:
+    """What was asked for, and the policies that this record makes refuse: by resource, by condition or by a denial."""
+    made = {name: Policy.parse(policy(record, name)) for name in NAMES}
+    return [
+        f"{each.policy}: {each.request.action} on {each.request.resource} {why}"
+        for each in asked
+        if (why := refusal([made[name] for name in each.held], each.request))
+    ]
 
 
 def asked(record: Record, name: str) -> set[str]:

@@ -13,15 +13,14 @@ from typing import Any
 
 from tests.harness import Run, Sandbox, module, play, running_sandbox
 from tests.iam import drift
-from tests.iam.grants import ENVIRONMENT, PLATFORM_KEY, RUNS
-from tests.iam.policies import NAMES, Record
+from tests.iam.grants import CLUSTER, ENVIRONMENT, PLATFORM_KEY, RUNS
+from tests.iam.policies import Asked
 from tests.integration.traffic import Traffic
 
 RATE = 20.0
 """Requests per second, so that the canary has something to answer."""
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/hokusai-api:2026.12.0"
-Found = dict[str, dict[str, set[str]]]
-"""By policy and action the operations that asked for it."""
+API = f"hokusai-api-{ENVIRONMENT}"
 QUICK: dict[str, Any] = {
     "hokusai_wait": {"timeout": 180, "delay": 1},
     "hokusai_canary_steps": [{"weight": 50, "bake": 6}, {"weight": 100, "bake": 6}],
@@ -75,31 +74,34 @@ class Stage:
         made = kms.create_key(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")["KeyMetadata"]["KeyId"]
         kms.create_alias(AliasName=f"alias/{RUNS}", TargetKeyId=made)
         directory = str(self.sandbox.home / "stored")
-        return {**STORED, "hokusai_runs": {"directory": directory, "bucket": RUNS, "prefix": ENVIRONMENT}}
+        return {**STORED, "hokusai_runs": {"directory": directory, "bucket": RUNS}}
 
 
+@dataclass(frozen=True)
 class Recorder:
-    """Plays playbooks on a stage, and notes in `found` what they ask for, by the policy that they are to run under."""
+    """Plays playbooks on a stage, and notes in `asked` what they ask for, by the policy that they are to run under."""
 
-    def __init__(self, stage: Stage, found: Found) -> None:
-        self.stage, self._found = stage, found
+    stage: Stage
+    asked: list[Asked]
 
     def play(self, policy: str, playbook: str, *arguments: str, code: int = 0, **variables: Any) -> None:
         sandbox = self.stage.sandbox
         sandbox.command("enforce", "--record").wanted()
         self.stage.play(playbook, *arguments, **variables).wanted(code)
-        asked = json.loads(sandbox.command("enforce", "--json").wanted().output)["asked"]
-        print(f"{policy}: {playbook} {' '.join(arguments)}, {len(asked)} permissions", flush=True)
-        for each in asked:
-            self._found[policy].setdefault(each["action"], set()).add(each["operation"])
+        told = json.loads(sandbox.command("enforce", "--json").wanted().output)["asked"]
+        print(f"{policy}: {playbook} {' '.join(arguments)}, {len(told)} permissions", flush=True)
+        self.asked.extend(Asked.of(policy, each) for each in told)
 
 
 def incident(recorder: Recorder) -> None:
     """Found broken, repaired by an approved plan, tried with a canary, taken back, and that taken back as well.
 
-    verify fails until repaired. Who takes a rollback back makes again what it removed, as `site` does.
+    verify fails until repaired. The revision of before was tidied away meanwhile. Who takes a rollback back makes again
+    what it removed, as `site` does.
     """
     stage = recorder.stage
+    (service,) = stage.sandbox.client("ecs").describe_services(cluster=CLUSTER, services=[API])["services"]
+    before = service["taskDefinition"]
     stage.sandbox.command("break", "D07").wanted()
     plan = str(stage.sandbox.home / "plan.json")
     recorder.play("diagnose", "verify", code=2)
@@ -114,6 +116,7 @@ def incident(recorder: Recorder) -> None:
         recorder.play("site", "canary", canary_image=IMAGE)
     recorder.play("diagnose", "rollback", "--check")
     recorder.play("rollback", "rollback")
+    stage.sandbox.client("ecs").deregister_task_definition(taskDefinition=before)
     recorder.play("rollback", "rollback", run_id=repair, hokusai_allow_bypass=True)
     recorder.play("site", "rollback", run_id=stage.newest())
 
@@ -137,16 +140,13 @@ def kept_in_aws(recorder: Recorder) -> None:
 SCENARIOS = (incident, kept_in_aws)
 
 
-def recorded() -> Record:
-    """What all of it asks for, by policy and action the operations."""
-    found: Found = {name: {} for name in NAMES}
+def played() -> list[Asked]:
+    """What all of it asks for."""
+    asked: list[Asked] = []
     for scenario in SCENARIOS:
         with (
             tempfile.TemporaryDirectory(prefix="hokusai-iam-") as directory,
             running_sandbox(Path(directory) / "sandbox", "--incident") as sandbox,
         ):
-            scenario(Recorder(Stage(sandbox), found))
-    return {
-        name: {action: sorted(operations) for action, operations in sorted(actions.items())}
-        for name, actions in found.items()
-    }
+            scenario(Recorder(Stage(sandbox), asked))
+    return asked

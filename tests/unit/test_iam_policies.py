@@ -8,16 +8,21 @@ from typing import Any
 
 import botocore.session
 import pytest
+from ansible_collections.hokusai.platform.plugins.module_utils.credentials import Credentials
 from ansible_collections.hokusai.platform.plugins.module_utils.journal_writes import VERBS
 from botocore import xform_name
 
+from sandbox.controlplane import ControlPlane
 from sandbox.controlplane.authorization.actions import BEHALF, RENAMED, action_of
 from sandbox.controlplane.authorization.policy import Policy, Request, refusal
 from tests.harness import ROOT
 from tests.iam import policies
 from tests.iam.grants import ACCOUNT, CLUSTER, ENVIRONMENT, GRANTS, LOCK, MANAGED, PLATFORM_KEY, REGION, RUNS_KEY, arn
+from tests.unit.web import make_key
 
 RECORD = policies.read()
+PASSED = {"action": "iam:PassRole", "resource": f"arn:aws:iam::{ACCOUNT}:role/hokusai-task-execution-{ENVIRONMENT}"}
+PASSED_TO_TASKS = {"iam:passedtoservice": ["ecs-tasks.amazonaws.com"]}
 
 
 def committed(name: str) -> dict[str, Any]:
@@ -97,6 +102,28 @@ def test_who_is_told_to_call_aws_may_or_is_told_what_for() -> None:
     assert not {action for action in asked - allowed(*policies.NAMES) if f"`{action}`" not in told}
 
 
+def test_who_mints_a_key_into_aws_is_told_what_for(control_plane: ControlPlane, aws_options: dict[str, str]) -> None:
+    """A new one, and one over an old one."""
+    told = (ROOT / "docs" / "iam.md").read_text()
+    keys = Credentials(aws_options, set[str]().add)
+    control_plane.gate.record()
+    for store in ({"ssm_parameter": "/some/key"}, {"secret": "some/key"}) * 2:
+        keys.check_writable(store)
+        keys.keep(store, keys.adopt(make_key(), "a test"))
+    asked = {each["action"] for each in control_plane.gate.as_dict()["asked"]}
+    control_plane.gate.open()
+    assert {"ssm:PutParameter", "secretsmanager:PutSecretValue"} < asked
+    assert not {action for action in asked if f"`{action}`" not in told}
+
+
+def test_what_was_asked_for_is_held_against_the_policies_resource_by_resource() -> None:
+    held = policies.Asked.of("rollback", {"operation": "ecs:UpdateService", **PASSED, "context": PASSED_TO_TASKS})
+    other = policies.Asked.of("rollback", {"operation": "ecs:UpdateService", **PASSED, "context": {}})
+    assert not policies.refused(RECORD, [held])
+    (refused,) = policies.refused(RECORD, [held, other])
+    assert refused.startswith(f"rollback: iam:PassRole on {PASSED['resource']} with an explicit deny")
+
+
 @pytest.mark.parametrize("name", policies.NAMES)
 def test_no_action_is_allowed_by_a_pattern(name: str) -> None:
     assert not [action for action in allowed(name) if "*" in action or "?" in action]
@@ -165,9 +192,10 @@ RULE = "arn:aws:elasticloadbalancing:us-east-1:123456789012:listener-rule/app/{}
 REGISTRY = "hokusai-registry-development"
 API, CANARY = (arn("ecs", f"service/{CLUSTER}/hokusai-api-{name}") for name in ("development", "canary-development"))
 GROUP, GROUP_RULE = arn("ec2", "security-group/sg-1"), arn("ec2", "security-group-rule/sgr-1")
-ROLE = f"arn:aws:iam::{ACCOUNT}:role/hokusai-task-execution-development"
+ROLE = PASSED["resource"]
 ALARM = arn("cloudwatch", "alarm:hokusai-development-outage")
 RECORDS, SEAL = "arn:aws:s3:::hokusai-runs/development/development/1", arn("kms", "key/1")
+SEALS = key("kms:ResourceAliases", "alias/other", "alias/hokusai-runs")
 INGRESS = "ec2:AuthorizeSecurityGroupIngress"
 
 
@@ -262,6 +290,7 @@ def test_a_run_may_work_on_nothing_else(action: str, resource: str, context: Con
         ("servicediscovery:DeleteNamespace", arn("servicediscovery", "namespace/ns-1"), {}),
         ("ec2:DeleteSecurityGroup", GROUP, {}),
         (INGRESS, GROUP, tagged("Environment", "production")),
+        (INGRESS, GROUP.replace(REGION, "eu-west-1"), tagged("Environment", "production")),
         ("ec2:ModifySecurityGroupRules", GROUP_RULE, {}),
         ("ec2:CreateTags", GROUP_RULE, tagged(MANAGED, "terraform")),
         ("ssm:GetParameter", arn("ssm", "parameter/hokusai/development/api/session-secret"), {}),
@@ -282,13 +311,13 @@ def test_a_run_may_work_on_nothing_else(action: str, resource: str, context: Con
         ("s3:CreateAccessGrant", arn("s3", "access-grants/default"), {}),
         ("s3:PutAccessPointPolicy", arn("s3", "accesspoint/records"), {}),
         ("s3:PutMultiRegionAccessPointPolicy", "*", {}),
-        ("kms:CreateGrant", SEAL, {}),
-        ("kms:RevokeGrant", SEAL, {}),
-        ("kms:RetireGrant", SEAL, {}),
-        ("kms:PutKeyPolicy", SEAL, {}),
-        ("kms:DisableKey", SEAL, {}),
-        ("kms:ScheduleKeyDeletion", SEAL, {}),
-        ("kms:UpdateAlias", SEAL, {}),
+        ("kms:CreateGrant", SEAL, SEALS),
+        ("kms:RevokeGrant", SEAL, SEALS),
+        ("kms:RetireGrant", SEAL, SEALS),
+        ("kms:PutKeyPolicy", SEAL, SEALS),
+        ("kms:DisableKey", SEAL, SEALS),
+        ("kms:ScheduleKeyDeletion", SEAL, SEALS),
+        ("kms:UpdateAlias", SEAL, SEALS),
         ("secretsmanager:GetSecretValue", RUNS_KEY.replace("?", "x").replace("development", "production"), {}),
         ("iam:AttachRolePolicy", "*", {}),
         ("iam:DeleteRolePermissionsBoundary", ROLE, {}),
@@ -324,6 +353,9 @@ def test_of_iam_all_is_denied_that_is_no_read_and_nothing_that_is() -> None:
         ("secretsmanager:GetSecretValue", arn("secretsmanager", f"secret:{PLATFORM_KEY}-AbCdEf")),
         ("ecs:CreateService", API),
         ("iam:ListRoles", "*"),
+        ("s3:DeleteObject", "arn:aws:s3:::artefacts/wheel"),
+        ("s3:CreateBucket", "arn:aws:s3:::artefacts"),
+        ("kms:CreateGrant", SEAL),
     ],
 )
 def test_the_denials_leave_the_rest_alone(action: str, resource: str) -> None:

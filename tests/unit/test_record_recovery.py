@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
+import yaml
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadRecord
 from ansible_collections.hokusai.platform.plugins.module_utils.run_record import Record
-from ansible_collections.hokusai.platform.plugins.module_utils.run_store import Bucket
+from ansible_collections.hokusai.platform.plugins.module_utils.run_store import Bucket, Runs
 
+from tests.harness import ROOT
 from tests.unit.conftest import CountingAws
 from tests.unit.run_world import RUN, seal, write
 
-BUCKET = "hokusai-runs"
+BUCKET, ENVIRONMENT = "hokusai-runs", "development"
 
 
 @pytest.fixture
 def recorded(aws: CountingAws) -> Bucket:
     aws.s3.create_bucket(Bucket=BUCKET)
     aws.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-    found = Bucket(aws.s3, BUCKET, f"development/{RUN}/")
+    found = Runs.of(suggested()).store(aws, ENVIRONMENT, RUN)
+    assert isinstance(found, Bucket)
     write(found, writes=2)
     return found
+
+
+def suggested() -> dict[str, str]:
+    """Where the inventory suggests to keep the records."""
+    place = ROOT / "inventories" / ENVIRONMENT / "group_vars" / "hokusai_platforms" / "runs.yml"
+    (line,) = re.findall(r"^# (hokusai_runs: .*bucket.*)$", place.read_text(), re.MULTILINE)
+    found: dict[str, str] = yaml.safe_load(line)["hokusai_runs"]
+    return found
+
+
+def test_the_runbook_looks_where_the_inventory_suggests_to_keep_them(recorded: Bucket) -> None:
+    runbook = (ROOT / "docs" / "runbook.md").read_text()
+    said = re.findall(r"--bucket (\S+) (?:--prefix|--key) (\S+/RUN/)", runbook)
+    assert said == [(recorded.bucket, recorded.key("").replace(RUN, "RUN"))] * 2
 
 
 def changed(bucket: Bucket, key: str) -> None:
@@ -38,7 +56,7 @@ def test_an_older_version_that_is_copied_over_the_newest_makes_it_whole(
     recorded: Bucket, damage: Callable[[Bucket, str], None], name: str
 ) -> None:
     key = recorded.key(name)
-    listed = recorded.s3.list_object_versions(Bucket=BUCKET, Prefix=f"development/{RUN}/")["Versions"]
+    listed = recorded.s3.list_object_versions(Bucket=BUCKET, Prefix=recorded.key(""))["Versions"]
     (version,) = [each["VersionId"] for each in listed if each["Key"] == key]
     damage(recorded, key)
     if name != "result.json" or damage is changed:

@@ -37,6 +37,7 @@ TAGGING: Final = {
     "cloudwatch:PutCompositeAlarm": ("Tags", "cloudwatch:TagResource"),
     "cloudwatch:PutMetricAlarm": ("Tags", "cloudwatch:TagResource"),
     "logs:CreateLogGroup": ("tags", "logs:TagResource"),
+    "secretsmanager:CreateSecret": ("Tags", "secretsmanager:TagResource"),
     "ssm:PutParameter": ("Tags", "ssm:AddTagsToResource"),
 }
 """What creates something with tags asks for one action more: the member that has the tags, and that action."""
@@ -57,8 +58,16 @@ BEHALF: Final = {
 Health checks of Route 53, which its developer guide names too, belong to services of public namespaces alone.
 """
 
-PASSING: Final = {"ecs:RegisterTaskDefinition": (("executionRoleArn", "taskRoleArn"), "ecs-tasks.amazonaws.com")}
-"""What hands a role to a service asks for iam:PassRole: the members that name roles, and the service."""
+PASSING: Final = {
+    "ecs:CreateService": "ecs-tasks.amazonaws.com",
+    "ecs:RegisterTaskDefinition": "ecs-tasks.amazonaws.com",
+    "ecs:UpdateService": "ecs-tasks.amazonaws.com",
+}
+"""What hands roles to a service asks for iam:PassRole: of the roles that its arguments name, or of those of a revision
+that they name (IAM user guide, "Grant a user permissions to pass a role to an AWS service")."""
+
+ROLES: Final = ("executionRoleArn", "taskRoleArn")
+"""The arguments that name roles."""
 
 ALWAYS: Final = frozenset({"sts:GetCallerIdentity"})
 """No policy can deny it (STS API reference, GetCallerIdentity)."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final
 
-from sandbox.controlplane.authorization.actions import ALWAYS, BEHALF, PASSING, TAGGING, action_of
+from sandbox.controlplane.authorization.actions import ALWAYS, BEHALF, PASSING, ROLES, TAGGING, action_of
 from sandbox.controlplane.authorization.arguments import arguments
 from sandbox.controlplane.authorization.policy import Context, Policy, Request, refusal
 from sandbox.controlplane.authorization.resources import Place, resources
@@ -24,16 +24,22 @@ OF_RECORDS: Final = {
 Source: Route 53 developer guide, "Using IAM policy conditions for fine-grained access control"."""
 
 Tags = Callable[[str], Mapping[str, str]]
+Roles = Callable[[str], Collection[str]]
+Asked = tuple[str, str, str, tuple[tuple[str, tuple[str, ...]], ...]]
+"""Operation, action, resource and context."""
 
 
 class Gate:
-    """Use it under the control plane's lock. `tags` has those of an ARN; `account` is whose resources they are."""
+    """Use it under the control plane's lock; `account` is whose resources they are.
 
-    def __init__(self, account: str, tags: Tags) -> None:
-        self._account, self._tags = account, tags
+    `tags` has those of an ARN, and `roles` the ARNs of those that a revision of a task definition gives to its tasks.
+    """
+
+    def __init__(self, account: str, tags: Tags, roles: Roles) -> None:
+        self._account, self._tags, self._roles = account, tags, roles
         self._policies: tuple[Policy, ...] | None = None
         self._records = False
-        self._asked: dict[tuple[str, str, str], bool] = {}
+        self._asked: dict[Asked, bool] = {}
 
     @property
     def is_open(self) -> bool:
@@ -56,10 +62,17 @@ class Gate:
         self._asked.clear()
 
     def as_dict(self) -> dict[str, Any]:
-        """What was asked for since the last change: by which operation, which action, on what, and whether allowed."""
+        """What was asked for since the last change: by which operation, which action, on what and in which context, and
+        whether allowed."""
         asked = [
-            {"operation": operation, "action": action, "resource": resource, "allowed": allowed}
-            for (operation, action, resource), allowed in sorted(self._asked.items())
+            {
+                "operation": operation,
+                "action": action,
+                "resource": resource,
+                "context": {key: list(values) for key, values in context},
+                "allowed": allowed,
+            }
+            for (operation, action, resource, context), allowed in sorted(self._asked.items())
         ]
         return {"enforced": self._policies is not None, "recorded": self._records, "asked": asked}
 
@@ -69,7 +82,7 @@ class Gate:
             return None
         for request in self._requests(call, arguments(call, environ)):
             why = "" if self._policies is None or request.action in ALWAYS else refusal(self._policies, request)
-            self._asked[call.name, request.action, request.resource] = not why
+            self._asked[call.name, request.action, request.resource, tuple(sorted(request.context.items()))] = not why
             if why:
                 return self._denied(call, request, why)
         return None
@@ -89,9 +102,10 @@ class Gate:
         if given.get(member):
             creating = {f"{tagging.partition(':')[0]}:createaction": (call.action,)}
             yield from self._about(tagging, call, given, place, creating)
-        roles, service = PASSING.get(action, ((), ""))
-        for role in sorted({given[each] for each in roles if given.get(each)}):
-            yield Request("iam:PassRole", role, {"iam:passedtoservice": (service,)})
+        if action in PASSING:
+            named = {given[each] for each in ROLES if given.get(each)}
+            for role in sorted(named.union(self._roles(given.get("taskDefinition", "")))):
+                yield Request("iam:PassRole", role, {"iam:passedtoservice": (PASSING[action],)})
         for each, resource in BEHALF.get(action, ()):
             yield Request(each, resource)
 

@@ -1,9 +1,11 @@
-"""The tags of what is there, by ARN, for conditions on `aws:ResourceTag`."""
+"""What is there, as far as a decision depends on it: tags, for conditions on `aws:ResourceTag`, and roles of tasks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Protocol
+
+from moto.ecs.exceptions import ECSException
 
 
 class Backends(Protocol):
@@ -17,6 +19,16 @@ def tags(arn: str, backends: Backends) -> Mapping[str, str]:
     service, resource = arn.split(":", 5)[2::3]
     reader = READERS.get(service)
     return reader(arn, resource, backends) if reader else {}
+
+
+def roles(revision: str, backends: Backends) -> frozenset[str]:
+    """The roles that a revision, or the latest one of a family, gives to its tasks; none where there is none."""
+    try:
+        found = backends("ecs").describe_task_definition(revision)
+    except ECSException:
+        return frozenset()
+    named = (getattr(found, name, None) for name in ("execution_role_arn", "task_role_arn"))
+    return frozenset(filter(None, named))
 
 
 def in_ec2(_arn: str, resource: str, backends: Backends) -> Mapping[str, str]:

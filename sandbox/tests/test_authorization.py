@@ -19,6 +19,7 @@ Clients = Callable[..., Any]
 PUT = "ssm:PutParameter"
 LOCK = "arn:aws:ssm:us-east-1:123456789012:parameter/hokusai/development/lock"
 TASKS = "arn:aws:iam::123456789012:role/tasks"
+MAC = {"Message": b"m", "MacAlgorithm": "HMAC_SHA_256"}
 
 
 def statement(effect: str = "Allow", action: Any = PUT, **more: Any) -> dict[str, Any]:
@@ -316,6 +317,8 @@ def test_a_task_definition_asks_for_its_tags_and_its_roles_too(plane: ControlPla
         ("cloudwatch", "delete_alarms", {"AlarmNames": ["a"]}, "DeleteAlarms", "cloudwatch:*:alarm:a"),
         ("cloudwatch", "put_composite_alarm", {"AlarmName": "a", "AlarmRule": "TRUE"}, "PutCompositeAlarm", "*"),
         ("resourcegroupstaggingapi", "get_resources", {}, "tag:GetResources", "*"),
+        ("kms", "generate_mac", {**MAC, "KeyId": "alias/a"}, "GenerateMac", "kms:*:key/*"),
+        ("kms", "generate_mac", {**MAC, "KeyId": "k"}, "GenerateMac", "kms:*:key/k"),
     ],
 )
 def test_calls_ask_for_actions_on_resources(

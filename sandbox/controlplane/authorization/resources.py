@@ -120,6 +120,12 @@ def stored_object(_arguments: Arguments, path: str, _place: Place) -> Iterable[s
     return [f"arn:aws:s3:::{path.partition('?')[0].strip('/')}"]
 
 
+def seal(arguments: Arguments, _path: str, place: Place) -> Iterable[str]:
+    """The key itself, also where it is asked for by an alias."""
+    named = arguments["KeyId"]
+    yield arn("kms", place, "key/*" if "alias/" in named else f"key/{last(named)}")
+
+
 def last(name: str) -> str:
     return name.rpartition("/")[2]
 
@@ -175,6 +181,7 @@ NAMED: Final[Mapping[str, Named]] = {
     "elasticloadbalancing:RemoveListenerCertificates": LISTENER,
     "elasticloadbalancing:RemoveTags": tagged_in_elb,
     "elasticloadbalancing:SetRulePriorities": given("RulePriorities.RuleArn"),
+    "kms:GenerateMac": seal,
     "logs:CreateLogGroup": LOG_GROUP,
     "logs:DeleteMetricFilter": LOG_GROUP,
     "logs:DeleteRetentionPolicy": LOG_GROUP,

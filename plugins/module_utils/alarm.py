@@ -7,12 +7,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.hokusai.platform.plugins.module_utils import metric, tags
+from ansible_collections.hokusai.platform.plugins.module_utils import alarm_rule, metric, tags
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, NotFound
 from ansible_collections.hokusai.platform.plugins.module_utils.metric import Metric, Metrics
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Find, Missing, Step
@@ -185,7 +184,9 @@ def _from_option(given: Mapping[str, Any], metrics: Metrics, common: Mapping[str
         settings[key] = list(common[option] if given[option] is None else given[option])
     owned = tags.owned(tags.texts(common["tags"]), owner=common["owner"])
     if given["rule"]:
-        return Alarm(given["name"], COMPOSITE, {**settings, "AlarmRule": " ".join(given["rule"].split())}, owned)
+        rule = " ".join(given["rule"].split())
+        alarm_rule.check(given["name"], rule)
+        return Alarm(given["name"], COMPOSITE, {**settings, "AlarmRule": rule}, owned)
     watched = _watched(given, metrics)
     settings |= _condition(given, watched)
     if given["expression"]:
@@ -365,14 +366,6 @@ def deletions(going: Sequence[Alarm], why: str) -> Iterator[Step]:
         yield Step("delete_alarms", {"AlarmNames": some}, f"alarms {', '.join(some)}: {why}")
 
 
-_REFERENCE = re.compile(r"\b(?:ALARM|OK|INSUFFICIENT_DATA)\s*\(\s*\"?([^\")]+?)\"?\s*\)")
-
-
 def referred(alarm: Alarm) -> list[str]:
     """The names of the alarms that a composite one asks about."""
-    return named(str(alarm.settings.get("AlarmRule", "")))
-
-
-def named(rule: str) -> list[str]:
-    """The names of the alarms in a rule, which may give their ARNs."""
-    return [name.rpartition(":alarm:")[2] for name in dict.fromkeys(_REFERENCE.findall(rule))]
+    return alarm_rule.named(str(alarm.settings.get("AlarmRule", "")))

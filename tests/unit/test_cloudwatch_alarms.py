@@ -15,6 +15,7 @@ from tests.unit.alb_edge import BALANCER, Edge
 from tests.unit.conftest import RunModule
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:platform"
+ECS = "arn:aws:ecs:us-east-1:123456789012"
 OWNER = "hokusai.platform/test"
 GROUP = "one"
 LOW_SAMPLES = "EvaluateLowSampleCountPercentile"
@@ -313,6 +314,8 @@ def test_a_metric_of_a_whole_cluster_has_its_name(set_alarms: Set, cloudwatch: A
             [{"name": "a", "metric": "a", "threshold": 1}],
             "ECS cluster none does not exist",
         ),
+        ([{"id": "a", "name": "A", "cluster": f"{ECS}:cluster/c", "service": "s"}], [], "gives its cluster by ARN"),
+        ([{"id": "a", "name": "A", "cluster": "c", "service": f"{ECS}:service/c/s"}], [], "gives its service by ARN"),
         ([{"id": "a", "name": "A", "dimensions": {"LoadBalancer": "arn:aws:x"}}], [], "has no namespace"),
         ([{"id": "a", "name": "A", "namespace": "N", "dimensions": {"LoadBalancer": "x"}}], [], "by its value"),
         ([{"id": "A", "name": "A", "namespace": "N"}], [], "begins with a small letter"),

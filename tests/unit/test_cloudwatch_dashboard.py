@@ -203,6 +203,12 @@ def test_a_start_that_is_neither_is_refused(put: Put, start: str) -> None:
     assert f"cannot start at {start}" in put(start=start)["msg"]
 
 
+def test_only_a_metric_widget_has_lines() -> None:
+    lines = [["N", "A"], ["...", "B"]]
+    kinds = {kind: dashboard.metric_lines({"type": kind, "properties": {"metrics": lines}}) for kind in ("metric", "x")}
+    assert kinds == {"metric": lines, "x": []}
+
+
 def test_shorthand_is_written_out() -> None:
     lines = [["N", "A", "D", "x"], ["...", "y"], [".", "B", ".", "."]]
     assert list(dashboard.expanded(lines)) == [["N", "A", "D", "x"], ["N", "A", "D", "y"], ["N", "B", "D", "y"]]

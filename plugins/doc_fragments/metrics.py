@@ -50,10 +50,10 @@ options:
             latter of O(metrics[].load_balancer), which must use the group, or else of the load balancer that does.
         type: str
       cluster:
-        description: Name of the ECS cluster the metric is of.
+        description: Name of the ECS cluster the metric is of, not its ARN.
         type: str
       service:
-        description: Name of the ECS service the metric is of; with O(metrics[].cluster).
+        description: Name of the ECS service the metric is of, not its ARN; with O(metrics[].cluster).
         type: str
       certificate:
         description: Domain name or ARN of the ACM certificate the metric is of.

@@ -7,12 +7,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ansible_collections.hokusai.platform.plugins.module_utils import metric, tags
+from ansible_collections.hokusai.platform.plugins.module_utils import alarm_rule, metric, tags
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, NotFound
 from ansible_collections.hokusai.platform.plugins.module_utils.metric import Metric, Metrics
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Find, Missing, Step
@@ -144,10 +143,18 @@ class AlarmSet:
     purge: bool = True
 
     def over(self, current: AlarmSet) -> AlarmSet:
-        """The set after the plan: what is not wanted stays if it may not be purged, and if it is not ours."""
+        """The set after the plan: what is not wanted stays if it may not be purged, and if it is not ours.
+
+        Tags that nobody asked for stay, too.
+        """
+        tagged = {each.name: each.tags for each in current.alarms}
+        wanted = (replace(each, tags={**tagged.get(each.name, {}), **each.tags}) for each in self.alarms)
+        left = (each for each in self.unwanted(current) if not self.purges(each))
+        return AlarmSet((*wanted, *left), self.owner, self.purge)
+
+    def unwanted(self, current: AlarmSet) -> Iterator[Alarm]:
         names = {each.name for each in self.alarms}
-        left = [each for each in current.alarms if each.name not in names and not self.purges(each)]
-        return AlarmSet((*self.alarms, *left), self.owner, self.purge)
+        return (each for each in current.alarms if each.name not in names)
 
     def purges(self, alarm: Alarm) -> bool:
         return self.purge and tags.is_owned(alarm.tags, self.owner)
@@ -185,7 +192,9 @@ def _from_option(given: Mapping[str, Any], metrics: Metrics, common: Mapping[str
         settings[key] = list(common[option] if given[option] is None else given[option])
     owned = tags.owned(tags.texts(common["tags"]), owner=common["owner"])
     if given["rule"]:
-        return Alarm(given["name"], COMPOSITE, {**settings, "AlarmRule": " ".join(given["rule"].split())}, owned)
+        rule = " ".join(given["rule"].split())
+        alarm_rule.check(given["name"], rule)
+        return Alarm(given["name"], COMPOSITE, {**settings, "AlarmRule": rule}, owned)
     watched = _watched(given, metrics)
     settings |= _condition(given, watched)
     if given["expression"]:
@@ -199,6 +208,9 @@ def _watched(given: Mapping[str, Any], metrics: Metrics) -> list[Metric]:
         found = metric.used(given["expression"], metrics)
         if not found:
             raise BadInput(f"The alarm {given['name']}: its expression names no metric", "name one by its id")
+        if any(each.id == WATCHED for each in found):
+            text = f"The alarm {given['name']}: a metric of its expression has the id {WATCHED}, which is the result's"
+            raise BadInput(text, "give the metric another id")
         return found
     if given["metric"] not in metrics:
         raise BadInput(f"The alarm {given['name']} watches {given['metric']}, which is no metric", "define it")
@@ -252,6 +264,8 @@ def normal(settings: Settings) -> dict[str, Any]:
     if "EvaluationPeriods" in found:
         found.setdefault("DatapointsToAlarm", found["EvaluationPeriods"])
         found.setdefault("TreatMissingData", "missing")
+    if found.get("EvaluateLowSampleCountPercentile") == "evaluate":
+        del found["EvaluateLowSampleCountPercentile"]
     return found
 
 
@@ -292,11 +306,10 @@ def different(live: Settings, desired: Settings) -> list[str]:
 def steps(current: AlarmSet, desired: AlarmSet, find: Find) -> Iterator[Step]:
     """First what is watched, then what joins alarms; what goes, goes last and in the other order."""
     live = {each.name: each for each in current.alarms}
-    check_references(desired, find)
+    going = [each for each in desired.unwanted(current) if desired.purges(each)]
+    check_references(desired, {each.name for each in going}, find)
     for each in in_order(desired.alarms):
         yield from _bring(each, live.get(each.name), desired.owner, find)
-    names = {each.name for each in desired.alarms}
-    going = [each for each in current.alarms if each.name not in names and desired.purges(each)]
     yield from deletions(going, "not wanted any more")
 
 
@@ -335,11 +348,17 @@ def _bring(each: Alarm, live: Alarm | None, owner: str, find: Find) -> Iterator[
         yield Step("tag_resource", arguments, f"{what}: tag {', '.join(sorted(left))}")
 
 
-def check_references(desired: AlarmSet, find: Find) -> None:
-    """Raises for a rule that asks about an alarm which is neither wanted nor there, or which asks about it in turn."""
+def check_references(desired: AlarmSet, going: Set[str], find: Find) -> None:
+    """Raises for a rule that asks about an alarm which is not there afterwards, or which asks about it in turn.
+
+    `going` are the names of those that the plan deletes.
+    """
     names, before = {each.name for each in desired.alarms}, set[str]()
     for each in in_order(desired.alarms):
         for name in referred(each):
+            if name in going:
+                text = f"The rule of {each.name} asks about {name}, which is not listed any more and would be deleted"
+                raise BadInput(text, "list it, or take it out of the rule")
             if name not in names and isinstance(find(f"alarm {name}", ""), Missing):
                 text = f"The rule of {each.name} asks about the alarm {name}, which does not exist"
                 raise NotFound(text, "define it too, or correct its name in the rule")
@@ -365,14 +384,6 @@ def deletions(going: Sequence[Alarm], why: str) -> Iterator[Step]:
         yield Step("delete_alarms", {"AlarmNames": some}, f"alarms {', '.join(some)}: {why}")
 
 
-_REFERENCE = re.compile(r"\b(?:ALARM|OK|INSUFFICIENT_DATA)\s*\(\s*\"?([^\")]+?)\"?\s*\)")
-
-
 def referred(alarm: Alarm) -> list[str]:
     """The names of the alarms that a composite one asks about."""
-    return named(str(alarm.settings.get("AlarmRule", "")))
-
-
-def named(rule: str) -> list[str]:
-    """The names of the alarms in a rule, which may give their ARNs."""
-    return [name.rpartition(":alarm:")[2] for name in dict.fromkeys(_REFERENCE.findall(rule))]
+    return alarm_rule.named(str(alarm.settings.get("AlarmRule", "")))

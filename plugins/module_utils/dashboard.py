@@ -120,20 +120,24 @@ class Dashboard:
         shown = [each.to_aws(region, find) for each in self.widgets]
         return {"start": self.start, "widgets": shown}
 
+    def over(self, _current: Dashboard) -> Dashboard:
+        """The dashboard after the plan: a write replaces the whole body."""
+        return self
+
     def shown(self) -> dict[str, Any]:
         """The widgets by title with what they show; dimensions are left out, which a wanted one does not know yet."""
-        body = self.body if self.body is not None else self.bound("", lambda words, _remedy: words)
-        told = [_told(each) for each in body.get("widgets", ())]
-        return {**more(body), "name": self.name, "start": body.get("start", ""), "widgets": told}
+        body = normal(self.body if self.body is not None else self.bound("", lambda words, _remedy: words))
+        told = {key: value for key, value in body.items() if value != DASHBOARD_DEFAULTS.get(key)}
+        widgets = [_told(each) for each in body["widgets"]]
+        return {**told, "name": self.name, "start": body["start"], "widgets": widgets}
 
 
 def _told(widget: Body) -> dict[str, Any]:
-    properties = widget.get("properties", {})
-    lines = list(expanded(properties.get("metrics", ())))
-    named = [line[-1].get("expression") or " ".join(map(str, line[:2])) for line in lines if isinstance(line[-1], dict)]
-    place = {key: widget.get(key) for key in ("x", "y", "width", "height")}
+    properties = widget["properties"]
+    named = [line[-1].get("expression") or " ".join(map(str, line[:2])) for line in metric_lines(widget)]
+    place = {key: widget[key] for key in ("x", "y", "width", "height")}
     text = properties.get("markdown", "")
-    return {"title": properties.get("title", ""), "type": widget["type"], **place, "shows": named or text}
+    return {"title": properties["title"], "type": widget.get("type"), **place, "shows": named or text}
 
 
 # --- from options
@@ -262,10 +266,18 @@ LINE_DEFAULTS: Mapping[str, Any] = {"visible": True, "yAxis": "left", "label": "
 
 def _normal(widget: Body) -> dict[str, Any]:
     properties = {**DEFAULTS, **widget.get("properties", {})}
-    if "metrics" in properties:
-        properties["metrics"] = [_line(line) for line in expanded(properties["metrics"])]
+    if lines := metric_lines(widget):
+        properties["metrics"] = [_line(line) for line in expanded(lines)]
     places = {"x": 0, "y": 0, "width": 6, "height": 6}
     return {**places, **widget, "properties": json.loads(json.dumps(properties, sort_keys=True, default=str))}
+
+
+def metric_lines(widget: Body) -> list[list[Any]]:
+    """Those of a metric widget; the metrics of another one, as an explorer, have another form."""
+    lines = widget.get("properties", {}).get("metrics")
+    if widget.get("type") != "metric" or not isinstance(lines, list):
+        return []
+    return lines if all(isinstance(line, list) and line for line in lines) else []
 
 
 def _line(line: Sequence[Any]) -> list[Any]:

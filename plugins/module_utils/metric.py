@@ -133,6 +133,10 @@ def _from_option(given: Mapping[str, Any]) -> Metric:
         raise BadInput(f"The metric {given['id']} has no namespace", "set namespace, or name the resource it is of")
     if namespace == ELB:
         _check_of_balancers(given)
+    for option in ("cluster", "service"):
+        if (given[option] or "").startswith("arn:"):
+            text = f"The metric {given['id']} gives its {option} by ARN, and CloudWatch knows it by name"
+            raise BadInput(text, f"give the name, {given[option].rpartition('/')[2]}")
     if clash := sorted(set(given["dimensions"]) & set(DERIVED)):
         text = f"The metric {given['id']} gives the dimension {clash[0]} by its value, which changes with the resource"
         raise BadInput(text, "name the resource by load_balancer, target_group, cluster, service or certificate")

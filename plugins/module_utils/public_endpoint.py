@@ -113,6 +113,13 @@ class Endpoint:
             how = "ACM should have renewed it by now" if certificate.renews else "it does not renew by itself"
             yield f"the certificate of {self.host} has {left} days left, and {how}"
 
+    def lasting(self, now: datetime) -> Iterator[str]:
+        """How long its certificate lasts; nothing of one that is missing or over, which is a problem."""
+        certificate = self.certificate
+        if certificate and (left := certificate.days_left(now)) >= 0:
+            how = "renews" if certificate.renews else "does not renew by itself"
+            yield f"{self.host}: certificate {left} days left, {how}"
+
     def shown(self, now: datetime, least_days: int) -> dict[str, Any]:
         certificate = self.certificate
         return {
@@ -134,10 +141,12 @@ class Endpoint:
 
 
 def judged(endpoints: Iterable[Endpoint], now: datetime, least_days: int) -> dict[str, Any]:
-    """The result: each endpoint, and the problems and concerns of all."""
-    shown = [endpoint.shown(now, least_days) for endpoint in endpoints]
+    """The result: each endpoint, and the certificates, problems and concerns of all."""
+    seen = list(endpoints)
+    shown = [endpoint.shown(now, least_days) for endpoint in seen]
     return {
         "endpoints": shown,
+        "certificates": [text for each in seen for text in each.lasting(now)],
         "problems": [text for each in shown for text in each["problems"]],
         "concerns": [text for each in shown for text in each["concerns"]],
     }

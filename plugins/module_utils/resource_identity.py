@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
-from ansible_collections.hokusai.platform.plugins.module_utils import alarm, elb_action
+from ansible_collections.hokusai.platform.plugins.module_utils import alarm_rule, elb_action
 from ansible_collections.hokusai.platform.plugins.module_utils.journal_writes import Written
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_entry import Entry
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_field import flat, holds, same
@@ -20,7 +20,7 @@ REFERRED = frozenset({"target_group", "listener", "namespace", "discovery_servic
 def references(entry: Entry) -> Iterator[str]:
     """The ids of what a resource refers to."""
     fields = entry.fields
-    yield from alarm.named(str(fields.get("AlarmRule", "")))
+    yield from alarm_rule.named(str(fields.get("AlarmRule", "")))
     yield from elb_action.group_arns((*fields.get("Actions", ()), *fields.get("DefaultActions", ())))
     yield from (each["registryArn"] for each in fields.get("serviceRegistries", ()))
     yield from (each["targetGroupArn"] for each in fields.get("loadBalancers", ()) if "targetGroupArn" in each)

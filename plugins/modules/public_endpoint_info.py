@@ -104,6 +104,12 @@ endpoints:
         renews: false
       problems: []
       concerns: ["the certificate of registry.hokus.ai has 19 days left, and it does not renew by itself"]
+certificates:
+  description: How long the certificate of each host lasts, and whether it renews; nothing of one that is over.
+  returned: success
+  type: list
+  elements: str
+  sample: ["registry.hokus.ai: certificate 19 days left, does not renew by itself"]
 problems:
   description: The problems of all hosts.
   returned: success

@@ -149,13 +149,30 @@ STATES = {"a": "ALARM", "b b": "OK", "c": "INSUFFICIENT_DATA"}
         ('ALARM(a) AND (ALARM("b b") OR INSUFFICIENT_DATA(c))', True),
         ('NOT OK("b b") OR FALSE', False),
         ("TRUE", True),
+        ('AT_LEAST(2, ALARM, (a, "b b", c))', False),
+        ('AT_LEAST(2, NOT OK, (a, "b b", c))', True),
+        ('AT_LEAST(50%, ALARM, (a, "b b")) AND ALARM(a)', True),
+        ('AT_LEAST(50%, ALARM, (a, "b b", c))', False),
     ],
 )
 def test_a_composite_rule_holds(rule: str, wanted: bool) -> None:
     assert composite.holds(rule, STATES.__getitem__) is wanted
 
 
-@pytest.mark.parametrize("rule", ["", "ALARM(a", "ALARM(a) ALARM(c)", "a AND c", "ALARM(a) OR"])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "",
+        "ALARM(a",
+        "ALARM(a) ALARM(c)",
+        "a AND c",
+        "ALARM(a) OR",
+        "ALARM(b b)",
+        "AT_LEAST(2, ALARM, a, c)",
+        "AT_LEAST(3, ALARM, (a, c))",
+        "AT_LEAST(101%, ALARM, (a, c))",
+    ],
+)
 def test_a_composite_rule_that_cannot_be_read_is_refused(rule: str) -> None:
     with pytest.raises(composite.RuleError):
         composite.holds(rule, STATES.__getitem__)

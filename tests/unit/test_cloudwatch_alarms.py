@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from ansible_collections.hokusai.platform.plugins.module_utils.alarm import different
 from ansible_collections.hokusai.platform.plugins.module_utils.cloudwatch import alarm_states
 from ansible_collections.hokusai.platform.plugins.modules.cloudwatch_alarms import main
 
@@ -14,8 +15,10 @@ from tests.unit.alb_edge import BALANCER, Edge
 from tests.unit.conftest import RunModule
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:platform"
+ECS = "arn:aws:ecs:us-east-1:123456789012"
 OWNER = "hokusai.platform/test"
 GROUP = "one"
+LOW_SAMPLES = "EvaluateLowSampleCountPercentile"
 METRICS: list[dict[str, Any]] = [
     {"id": "elb_5xx", "name": "HTTPCode_ELB_5XX_Count", "load_balancer": BALANCER},
     {"id": "healthy", "name": "HealthyHostCount", "statistic": "Minimum", "target_group": GROUP},
@@ -127,10 +130,48 @@ def test_one_field_changed_behind_its_back_is_one_write(
     assert set_alarms()["steps"] == []
 
 
+def inner(found: Any) -> Any:
+    return found["healthy"]["MetricStat"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda found: found["watched"].update(Expression="healthy / (healthy + unhealthy)"),
+        lambda found: found["watched"].update(Label="other"),
+        lambda found: found["watched"].pop("Label"),
+        lambda found: (found["watched"].update(ReturnData=False), found["healthy"].update(ReturnData=True)),
+        lambda found: inner(found).update(Stat="Maximum"),
+        lambda found: inner(found).update(Period=300),
+        lambda found: inner(found)["Metric"].update(MetricName="UnHealthyHostCount"),
+        lambda found: inner(found)["Metric"]["Dimensions"][0].update(Value="app/edge/1"),
+        lambda found: inner(found)["Metric"]["Dimensions"].pop(),
+        lambda found: found.update(more={**found["healthy"], "Id": "more"}),
+    ],
+)
+def test_maths_changed_behind_its_back_is_one_write(
+    set_alarms: Set, cloudwatch: Any, change: Callable[[Any], Any]
+) -> None:
+    set_alarms()
+    live = alarm(cloudwatch, "sick")
+    queries = {each["Id"]: each for each in live["Metrics"]}
+    change(queries)
+    kept = {key: value for key, value in live.items() if key in SETTINGS}
+    cloudwatch.put_metric_alarm(**{**kept, "Metrics": list(queries.values())})
+    assert verbs(set_alarms()) == [("put_metric_alarm", "alarm sick: set Metrics")]
+    assert set_alarms()["steps"] == []
+
+
+@pytest.mark.parametrize(("live", "changed"), [("", []), ("evaluate", []), ("ignore", [LOW_SAMPLES])])
+def test_a_percentile_of_few_samples_is_evaluated_unless_said_otherwise(live: str, changed: list[str]) -> None:
+    wanted = {"ExtendedStatistic": "p95", "Period": 60}
+    assert different({**wanted, LOW_SAMPLES: live}, wanted) == changed
+
+
 SETTINGS = {
     *("AlarmName", "AlarmDescription", "ActionsEnabled", "AlarmActions", "Namespace", "MetricName", "Statistic"),
     *("ExtendedStatistic", "Dimensions", "Period", "EvaluationPeriods", "DatapointsToAlarm", "Threshold"),
-    *("ComparisonOperator", "TreatMissingData", "AlarmRule"),
+    *("ComparisonOperator", "TreatMissingData", "AlarmRule", "Metrics"),
 }
 
 
@@ -167,6 +208,30 @@ def test_alarms_on_alarms_come_and_go_in_the_order_that_aws_takes(set_alarms: Se
         "alarm m-middle: not wanted any more",
         "alarms elb-5xx: not wanted any more",
     ]
+
+
+@pytest.mark.parametrize("rule", ["ALARM(no-host)", "AT_LEAST(1, ALARM, (elb-5xx, no-host))"])
+def test_a_rule_about_an_alarm_that_would_be_deleted_is_refused(
+    set_alarms: Set, control_plane: ControlPlane, rule: str
+) -> None:
+    set_alarms()
+    control_plane.calls.reset()
+    left = [ALARMS[0], {"name": "platform", "rule": rule}]
+    for check in (True, False):
+        result = set_alarms(left, _check=check)
+        assert (result.get("error"), control_plane.calls.writes) == ("BadInput", 0)
+        assert "platform asks about no-host, which is not listed any more and would be deleted" in result["msg"]
+    assert not set_alarms(left, purge="none").get("failed")
+
+
+def test_tags_of_others_stay_and_check_mode_says_so(set_alarms: Set, cloudwatch: Any) -> None:
+    set_alarms(ALARMS[:1])
+    arn = alarm(cloudwatch, "elb-5xx")["AlarmArn"]
+    cloudwatch.tag_resource(ResourceARN=arn, Tags=[{"Key": "cost", "Value": "7"}, {"Key": "team", "Value": "theirs"}])
+    predicted = set_alarms(ALARMS[:1], tags={"team": "ours"}, _check=True)
+    after = predicted["diff"]["after"]["elb-5xx"]["tags"]
+    assert after == {"cost": "7", "team": "ours", "hokusai:managed-by": OWNER}
+    assert set_alarms(ALARMS[:1], tags={"team": "ours"})["resource"] == predicted["resource"]
 
 
 def test_nothing_goes_without_purge(set_alarms: Set) -> None:
@@ -249,6 +314,8 @@ def test_a_metric_of_a_whole_cluster_has_its_name(set_alarms: Set, cloudwatch: A
             [{"name": "a", "metric": "a", "threshold": 1}],
             "ECS cluster none does not exist",
         ),
+        ([{"id": "a", "name": "A", "cluster": f"{ECS}:cluster/c", "service": "s"}], [], "gives its cluster by ARN"),
+        ([{"id": "a", "name": "A", "cluster": "c", "service": f"{ECS}:service/c/s"}], [], "gives its service by ARN"),
         ([{"id": "a", "name": "A", "dimensions": {"LoadBalancer": "arn:aws:x"}}], [], "has no namespace"),
         ([{"id": "a", "name": "A", "namespace": "N", "dimensions": {"LoadBalancer": "x"}}], [], "by its value"),
         ([{"id": "A", "name": "A", "namespace": "N"}], [], "begins with a small letter"),
@@ -257,11 +324,23 @@ def test_a_metric_of_a_whole_cluster_has_its_name(set_alarms: Set, cloudwatch: A
         ([{"id": "a", "name": "A", "namespace": "N"}] * 2, [], "Two metrics have the id a"),
         (METRICS, [{"name": "a", "metric": "other", "threshold": 1}], "which is no metric"),
         (METRICS, [{"name": "a", "expression": "other * 2", "threshold": 1}], "names other"),
+        (
+            [{"id": "watched", "name": "A", "namespace": "N"}],
+            [{"name": "a", "expression": "watched * 2", "threshold": 1}],
+            "has the id watched",
+        ),
         (METRICS, [{"name": "a", "metric": "slow"}], "has no threshold"),
         (METRICS, [{"name": "a", "metric": "slow", "threshold": 1, "datapoints_to_alarm": 2}], "2 of 1 data points"),
         (METRICS, [ALARMS[0]] * 2, "Two alarms are called elb-5xx"),
         (METRICS, [{"name": "a", "rule": "ALARM(nobody)"}], "asks about the alarm nobody"),
+        (METRICS, [{"name": "a", "rule": 'AT_LEAST(1, OK, (a1, "no body"))'}], "asks about the alarm a1"),
+        (METRICS, [{"name": "a", "rule": "MOST(nobody)"}], "cannot be read from MOST(nobody)"),
         (METRICS, [{"name": "a", "rule": "ALARM(b)"}, {"name": "b", "rule": "OK(a)"}], "ask about one another"),
+        (
+            METRICS,
+            [{"name": "a", "rule": "AT_LEAST(50%, ALARM, (b))"}, {"name": "b", "rule": "OK(a)"}],
+            "ask about one another",
+        ),
         (METRICS, [{"name": "a", "metric": "slow", "threshold": 1, "evaluation_periods": 1441}], "more than a day"),
         (
             [{"id": "a", "name": "A", "namespace": "N", "period": 3600}],

@@ -24,6 +24,17 @@ WIDGETS: list[dict[str, Any]] = [
     {"title": "latency", "metrics": ["slow"], "minimum": 0},
     {"type": "text", "markdown": "# platform", "width": 24, "height": 2},
 ]
+EXPLORER: dict[str, Any] = {
+    "type": "explorer",
+    "x": 0,
+    "y": 20,
+    "width": 24,
+    "height": 15,
+    "properties": {
+        "metrics": [{"metricName": "CPUUtilization", "resourceType": "AWS::EC2::Instance", "stat": "Average"}],
+        "labels": [{"key": "State", "value": "running"}],
+    },
+}
 Put = Callable[..., dict[str, Any]]
 
 
@@ -80,7 +91,9 @@ def test_another_spelling_of_the_same_is_the_same(put: Put, edge: Edge) -> None:
     live |= {"variables": [], "periodOverride": "auto"}
     written = json.dumps(live, indent=2, sort_keys=True)
     edge.aws.client("cloudwatch").put_dashboard(DashboardName="platform", DashboardBody=written)
-    assert put()["steps"] == []
+    again = put()
+    assert again["steps"] == []
+    assert again["diff"]["before"] == again["diff"]["after"]
 
 
 @pytest.mark.parametrize(
@@ -94,6 +107,9 @@ def test_another_spelling_of_the_same_is_the_same(put: Put, edge: Edge) -> None:
         lambda found: found.update(end="2026-11-22T00:00:00Z"),
         lambda found: found.update(variables=[{"type": "property", "property": "region", "inputType": "input"}]),
         lambda found: found.update(periodOverride="inherit"),
+        lambda found: found["widgets"].append(EXPLORER),
+        lambda found: found["widgets"][0]["properties"].update(metrics=[[]]),
+        lambda found: found["widgets"][0]["properties"].update(metrics=[EXPLORER["properties"]["metrics"][0]]),
     ],
 )
 def test_a_change_behind_its_back_is_one_write(put: Put, edge: Edge, change: Callable[[dict[str, Any]], Any]) -> None:
@@ -101,7 +117,10 @@ def test_a_change_behind_its_back_is_one_write(put: Put, edge: Edge, change: Cal
     live = body(edge)
     change(live)
     edge.aws.client("cloudwatch").put_dashboard(DashboardName="platform", DashboardBody=json.dumps(live))
-    assert verbs(put()) == [("put_dashboard", "dashboard platform: set its widgets")]
+    foreseen = put(_check=True)
+    result = put()
+    assert verbs(result) == verbs(foreseen) == [("put_dashboard", "dashboard platform: set its widgets")]
+    assert foreseen["resource"] == result["resource"]
     assert put()["steps"] == []
 
 
@@ -113,6 +132,28 @@ def test_one_that_is_not_wanted_goes(put: Put) -> None:
 
 def test_check_mode_predicts_and_writes_nothing(put: Put) -> None:
     assert verbs(put(_check=True)) == verbs(put())
+
+
+def test_check_mode_shows_what_would_be(put: Put, edge: Edge) -> None:
+    made = put()
+    live = body(edge)
+    live["widgets"][0]["properties"].update(title="other")
+    live["widgets"].append(EXPLORER)
+    live |= {"start": "-PT1H", "variables": [{"type": "property", "property": "region", "inputType": "input"}]}
+    edge.aws.client("cloudwatch").put_dashboard(DashboardName="platform", DashboardBody=json.dumps(live))
+    foreseen = put(_check=True)
+    before, after = foreseen["diff"]["before"], foreseen["diff"]["after"]
+    assert [each["title"] for each in before["widgets"]] == ["other", "all", "latency", "", ""]
+    assert (before["start"], "variables" in before) == ("-PT1H", True)
+    assert foreseen["resource"] == after == made["resource"]
+    named = [f"AWS/ApplicationELB {each['name']}" for each in METRICS]
+    assert [each["shows"] for each in after["widgets"]] == [
+        named[:2],
+        ["elb + target", *named[:2]],
+        named[2:],
+        "# platform",
+    ]
+    assert put()["diff"]["after"] == after
 
 
 def test_an_alarm_that_does_not_exist_is_refused(put: Put) -> None:
@@ -160,6 +201,12 @@ def test_a_dashboard_starts_before_now_or_at_a_time(put: Put, start: str) -> Non
 @pytest.mark.parametrize("start", ["yesterday", "PT3H", "-P", "-PT", "-3H", "31.1.2026"])
 def test_a_start_that_is_neither_is_refused(put: Put, start: str) -> None:
     assert f"cannot start at {start}" in put(start=start)["msg"]
+
+
+def test_only_a_metric_widget_has_lines() -> None:
+    lines = [["N", "A"], ["...", "B"]]
+    kinds = {kind: dashboard.metric_lines({"type": kind, "properties": {"metrics": lines}}) for kind in ("metric", "x")}
+    assert kinds == {"metric": lines, "x": []}
 
 
 def test_shorthand_is_written_out() -> None:

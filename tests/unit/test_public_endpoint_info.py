@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.hokusai.platform.plugins.module_utils.public_dns import Balancer, Record
-from ansible_collections.hokusai.platform.plugins.module_utils.public_endpoint import Certificate, Endpoint, covers
+from ansible_collections.hokusai.platform.plugins.module_utils.public_endpoint import (
+    Certificate,
+    Endpoint,
+    covers,
+    judged,
+)
 from ansible_collections.hokusai.platform.plugins.modules import public_endpoint_info as module
 
 from tests.unit.alb_edge import BALANCER, NOT_FOUND, Edge
 from tests.unit.conftest import CountingAws, RunModule
 from tests.unit.test_route53_alias import HOST, OTHER, Zone, lead
 
+ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 LB = Balancer("edge", "arn:edge", "edge-1.elb.test", "Z1")
 ALIAS = Record(HOST, "A", "edge-1.elb.test", True, {})
@@ -97,6 +105,26 @@ def test_what_is_good_is_neither(changes: dict[str, Any]) -> None:
     seen = endpoint(**changes)
 
     assert (list(seen.problems(NOW)), list(seen.concerns(NOW, 30))) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("held", "told"),
+    [
+        ([certificate(180.5)], [f"{HOST}: certificate 180 days left, renews"]),
+        ([certificate(19, renews=False)], [f"{HOST}: certificate 19 days left, does not renew by itself"]),
+        ([certificate(-2)], []),
+        ([], []),
+    ],
+)
+def test_how_long_a_certificate_lasts_is_told_of_each_host_that_has_one(
+    held: list[Certificate], told: list[str]
+) -> None:
+    assert judged([endpoint(certificates=tuple(held))], NOW, 30)["certificates"] == told
+
+
+def test_the_validation_says_it_at_its_end() -> None:
+    tasks = yaml.safe_load((ROOT / "roles/validation/tasks/main.yml").read_text())
+    assert "__validation_endpoints.certificates" in tasks[-1]["ansible.builtin.debug"]["msg"]
 
 
 def ask(run_module: RunModule, **changes: Any) -> dict[str, Any]:

@@ -41,6 +41,7 @@ WISH = ("module", "resource", "wish")
 MOST = 5
 """Resources that a message names; the result lists them all."""
 ANEW = "make the plan anew with site.yml --check -e hokusai_plan_out=FILE, and have that one approved"
+AGAIN = "let whoever else is at work come to an end, then make the plan anew"
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,16 @@ class PlanFile:
         return cls(path, seal, body)
 
     @classmethod
-    def begin(cls, archive: Archive, path: Path, plan_id: str, scope: Mapping[str, Any]) -> PlanFile:
-        """A draft without parts, in the place of what the file held, unless that is another environment's draft."""
+    def begin(cls, archive: Archive, path: Path, plan_id: str, world: Mapping[str, Any]) -> PlanFile:
+        """A draft without parts, in the place of what the file held, unless that is another environment's draft.
+
+        `world` is the snapshot before the tasks look: a check run has no lock that keeps others out.
+        """
         archive.prove()
         path = path.absolute()
-        body = {"state": DRAFT, "key": archive.key, "scope": dict(scope), "world": {}, "parts": []}
-        begun = cls(path, archive.seal(plan_id), body)
+        seal = archive.seal(plan_id)
+        made = {"scope": dict(world["scope"]), "world": fingerprints(seal, world), "parts": []}
+        begun = cls(path, seal, {"state": DRAFT, "key": archive.key, **made})
         with alone(path):
             refuse_shared(path, archive.environment)
             begun.parts.unlink(missing_ok=True)
@@ -98,11 +103,11 @@ class PlanFile:
             raise BadInput(told, "name a file in a directory that is there and writable") from error
 
     def finish(self, world: Mapping[str, Any]) -> PlanFile:
-        """The plan with the parts that tasks have left, and with the world that they saw."""
+        """The plan with the parts that tasks have left. Raises `PlanMoved` unless all of them saw the same world."""
         if self.body["state"] != DRAFT:
             raise BadInput(f"{self.path} is no draft", "begin one with moment=begin")
-        made = {"state": FINAL, "world": fingerprints(self.seal, world), "parts": self.drafted()}
-        finished = dataclasses.replace(self, body={**self.body, **made})
+        self.refuse_moved(world, f"The world moved while the plan {self.path} was made", AGAIN)
+        finished = dataclasses.replace(self, body={**self.body, "state": FINAL, "parts": self.drafted()})
         finished.save()
         self.parts.unlink(missing_ok=True)
         return finished
@@ -112,9 +117,13 @@ class PlanFile:
         if self.body["state"] != FINAL:
             raise BadInput(f"The plan {self.path} is a draft: the run that made it did not come to its end", ANEW)
         self.refuse_foreign(archive.environment, archive.caller["Account"], archive.key)
+        self.refuse_moved(world, f"The world is not as it was when the plan {self.path} was made", ANEW)
+
+    def refuse_moved(self, world: Mapping[str, Any], problem: str, remedy: str) -> None:
+        """Raise `PlanMoved` with what differs from the world of the plan."""
         if told := moved(self.body["world"], fingerprints(self.seal, world)):
             what = "; ".join(told[:MOST]) + (f"; and {len(told) - MOST} more" if len(told) > MOST else "")
-            raise PlanMoved(f"The world is not as it was when the plan {self.path} was made: {what}", ANEW, moved=told)
+            raise PlanMoved(f"{problem}: {what}", remedy, moved=told)
 
     def refuse_foreign(self, environment: str, account: str, key: Mapping[str, str]) -> None:
         """Raise `BadRecord` unless the plan is of this platform, and sealed with this key: its file names its own."""

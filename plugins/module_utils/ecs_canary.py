@@ -49,7 +49,6 @@ class Running:
     desired_count: int
     tags: Mapping[str, str] = field(default_factory=dict)
     described: Mapping[str, Any] = field(default_factory=dict)
-    is_registered: bool = True
 
     @property
     def base(self) -> str:
@@ -142,7 +141,7 @@ def plan(observed: Observed[Services], desired: Services | None) -> Iterator[Ste
 def creation(current: Services, stable: Running, wish: Wish, find: Find) -> Iterator[Step]:
     if current.is_draining:
         raise BadInput(f"The ECS service {current.name} is still draining", "wait until it is gone, then run again")
-    revision = stable.revision.with_containers(tried(stable, wish))
+    revision = marked(stable.revision.with_containers(tried(stable, wish)), current, stable)
     arn: str | Later = Later(f"the new revision of {revision.family}")
     if current.newest and revision.same_as(current.newest):
         arn = current.newest.arn
@@ -161,6 +160,18 @@ def creation(current: Services, stable: Running, wish: Wish, find: Find) -> Iter
         "tags": tagging.to_aws(tags, lower=True),
     }
     yield Step("create_service", arguments, f"service {current.name} is absent")
+
+
+def mark(current: Services, stable: Running) -> str:
+    """The tag of a revision that is registered to be tried.
+
+    It names what the stable service runs, so it says nothing any more of a promoted one, nor of a clone of that.
+    """
+    return f"{current.name} beside {stable.revision.label}"
+
+
+def marked(revision: Revision, current: Services, stable: Running) -> Revision:
+    return replace(revision, tags={**revision.tags, tagging.CANARY: mark(current, stable)})
 
 
 def what(stable: Running, revision: Revision) -> str:
@@ -224,13 +235,20 @@ def promotion(current: Services, stable: Running) -> Iterator[Step]:
 
 
 def removal(current: Services, stable: Running) -> Iterator[Step]:
-    """A revision that was only tried is deregistered, so that no deploy job takes it for the family's newest."""
-    canary = current.canary
-    if canary is None:
-        return
+    """A revision that was only to be tried is deregistered, so that no deploy job takes it for the family's newest."""
+    revision = to_be_tried(current, stable)
     running = {each["taskDefinition"] for each in stable.described.get("deployments", ())} | {stable.revision.arn}
-    if canary.is_registered and tagging.is_owned(canary.revision.tags) and canary.revision.arn not in running:
-        why = f"revision {canary.revision.label} was only tried by {canary.name}"
-        yield Step("deregister_task_definition", {"taskDefinition": canary.revision.arn}, why)
-    arguments = {"cluster": current.cluster, "service": canary.name, "force": True}
-    yield Step("delete_service", arguments, f"service {canary.name} is no longer wanted")
+    if revision and revision.is_active and tagging.is_owned(revision.tags) and revision.arn not in running:
+        why = f"revision {revision.label} was only to be tried by {current.name}"
+        yield Step("deregister_task_definition", {"taskDefinition": revision.arn}, why)
+    if current.canary:
+        arguments = {"cluster": current.cluster, "service": current.canary.name, "force": True}
+        yield Step("delete_service", arguments, f"service {current.canary.name} is no longer wanted")
+
+
+def to_be_tried(current: Services, stable: Running) -> Revision | None:
+    """The canary's revision. Without a canary the newest one, if it was registered for one that was never made."""
+    if current.canary:
+        return current.canary.revision
+    newest = current.newest
+    return newest if newest and newest.tags.get(tagging.CANARY) == mark(current, stable) else None

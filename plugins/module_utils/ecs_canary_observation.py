@@ -46,5 +46,4 @@ def running(aws: Aws, described: Mapping[str, Any]) -> Running:
         described["desiredCount"],
         tagging.from_aws(described.get("tags")),
         described,
-        revision.is_active,
     )

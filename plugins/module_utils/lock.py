@@ -18,7 +18,6 @@ import json
 import os
 import socket
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -40,6 +39,8 @@ COARSE = timedelta(seconds=1)
 """How much later it may be than an HTTP date says. So a holder stops before others may come."""
 UNSEEN = "StaleRead"
 """Code of the error when SSM goes on answering as before the lock was taken."""
+TRIES = 5
+"""How often at most a token is asked for, when no answer comes and none of ours is seen."""
 SHORTEST_TTL = 10
 FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -79,7 +80,7 @@ class Takeover:
 class View:
     """The lock at one moment of AWS's clock. `written` is when the holder took or renewed it last.
 
-    `takeover` is the last time that a lock was taken from its holder.
+    `takeover` is the last time that a lock was taken from its holder, `counted` the value that took the newest token.
     """
 
     now: datetime
@@ -87,6 +88,7 @@ class View:
     holder: Claim | None = None
     written: datetime | None = None
     takeover: Takeover | None = None
+    counted: str = ""
 
     @property
     def until(self) -> datetime | None:
@@ -109,23 +111,33 @@ class View:
         return {**asdict(self.holder), "until": self.until.strftime(FORMAT), "expired": self.expired}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Taking:
     """Guards the call that takes a token: the try before a further one may have been waited for until others came.
 
     A token makes every older one stale, so it is not taken from a live holder that came since the claim was made.
+    `is_lost` once no answer came to a try, which may have taken a token.
     """
 
     lock: Lock
     claim: Claim
+    value: str
+    is_lost: bool = False
 
     def lost(self, _verb: str) -> bool:
-        """A second token does no harm."""
-        return True
+        """A second token would make the first look like that of another run: the caller looks for it."""
+        self.is_lost = True
+        return False
 
     def again(self, _verb: str) -> None:
         with guarded(None):
-            seen = self.lock.look()
+            self.refuse(self.lock.look())
+
+    def took(self, seen: View) -> bool:
+        """Whether the newest token is that of a try. An older one of the same value is from an earlier claim."""
+        return seen.counted == self.value and seen.counter >= self.claim.counter
+
+    def refuse(self, seen: View) -> None:
         holder = seen.holder
         if holder and not seen.expired and holder.run_id != self.claim.run_id and holder.counter >= self.claim.counter:
             raise self.lock.held(seen)
@@ -146,7 +158,8 @@ class Lock:
             answer = self.ssm.get_parameters(Names=[self.name, self.counter_name])
         found = {each["Name"]: each for each in answer["Parameters"]}
         counter = int(found[self.counter_name]["Version"]) if self.counter_name in found else 0
-        seen = View(server_time(answer), counter, takeover=last_takeover(found.get(self.counter_name)))
+        counted = found[self.counter_name]["Value"] if self.counter_name in found else ""
+        seen = View(server_time(answer), counter, takeover=last_takeover(counted), counted=counted)
         if self.name not in found:
             return seen
         holder, written = self.claim(found[self.name]["Value"]), aware(found[self.name]["LastModifiedDate"])
@@ -285,11 +298,29 @@ class Lock:
             self.ssm.put_parameter(Name=self.name, Value=value, Type="String", Overwrite=overwrite)
 
     def count(self, claim: Claim, takeover: Takeover | None = None) -> int:
-        """A token newer than all before it. The last takeover stays in the counter until there is another one."""
+        """A token newer than all before it. The last takeover stays in the counter until there is another one.
+
+        Where no answer comes, the token that was taken all the same is ours; another is taken only if none is seen.
+        """
         told = asdict(takeover) if takeover else None
         value = json.dumps({"run_id": claim.run_id, "takeover": told}, sort_keys=True)
-        with guarded(Taking(self, claim)), calling(f"take a token from {self.counter_name}"):
-            answer = self.ssm.put_parameter(Name=self.counter_name, Value=value, Type="String", Overwrite=True)
+        for _try in range(TRIES):
+            taking = Taking(self, claim, value)
+            try:
+                return self.raise_counter(taking)
+            except AwsError as error:
+                if not taking.is_lost:
+                    raise
+                failed = error
+            seen = look_until(self.look, taking.took)
+            if taking.took(seen):
+                return seen.counter
+            taking.refuse(seen)
+        raise failed
+
+    def raise_counter(self, taking: Taking) -> int:
+        with guarded(taking), calling(f"take a token from {self.counter_name}"):
+            answer = self.ssm.put_parameter(Name=self.counter_name, Value=taking.value, Type="String", Overwrite=True)
         return int(answer["Version"])
 
     def delete(self) -> None:
@@ -310,10 +341,10 @@ def taken(claim: Claim, seen: View) -> Takeover | None:
     return Takeover(claim.acquired, not seen.expired, *by, of.run_id, of.owner, of.host)
 
 
-def last_takeover(counter: Mapping[str, Any] | None) -> Takeover | None:
+def last_takeover(counted: str) -> Takeover | None:
     """What the counter's value says of it; one that somebody else wrote says nothing."""
     try:
-        return Takeover(**json.loads(counter["Value"])["takeover"]) if counter else None
+        return Takeover(**json.loads(counted)["takeover"])
     except (ValueError, TypeError, KeyError):
         return None
 

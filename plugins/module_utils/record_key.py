@@ -8,6 +8,7 @@ A KMS key never leaves AWS: the run's key is the MAC that KMS makes of the run i
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import os
@@ -19,6 +20,7 @@ from typing import Any
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.credentials import read_environment, read_file
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, NotFound, calling
+from ansible_collections.hokusai.platform.plugins.module_utils.run_store import drafted
 
 FILE = "hmac.key"
 SHORTEST = 32
@@ -85,22 +87,10 @@ def make_file(source: Mapping[str, str]) -> None:
             f"The key file {where} does not exist, but records made with one are beside it",
             "restore the key; or move the old records away, and a new key is made",
         )
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        write_new(draft, secrets.token_hex(32) + "\n")
-        try:
+        # another run may be quicker: its key is the key
+        with drafted(path, f"{secrets.token_hex(32)}\n".encode()) as draft, contextlib.suppress(FileExistsError):
             os.link(draft, path)
-        except FileExistsError:
-            return  # another run was quicker, and its key is the key
-        finally:
-            draft.unlink()
     except OSError as error:
         problem = f"The key file {where} cannot be written: {error.strerror}"
         raise BadInput(problem, "make its directory writable, or name another key") from error
-
-
-def write_new(path: Path, text: str) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())

@@ -139,9 +139,13 @@ class Revision:
         return {each["name"]: Container.of(each) for each in self.content["containerDefinitions"]}
 
     def with_containers(self, wanted: Mapping[str, Container]) -> Revision:
-        """The revision to register: this one with these containers, tagged as ours beside the tags it has."""
+        """The revision to register: this one with these containers, tagged as ours beside the tags it has.
+
+        What marks this one as a canary's says nothing of another.
+        """
         definitions = [_rewritten(each, wanted[each["name"]]) for each in self.content["containerDefinitions"]]
-        return Revision("", {**self.content, "containerDefinitions": definitions}, tags.owned(self.tags))
+        kept = without(self.tags, frozenset({tags.CANARY}))
+        return Revision("", {**self.content, "containerDefinitions": definitions}, tags.owned(kept))
 
     def same_as(self, other: Revision) -> bool:
         """Whether registering this one would only repeat the other; order of variables and tags is no difference."""

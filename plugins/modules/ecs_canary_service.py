@@ -18,8 +18,8 @@ options:
     description:
       - V(present) makes the canary's service, or waits for the one that is there.
       - V(promoted) gives the stable service the canary's revision, unless the stable service was deployed meanwhile.
-      - V(absent) deletes the canary's service, and deregisters its revision unless the stable service runs it. Then
-        waits until its targets are drained.
+      - V(absent) deletes the canary's service, and deregisters its revision unless the stable service runs it. A
+        revision whose service was never made goes as well. Then waits until its targets are drained.
     type: str
     choices: [present, promoted, absent]
     default: present
@@ -180,10 +180,12 @@ def observe(aws: Aws, params: Params) -> Observed[Services]:
 def settle(aws: Aws, params: Params, responses: Sequence[Response]) -> None:
     """Wait for the deployment of the service in question, or for the end of the canary's draining."""
     awaited = [(step, answer) for step, answer in responses if step.verb in AWAITED]
-    if not params["wait"] or (responses and not awaited):
+    if not params["wait"]:
         return
     if params["state"] == "absent":
         wait_gone(aws, params)
+        return
+    if responses and not awaited:
         return
     given = {**params, "service": params["name" if params["state"] == "present" else "service"]}
     for step, answer in awaited:

@@ -9,12 +9,12 @@ module: platform_plan
 short_description: A plan of a whole play in a file, to be approved and then applied exactly
 version_added: 0.2.0
 description:
-  - With O(moment=begin) begins a draft. The tasks after it that run in check mode with their option C(plan) set to it
-    take down their steps.
-  - With O(moment=save) finishes it, with a digest of every resource in O(scope) as it is. The file lists, task by task,
-    each call and its reason, and for the rules of a listener what is proved of them. Of options and of AWS's answers it
-    holds what the reasons say, which is no secret, no environment variable's value and no header's value. It is sealed
-    as the records of runs are.
+  - With O(moment=begin) begins a draft, with a digest of every resource in O(scope) as it is. The tasks after it that
+    run in check mode with their option C(plan) set to it take down their steps.
+  - With O(moment=save) finishes it, or fails when something has moved since V(begin), for a task may have planned for
+    what is no more. The file lists, task by task, each call and its reason, and for the rules of a listener what is
+    proved of them. Of options and of AWS's answers it holds what the reasons say, which is no secret, no environment
+    variable's value and no header's value. It is sealed as the records of runs are.
   - With O(moment=approve) compares a finished plan with what is there now, and fails when that has moved. It changes
     nothing. A plan that names another key than O(key) is refused. Tasks after it with their option C(plan) set to it do
     what is in it, or fail before their first write.
@@ -188,8 +188,8 @@ REQUIRED = [
 def planned(aws: Aws, params: Params) -> PlanFile:
     path = Path(params["file"])
     if params["moment"] == "begin":
-        scope = Scope.from_params(params["scope"])
-        return PlanFile.begin(Archive(aws, params), path, new_run_id(), scope.as_data())
+        world = snapshot.read(aws, Scope.from_params(params["scope"]))
+        return PlanFile.begin(Archive(aws, params), path, new_run_id(), world)
     file = PlanFile.open(aws, path)
     if params["moment"] == "complete":
         file.complete()

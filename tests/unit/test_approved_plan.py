@@ -138,6 +138,22 @@ def test_a_resource_that_moved_refuses_the_plan_by_name(run_module: Any, place: 
     assert new in told["msg"]
 
 
+def test_a_world_that_moves_while_the_plan_is_made_has_no_plan(
+    run_module: Any, place: dict[str, Any], edge: Edge
+) -> None:
+    """A task planned what another one then did: it would be signed, and not be done."""
+    run_module(platform_plan.main, moment="begin", **place)
+    assert run_module(alb_rules.main, _check=True, plan=place["file"], **wanted())["changed"]
+    assert run_module(alb_rules.main, **wanted())["changed"]
+    told = run_module(platform_plan.main, moment="save", **place)
+    assert told["error"] == "PlanMoved"
+    assert len([each for each in told["moved"] if each.startswith("load_balancer_rule ")]) == 2
+    assert "The world moved while the plan" in told["msg"]
+    assert told["moved"][0] in told["msg"]
+    assert "is a draft" in approved(run_module, place)["msg"]
+    assert made(run_module, place, **wanted("two"))["steps"]
+
+
 def test_steps_that_nobody_approved_are_not_taken(run_module: Any, place: dict[str, Any], edge: Edge) -> None:
     """The world moves after the plan was approved: the task sees it and stops before its first write."""
     made(run_module, place)

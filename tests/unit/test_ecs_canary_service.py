@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.hokusai.platform.plugins.modules import ecs_service
 from ansible_collections.hokusai.platform.plugins.modules.ecs_canary_service import main
 
-from sandbox.controlplane import ControlPlane
+from sandbox.controlplane import ControlPlane, Fault
 from sandbox.world import World
 from tests.unit.conftest import CountingAws, RunModule
 from tests.unit.ecs_model import CLUSTER, CONTAINER, NAME
@@ -51,6 +52,14 @@ def verbs(run: RunModule, options: dict[str, Any], **more: Any) -> list[str]:
 
 def canary(aws: CountingAws) -> dict[str, Any]:
     return dict(aws.ecs.describe_services(cluster=CLUSTER, services=[CANARY], include=["TAGS"])["services"][0])
+
+
+def clone(aws: CountingAws) -> None:
+    """The family's newest revision once more, with its tags."""
+    found = aws.ecs.describe_task_definition(taskDefinition=NAME, include=["TAGS"])
+    kept = ("family", "networkMode", "cpu", "memory", "containerDefinitions", "requiresCompatibilities")
+    again = {key: found["taskDefinition"][key] for key in (*kept, "executionRoleArn")}
+    aws.ecs.register_task_definition(**again, tags=found["tags"])
 
 
 def definition(aws: CountingAws, service: dict[str, Any]) -> dict[str, Any]:
@@ -125,6 +134,61 @@ def test_a_revision_of_a_run_that_was_cut_off_is_taken(run: RunModule, aws: Coun
     assert len(revisions(aws)) == 2
 
 
+@pytest.fixture
+def unmade(run: RunModule, control_plane: ControlPlane) -> None:
+    """The canary's revision is registered, and its service refused."""
+    control_plane.faults.replace([Fault("ecs:CreateService", kind="denied")])
+    assert run(main, **PRESENT)["step_failed"]["verb"] == CREATE
+
+
+def newest(aws: CountingAws) -> str:
+    return str(aws.ecs.describe_task_definition(taskDefinition=NAME)["taskDefinition"]["taskDefinitionArn"])
+
+
+@pytest.mark.usefixtures("drained", "unmade")
+def test_a_revision_whose_service_was_never_made_is_not_the_familys_newest_any_more(
+    run: RunModule, aws: CountingAws
+) -> None:
+    assert newest(aws) != described(aws)["taskDefinition"]
+    assert verbs(run, ABSENT, _check=True) == verbs(run, ABSENT) == [DEREGISTER]
+    assert newest(aws) == described(aws)["taskDefinition"]
+    assert verbs(run, ABSENT) == []
+
+
+@pytest.mark.usefixtures("unmade")
+def test_a_revision_whose_service_was_never_made_is_taken_by_the_next_try(run: RunModule) -> None:
+    assert verbs(run, PRESENT) == [CREATE]
+
+
+@pytest.mark.usefixtures("drained", "unmade")
+def test_nor_is_it_taken_away_by_a_canary_of_another_name_or_while_it_is_deployed(
+    run: RunModule, aws: CountingAws
+) -> None:
+    assert verbs(run, {**ABSENT, "name": "hokusai-another-canary-development"}) == []
+    aws.ecs.update_service(cluster=CLUSTER, service=NAME, taskDefinition=newest(aws))
+    assert verbs(run, ABSENT) == []
+
+
+@pytest.mark.usefixtures("drained")
+def test_a_clone_of_what_was_promoted_is_no_canarys_though_it_has_its_tags(run: RunModule, aws: CountingAws) -> None:
+    """As a deploy job makes it, which has not come to its service yet."""
+    for each in (PRESENT, PROMOTED, ABSENT):
+        verbs(run, {**each, "wait": False})
+    clone(aws)
+    assert newest(aws) != described(aws)["taskDefinition"]
+    assert verbs(run, ABSENT) == []
+
+
+@pytest.mark.usefixtures("drained")
+def test_the_next_revision_does_not_have_the_mark_of_the_canary_before(run: RunModule, aws: CountingAws) -> None:
+    for each in (PRESENT, PROMOTED, ABSENT):
+        verbs(run, {**each, "wait": False})
+    containers = [{"name": CONTAINER, "image": "hokusai-api:2027.1.0"}]
+    assert run(ecs_service.main, cluster=CLUSTER, service=NAME, containers=containers, wait=False)["changed"]
+    tags = aws.ecs.describe_task_definition(taskDefinition=NAME, include=["TAGS"])["tags"]
+    assert [each["key"] for each in tags if each["key"].startswith("hokusai:")] == ["hokusai:managed-by"]
+
+
 @pytest.mark.usefixtures("drained")
 def test_a_revision_that_failed_is_not_the_familys_newest_any_more(run: RunModule, aws: CountingAws) -> None:
     before = described(aws)["taskDefinition"]
@@ -139,6 +203,13 @@ def test_removal_waits_for_the_targets(run: RunModule) -> None:
     result = run(main, **{**ABSENT, "wait_timeout": 0})
     assert result["error"] == "GaveUp"
     assert "10.0.1.7:8001 healthy in api-tg" in result["msg"]
+
+
+def test_removal_waits_for_the_targets_of_a_service_that_was_deleted_by_hand(run: RunModule, aws: CountingAws) -> None:
+    verbs(run, PRESENT)
+    aws.ecs.delete_service(cluster=CLUSTER, service=CANARY, force=True)
+    result = run(main, **{**ABSENT, "wait_timeout": 0})
+    assert (result["error"], [step["verb"] for step in result["steps_done"]]) == ("GaveUp", [DEREGISTER])
 
 
 def refused(run: RunModule, options: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import AwsError, LockHeld, LockLost
-from ansible_collections.hokusai.platform.plugins.module_utils.lock import Lock, View
+from ansible_collections.hokusai.platform.plugins.module_utils.lock import TRIES, Lock, View
 from moto.core.base_backend import BackendDict
 
 from sandbox.controlplane import ControlPlane, Fault
@@ -294,6 +294,72 @@ def test_who_is_throttled_while_it_takes_a_token_takes_it_where_nobody_came(
         mine, _ = lock.acquire(claim(f"new-{number}"))
         lock.check(mine)
         clock.pass_(TTL + 1)
+
+
+def lose(control_plane: ControlPlane, *, times: int = 1, after: bool = True, skip: int = 0) -> None:
+    """Have AWS fail at answering that many of the calls that write."""
+    fault = Fault("ssm:PutParameter", code="InternalServerError", status=500, after=after, times=times, skip=skip)
+    control_plane.faults.replace([fault])
+
+
+@pytest.mark.parametrize("reads", [0, 3])
+@pytest.mark.parametrize("is_free", [True, False])
+def test_a_token_whose_answer_was_lost_is_the_run_s_own_and_no_second_one_is_taken(
+    reads: int,
+    is_free: bool,
+    lock: Lock,
+    clock: Clock,
+    control_plane: ControlPlane,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A token of nobody would look as if another run had come since the one that is to be taken back."""
+    first, _ = lock.acquire(claim("first"))
+    if is_free:
+        lock.release(first)
+    clock.pass_(TTL + 1)
+    lose(control_plane, skip=int(is_free))
+    lag(lock, monkeypatch, reads=reads)
+    mine, _ = lock.acquire(claim("second"))
+    assert mine.counter == lock.check(mine).counter == first.counter + 1
+
+
+def test_a_token_is_asked_for_again_where_none_of_the_run_s_own_is_seen(
+    lock: Lock, control_plane: ControlPlane
+) -> None:
+    """Though the counter holds the same value, from an earlier claim under that name."""
+    earlier, _ = lock.acquire(claim("by-hand"))
+    lock.release(earlier)
+    lose(control_plane, after=False, skip=1)
+    mine, _ = lock.acquire(claim("by-hand"))
+    assert mine.counter == lock.check(mine).counter == earlier.counter + 1
+
+
+def test_a_token_for_which_no_answer_ever_comes_is_given_up(lock: Lock, control_plane: ControlPlane) -> None:
+    lose(control_plane, times=-1, after=False, skip=1)
+    with pytest.raises(AwsError, match="InternalServerError"):
+        lock.acquire(claim("first"))
+    assert lock.look().holder is None
+    assert control_plane.calls.count("ssm:PutParameter") == 1 + TRIES
+
+
+def test_who_waited_for_a_lost_answer_leaves_alone_who_came_meanwhile(
+    lock: Lock, aws: CountingAws, clock: Clock, control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock.acquire(claim("first"))
+    clock.pass_(TTL + 1)
+    third = Lock(aws, "development")
+    came: list[Any] = []
+
+    def wait(_seconds: float) -> None:
+        if not came:
+            came.append("third")
+            came.append(third.acquire(claim("third"))[0])
+
+    monkeypatch.setattr(time, "sleep", wait)
+    lose(control_plane, after=False)
+    with pytest.raises(LockHeld, match="run third"):
+        lock.acquire(claim("second"))
+    third.check(came[1])
 
 
 def test_a_broken_lock_is_said_by_the_very_call_that_breaks_it(lock: Lock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, BadRecord, Unrecorded
+from ansible_collections.hokusai.platform.plugins.module_utils.record_key import make_file
 from ansible_collections.hokusai.platform.plugins.module_utils.run_record import Record, changes, new_run_id
 from ansible_collections.hokusai.platform.plugins.module_utils.run_store import RUN_ID, Bucket, Directory, Runs, Store
 
@@ -81,6 +82,31 @@ def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
     modes = {path.relative_to(tmp_path): stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "deep").rglob("*")}
     assert {mode for path, mode in modes.items() if (tmp_path / path).is_file()} == {0o600}
     assert {mode for path, mode in modes.items() if (tmp_path / path).is_dir()} == {0o700}
+
+
+def test_a_new_key_is_on_disk_under_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the records are that it seals: the key without its name verifies none of them."""
+    synced: list[tuple[Path, list[str]]] = []
+
+    def sync(descriptor: int) -> None:
+        synced.append((Path(f"/proc/self/fd/{descriptor}").readlink(), [each.name for each in tmp_path.iterdir()]))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    make_file({"file": str(tmp_path / "hmac.key")})
+    assert synced[-1] == (tmp_path, ["hmac.key"])
+    assert stat.S_IMODE((tmp_path / "hmac.key").stat().st_mode) == 0o600
+
+
+def test_the_key_of_a_run_that_was_quicker_is_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, link = tmp_path / "hmac.key", os.link
+
+    def second(draft: Path, name: Path) -> None:
+        file.write_text("the other's")
+        link(draft, name)
+
+    monkeypatch.setattr(os, "link", second)
+    make_file({"file": str(file)})
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("hmac.key", "the other's")]
 
 
 @pytest.mark.parametrize(

@@ -100,8 +100,11 @@ def units(judgement: Judgement, before: Document, waiting: Mapping[str, Any]) ->
     secured = {entry.id: entry.name for entry in _known(judgement, before) if entry.kind == "security_group"}
     ruled = _by(judgement.undos, BY_RULE_SET, "ListenerArn")
     turned = {undo.entry.id: undo for undo in judgement.undos if restore_elb.turns(undo)}
+    there = {each["id"] for each in before["resources"] if each["kind"] == BY_RULE_SET}
     made = [
-        restore_elb.rules(arn, listeners.get(arn, arn), [*undos, *([turned[arn]] if arn in turned else [])], groups)
+        restore_elb.rules(
+            arn, listeners.get(arn, arn), [*undos, *([turned[arn]] if arn in turned else [])], groups, there
+        )
         for arn, undos in ruled
     ]
     made += [

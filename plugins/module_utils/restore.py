@@ -237,7 +237,7 @@ def _apply(
     aws: Aws, unit: Unit, params: Mapping[str, Any], done: Restored, *, dry: bool, within: Outside | None
 ) -> Mapping[str, str]:
     """The ids that what was made again has, by those that it had: none yet if `dry`."""
-    reason = unit.ready(aws) if unit.ready and not dry else ""
+    reason = unit.stays or (unit.ready(aws) if unit.ready and not dry else "")
     if reason:
         done.kept += [Kept(undo.entry.kind, undo.entry.id, undo.entry.name, reason) for undo in unit.todo.undos]
         return {}

@@ -76,7 +76,7 @@ FILLED: Mapping[tuple[str, str], Set[str]] = {
     ),
     ("discovery_service", "HealthCheckConfig"): frozenset({"FailureThreshold"}),
 }
-"""What AWS adds to a written structure that leaves it out; anything else that is more than was written is a stranger's."""
+"""What AWS adds to a written structure that leaves it out; whatever else is more than was written is a stranger's."""
 
 
 def _beside(live: Any, asked: Any) -> Set[str] | None:

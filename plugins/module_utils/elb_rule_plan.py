@@ -34,11 +34,11 @@ from ansible_collections.hokusai.platform.plugins.module_utils import tags as ta
 from ansible_collections.hokusai.platform.plugins.module_utils.elb import GROUP_REMEDY
 from ansible_collections.hokusai.platform.plugins.module_utils.elb_rule_order import in_order
 from ansible_collections.hokusai.platform.plugins.module_utils.elb_rules import (
-    LAST_PRIORITY,
     Matching,
     Policy,
     Rule,
     RuleSet,
+    lowest,
     match,
     transforms_to_aws,
 )
@@ -265,7 +265,11 @@ class Entanglement:
 
 
 class Moves:
-    """Where every rule stands before and after the one SetRulePriorities call."""
+    """Where every rule stands before and after the one SetRulePriorities call.
+
+    `sinking` and `waiting` are places at the very bottom, in the order of the rules: of those that go by ARN, of those
+    that come, which have none yet, by their final priority.
+    """
 
     def __init__(self, current: RuleSet, found: Matching, *, waits: bool = True, sinks: bool = True) -> None:
         self.found = found
@@ -273,16 +277,11 @@ class Moves:
         self.movers = {live.arn: want for live, want in found.pairs if live.priority != want.priority}
         wanted = {rule.priority for rule in found.created} | {want.priority for _live, want in found.pairs}
         taken = wanted | set(self.before.values())
-        bottom = [p for p in range(LAST_PRIORITY, LAST_PRIORITY - 3 * len(taken) - 3, -1) if p not in taken]
+        bottom = [priority for priority in lowest(len(taken)) if priority not in taken]
         must_sink = sinks and any(doomed.priority in wanted or self._covers(doomed) for doomed in found.doomed)
         must_wait = waits and (self.movers or any(rule.priority in self.before.values() for rule in found.created))
-        self.sinking = self._slots(found.doomed if must_sink else (), bottom)
-        self.waiting = self._slots(found.created if must_wait else (), bottom)
-
-    def _slots(self, rules: Iterable[Rule], bottom: list[int]) -> dict[str, int]:
-        """Places at the very bottom, in the order of the rules, by ARN or (there being none yet) by name."""
-        ordered = sorted(rules, key=lambda rule: rule.priority, reverse=True)
-        return {rule.arn or rule.name: bottom.pop(0) for rule in ordered}
+        self.sinking = {rule.arn: bottom.pop(0) for rule in _last_first(found.doomed if must_sink else ())}
+        self.waiting = {rule.priority: bottom.pop(0) for rule in _last_first(found.created if must_wait else ())}
 
     def _covers(self, doomed: Rule) -> bool:
         staying = [*self.found.created, *self.found.kept, *(want for _live, want in self.found.pairs)]
@@ -291,9 +290,13 @@ class Moves:
     def mapping(self) -> dict[str | Later, int]:
         """The argument of SetRulePriorities: final priority by ARN."""
         final: dict[str | Later, int] = {arn: want.priority for arn, want in self.movers.items()}
-        final.update({Later(r.name): r.priority for r in self.found.created if r.name in self.waiting})
+        final.update({Later(str(r)): r.priority for r in self.found.created if r.priority in self.waiting})
         final.update(self.sinking)
         return final
+
+
+def _last_first(rules: Iterable[Rule]) -> list[Rule]:
+    return sorted(rules, key=lambda rule: rule.priority, reverse=True)
 
 
 @dataclass(frozen=True)
@@ -317,7 +320,7 @@ class Writer:
             tags = tagging.owned(rule.tags, owner=self.desired.policy.owner, name=rule.name)
             arguments = {
                 "ListenerArn": self.observed.id(LISTENER, LISTENER_REMEDY),
-                "Priority": self.moves.waiting.get(rule.name, rule.priority),
+                "Priority": self.moves.waiting.get(rule.priority, rule.priority),
                 **self.conditions(rule),
                 **self.actions(rule, rule.actions),
                 **({"Transforms": transforms_to_aws(rule.transforms)} if rule.transforms else {}),
@@ -356,7 +359,7 @@ class Writer:
         mapping = [{"RuleArn": arn, "Priority": priority} for arn, priority in moves.mapping().items()]
         if not mapping:
             return
-        waiting = [rule for rule in self.found.created if rule.name in moves.waiting]
+        waiting = [rule for rule in self.found.created if rule.priority in moves.waiting]
         final = sorted([*moves.movers.values(), *waiting], key=lambda rule: rule.priority)
         reasons = [f"{rule} to {rule.priority}" for rule in final]
         reasons += [f"{rule} out of the way" for rule in self.found.doomed if rule.arn in moves.sinking]

@@ -73,6 +73,11 @@ class Rule:
         return elb_condition.covers(self.conditions, other.conditions)
 
 
+def lowest(rules: int) -> range:
+    """The priorities at the very bottom, the last one first, among which as many rules find room beside as many."""
+    return range(LAST_PRIORITY, LAST_PRIORITY - 3 * rules - 3, -1)
+
+
 def default_rule(actions: Actions) -> Rule:
     """A listener's default action as what it is to requests: the last rule, which meets every one."""
     return Rule("default", LAST_PRIORITY + 1, frozenset(), actions, arn=DEFAULT)
@@ -275,7 +280,9 @@ def match(live: Iterable[Rule], wanted: RuleSet) -> Matching:
     where the rule asked for answers all that the live one does. A live rule that answers more is another rule: in its
     place, the rest of its route would be gone.
     """
-    policy, free, left = wanted.policy, list(live), list(wanted.rules)
+    policy, live, left = wanted.policy, list(live), list(wanted.rules)
+    going = [rule for rule in live if rule.arn in (policy.doomed or ())]
+    free = [rule for rule in live if rule not in going]
     pairs: list[tuple[Rule, Rule]] = []
     criteria: tuple[Callable[[Rule, Rule], bool], ...] = (
         lambda want, rule: want.arn != "" and want.arn == rule.arn,
@@ -296,8 +303,7 @@ def match(live: Iterable[Rule], wanted: RuleSet) -> Matching:
     names = {want.name for want in wanted.rules}
     replaced = [rule for rule in free if policy.owns(rule) and rule.name in names]
     if policy.doomed is not None:
-        doomed = [rule for rule in free if rule.arn in policy.doomed]
-        return Matching(tuple(pairs), tuple(left), tuple(doomed), tuple(rule for rule in free if rule not in doomed))
+        return Matching(tuple(pairs), tuple(left), tuple(going), tuple(free))
     doomed = {"all": free, "none": replaced, "owned": [rule for rule in free if policy.owns(rule)]}[policy.purge]
     kept = tuple(rule for rule in free if rule not in doomed)
     return Matching(tuple(pairs), tuple(left), tuple(doomed), kept)

@@ -100,8 +100,11 @@ def units(judgement: Judgement, before: Document, waiting: Mapping[str, Any]) ->
     secured = {entry.id: entry.name for entry in _known(judgement, before) if entry.kind == "security_group"}
     ruled = _by(judgement.undos, BY_RULE_SET, "ListenerArn")
     turned = {undo.entry.id: undo for undo in judgement.undos if restore_elb.turns(undo)}
+    there = {each["id"] for each in before["resources"] if each["kind"] == BY_RULE_SET}
     made = [
-        restore_elb.rules(arn, listeners.get(arn, arn), [*undos, *([turned[arn]] if arn in turned else [])], groups)
+        restore_elb.rules(
+            arn, listeners.get(arn, arn), [*undos, *([turned[arn]] if arn in turned else [])], groups, there
+        )
         for arn, undos in ruled
     ]
     made += [
@@ -234,7 +237,7 @@ def _apply(
     aws: Aws, unit: Unit, params: Mapping[str, Any], done: Restored, *, dry: bool, within: Outside | None
 ) -> Mapping[str, str]:
     """The ids that what was made again has, by those that it had: none yet if `dry`."""
-    reason = unit.ready(aws) if unit.ready and not dry else ""
+    reason = unit.stays or (unit.ready(aws) if unit.ready and not dry else "")
     if reason:
         done.kept += [Kept(undo.entry.kind, undo.entry.id, undo.entry.name, reason) for undo in unit.todo.undos]
         return {}

@@ -100,10 +100,10 @@ def logs(undo: Undo) -> Unit:
     def read(aws: Aws) -> list[Entry]:
         return [each for each in snapshot_cloudwatch.log_groups(aws, [group]) if each.key == undo.key]
 
-    stays = undo.act == REMOVE and entry.kind == "log_group"
-    ready = (lambda _aws: "created by the run, and its events would go with it") if stays else None
+    made = undo.act == REMOVE and entry.kind == "log_group"
+    stays = "created by the run, and its events would go with it" if made else ""
     kind = entry.kind.replace("_", " ")
-    return Unit(f"{kind} {entry.name}", "logs", Todo((undo,)), read, log_steps, ready=ready)
+    return Unit(f"{kind} {entry.name}", "logs", Todo((undo,)), read, log_steps, stays=stays)
 
 
 def log_steps(due: Due) -> Iterator[Step]:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import replace
 from typing import Any
 
@@ -50,10 +50,10 @@ def group_ids(entries: Iterable[Entry]) -> dict[str, str]:
 # --- rules
 
 
-def rules(listener: str, name: str, undos: Iterable[Undo], ids: Ids) -> Unit:
+def rules(listener: str, name: str, undos: Iterable[Undo], ids: Ids, there: Set[str]) -> Unit:
     """All of a listener's rules at once, and with them its default action if that goes back too: their order is safe.
 
-    `ids` are target groups by name.
+    `ids` are target groups by name, `there` the ARNs of the rules that there were before the run.
     """
     return Unit(
         f"the rules of {name}",
@@ -63,7 +63,7 @@ def rules(listener: str, name: str, undos: Iterable[Undo], ids: Ids) -> Unit:
             *snapshot_elb.listener_rules(aws, name, listener),
             *snapshot_elb.one_listener(aws, name, listener),
         ),
-        lambda due: rule_steps(due, listener, name, ids),
+        lambda due: rule_steps(due, listener, name, ids, there),
         prove=lambda state, steps: routing_proof.prove(rule_set(name, state.entries.values()).all, steps),
     )
 
@@ -80,21 +80,24 @@ def rule_set(name: str, entries: Iterable[Entry]) -> RuleSet:
     return RuleSet(name, tuple(_rule(each) for each in live if each.kind != LISTENER), default=default)
 
 
-def rule_steps(due: Due, listener: str, name: str, ids: Ids) -> Iterator[Step]:
-    """The steps of the rules' own planner, with the default action; then what is beside the routes."""
+def rule_steps(due: Due, listener: str, name: str, ids: Ids, there: Set[str]) -> Iterator[Step]:
+    """The steps of the rules' own planner, with the default action; then what is beside the routes.
+
+    A rule is known by its ARN alone: one of others that answers the same requests is not adopted.
+    """
     own = [(entry, fields) for entry, fields in due.changes if entry.kind == LISTENER]
     changes = [(entry, fields) for entry, fields in due.changes if entry.kind != LISTENER]
     before = {entry.id: with_fields(entry, fields) for entry, fields in due.changes}
     moved = {entry.id: before[entry.id] for entry, fields in changes if _moves(fields)}
     wanted = [_rule(entry) for entry in moved.values()]
-    wanted += [replace(_rule(entry), arn=twin(due, entry)) for entry in due.create]
+    wanted += [replace(_rule(entry), arn=arn) for entry, arn in twins(due, there)]
     turned = next((before[entry.id] for entry, fields in own if DEFAULT in fields), None)
     doomed = frozenset(entry.id for entry in due.remove)
     known = {**group_ids([*due.live.values(), *before.values()]), **ids, elb_rule_plan.LISTENER: listener}
     desired = RuleSet(
         name,
         tuple(wanted),
-        policy=Policy(owner="", adopt=True, quota=NO_QUOTA, doomed=doomed),
+        policy=Policy(owner="", adopt=False, quota=NO_QUOTA, doomed=doomed),
         default=elb_action.from_aws(turned.fields[DEFAULT]) if turned else None,
     )
     observed = Observed(rule_set(name, due.live.values()), known)
@@ -107,12 +110,23 @@ def rule_steps(due: Due, listener: str, name: str, ids: Ids) -> Iterator[Step]:
         yield from listener_changes(entry, {key: value for key, value in fields.items() if key != DEFAULT}, ids)
 
 
-def twin(due: Due, wanted: Entry) -> str:
-    """The ARN of the rule that was made again already and only has to move to its place, "" if there is none."""
-    doomed = {entry.id for entry in due.remove}
-    then = _content(wanted)
-    free = (each for each in due.live.values() if each.kind == wanted.kind and each.id not in doomed)
-    return next((each.id for each in free if _content(each) == then), "")
+def twins(due: Due, there: Set[str]) -> Iterator[tuple[Entry, str]]:
+    """The rules to make again, each with the ARN under which it is made already and waits for its place, or "".
+
+    Those wait at the bottom. What stands elsewhere, or was there before the run, is somebody's, however equal.
+    """
+    bottom = elb_rules.lowest(2 * len(due.live) + len(due.create))
+    known = {*there, *(entry.id for entry in due.remove)}
+    waiting = [
+        each
+        for each in due.live.values()
+        if each.kind != LISTENER and each.id not in known and int(each.fields["Priority"]) in bottom
+    ]
+    for wanted in due.create:
+        found = next((each for each in waiting if _content(each) == _content(wanted)), None)
+        if found:
+            waiting.remove(found)
+        yield wanted, found.id if found else ""
 
 
 def _content(entry: Entry) -> tuple[Any, ...]:
@@ -156,8 +170,9 @@ def _still(entry: Entry, ids: Ids) -> bool:
 
 
 def _makes(step: Step, entry: Entry) -> bool:
-    given = elb_rules.from_aws({**step.args, "RuleArn": ""})
-    return (given.conditions, given.actions) == (_rule(entry).conditions, _rule(entry).actions)
+    given, rule = elb_rules.from_aws({**step.args, "RuleArn": ""}), _rule(entry)
+    tagged = tags.from_aws(step.args["Tags"]) == tags.owned(rule.tags, owner="", name=rule.name)
+    return tagged and given.content == rule.content
 
 
 def _writable(condition: Mapping[str, Any]) -> dict[str, Any]:

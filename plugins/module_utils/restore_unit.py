@@ -125,8 +125,9 @@ def _remade(live: Entry, wanted: Entry) -> bool:
 class Unit:
     """Resources that one plan takes back. `read` is what there is of them now, `steps` what is to be done, in order.
 
-    `ready` waits until a removal can be, and says why it cannot ("" if it can); `settle` is the runner's. `prove` says
-    what is known of the requests that arrive while the steps are made.
+    `stays` says why nothing of it is to be done, ever ("" if something is). `ready` waits until a removal can be, and
+    says why it cannot ("" if it can); `settle` is the runner's. `prove` says what is known of the requests that arrive
+    while the steps are made.
     """
 
     name: str
@@ -134,6 +135,7 @@ class Unit:
     todo: Todo
     read: Callable[[Aws], Iterable[Entry]]
     steps: Callable[[Due], Iterable[Step]]
+    stays: str = ""
     ready: Callable[[Aws], str] | None = None
     settle: Callable[[Aws, Params, Sequence[Response]], None] | None = None
     params: Mapping[str, Any] = field(default_factory=dict)

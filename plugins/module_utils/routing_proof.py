@@ -256,10 +256,10 @@ def change(state: State, step: Step) -> Mapping[Any, Rule | None]:
 
 def _created(state: State, args: Mapping[str, Any]) -> dict[Any, Rule | None]:
     name = tagging.from_aws(args.get("Tags", ())).get(tagging.NAME, "")
-    if Later(name) in state:
-        raise UnforeseeableError(f"two rules are made under the same name ({name or 'none'})")
-    made = elb_rules.from_aws({**named(args), "RuleArn": ""})
-    return {Later(name): replace(made, name=name)}
+    made = replace(elb_rules.from_aws({**named(args), "RuleArn": ""}), name=name)
+    if Later(str(made)) in state:
+        raise UnforeseeableError(f"two rules are made under the same name ({made})")
+    return {Later(str(made)): made}
 
 
 def _modified(state: State, args: Mapping[str, Any]) -> dict[Any, Rule | None]:

@@ -9,7 +9,7 @@ conditions, certificates, subnets or registries is nothing, and what is empty is
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import (
@@ -56,19 +56,38 @@ def same(kind: str, name: str, one: Any, other: Any) -> bool:
     return bool(normal(kind, name, one) == normal(kind, name, other))
 
 
-def holds(kind: str, name: str, now: Any, written: Any) -> bool:
-    """Whether the field holds what was written: AWS fills in what a written structure leaves out."""
-    live, asked = normal(kind, name, now), normal(kind, name, written)
-    return _within(live, asked) if isinstance(asked, Mapping) and isinstance(live, Mapping) else bool(live == asked)
+def holds(kind: str, name: str, now: Any, written: Any, ended: Any = None) -> bool:
+    """Whether the field holds what was written, and beside it only what AWS filled in.
+
+    `ended` is what it held when the writer had ended, None where that is not known: `FILLED` says then what AWS adds.
+    """
+    live, asked, then = (normal(kind, name, value) for value in (now, written, ended))
+    if live == asked:
+        return True
+    if _beside(then, asked) is not None:
+        return bool(live == then)
+    more = _beside(live, asked)
+    return more is not None and more <= FILLED.get((kind, name), frozenset())
 
 
-def _within(live: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
-    return all(
-        _within(live[key], value)
-        if isinstance(value, Mapping) and isinstance(live.get(key), Mapping)
-        else live.get(key) == value
-        for key, value in asked.items()
-    )
+FILLED: Mapping[tuple[str, str], Set[str]] = {
+    ("ecs_service", "deploymentConfiguration"): frozenset(
+        {"maximumPercent", "minimumHealthyPercent", "strategy", "bakeTimeInMinutes", "deploymentCircuitBreaker"}
+    ),
+    ("discovery_service", "HealthCheckConfig"): frozenset({"FailureThreshold"}),
+}
+"""What AWS adds to a written structure that leaves it out; whatever else is more than was written is a stranger's."""
+
+
+def _beside(live: Any, asked: Any) -> Set[str] | None:
+    """The names of what a structure has beside what was written; None if it does not hold that."""
+    if live == asked:
+        return frozenset()
+    if not (isinstance(live, Mapping) and isinstance(asked, Mapping)):
+        return None
+    inner = [_beside(live.get(key), value) for key, value in asked.items()]
+    found = [each for each in inner if each is not None]
+    return {*live} - {*asked} | {name for names in found for name in names} if len(found) == len(inner) else None
 
 
 def normal(kind: str, name: str, value: Any) -> Any:

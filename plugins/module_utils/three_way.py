@@ -39,10 +39,17 @@ DERIVED = frozenset({("task_definition_family", "newest")})
 
 @dataclass(frozen=True)
 class Back:
-    """A field that goes back to `before` as long as it holds one of the values `written`."""
+    """A field that goes back to `before` as long as it holds one of the values `written`.
+
+    `ended` is what it held at the run's end, None where that is not known.
+    """
 
     before: Any
     written: tuple[Any, ...]
+    ended: Any = None
+
+    def is_held(self, kind: str, name: str, live: Any) -> bool:
+        return any(holds(kind, name, live, value, self.ended) for value in self.written)
 
 
 @dataclass(frozen=True)
@@ -86,11 +93,7 @@ class Undo:
         """The fields to write now with their values, given what there is now: none that holds a stranger's value."""
         now, kind = flat(live.fields) if live else {}, self.entry.kind
         changed = {name: back for name, back in self.fields.items() if not same(kind, name, now.get(name), back.before)}
-        foreign = {
-            name
-            for name, back in changed.items()
-            if not any(holds(kind, name, now.get(name), value) for value in back.written)
-        }
+        foreign = {name for name, back in changed.items() if not back.is_held(kind, name, now.get(name))}
         return {name: back.before for name, back in changed.items() if name not in foreign | inseparable(kind, foreign)}
 
 
@@ -167,15 +170,15 @@ class _Judge:
         return self._vanished(was, written) if was else None
 
     def _fields(self, was: Entry, now: Entry, written: Written) -> Undo | None:
-        before, live = flat(was.fields), flat(now.fields)
+        before, live, ended = flat(was.fields), flat(now.fields), self._ended(was.key)
         backs, foreign = {}, set()
         for name in sorted({*before, *live, *written.values}):
             values = tuple(written.values.get(name, ()))
-            back = Back(before.get(name), values)
+            back = Back(before.get(name), values, ended.get(name))
             if (was.kind, name) in DERIVED:
                 continue
             if not same(was.kind, name, live.get(name), back.before):
-                if not any(holds(was.kind, name, live.get(name), value) for value in values):
+                if not back.is_held(was.kind, name, live.get(name)):
                     self._drift(now, name, back, live.get(name))
                     foreign.add(name)
                     continue
@@ -193,12 +196,13 @@ class _Judge:
 
     def _of_later(self, was: Entry, name: str, live: Any, written: Written) -> str:
         """Why a value may be that of a later run, where it is not sure that this one's write took effect."""
-        if any(holds(was.kind, name, live, value) for value in written.sure.get(name, ())):
+        ended = self._ended(was.key).get(name)
+        if any(holds(was.kind, name, live, value, ended) for value in written.sure.get(name, ())):
             return ""
         for run_id, write in self.others.writes:
             is_it = write.id == was.id if write.id else dict(write.where) == dict(was.where)
             known = write.kind == was.kind and is_it and name in write.fields
-            if known and holds(was.kind, name, live, write.fields[name]):
+            if known and holds(was.kind, name, live, write.fields[name], ended):
                 return f"written by the run {run_id}, and perhaps not by this one"
         if self.others.unseen:
             return "written by the run or by a later one, whose record is not here"
@@ -245,18 +249,21 @@ class _Judge:
 
     def _changed(self, now: Entry, written: Written) -> Iterator[str]:
         """The fields of a created resource that hold neither what the run wrote nor what AWS then filled in."""
-        live = flat(now.fields)
-        ended = flat(self.after[now.key].fields) if now.key in self.after else None
+        live, ended = flat(now.fields), self._ended(now.key)
         for name in {*live, *written.values}:
-            values = written.values.get(name)
+            values = tuple(written.values.get(name, ()))
             if values:
-                is_ours = any(holds(now.kind, name, live.get(name), value) for value in values)
-            elif ended is not None:
+                is_ours = Back(None, values, ended.get(name)).is_held(now.kind, name, live.get(name))
+            elif now.key in self.after:
                 is_ours = same(now.kind, name, live.get(name), ended.get(name))
             else:
                 is_ours = now.kind == "task_definition" or not name.startswith("Tags.")
             if not is_ours:
                 yield name
+
+    def _ended(self, key: Key) -> Mapping[str, Any]:
+        """The (flat) fields of a resource at the run's end, none where that is not known."""
+        return flat(self.after[key].fields) if key in self.after else {}
 
     def _vanished(self, was: Entry, written: Written | None) -> Undo | None:
         if not written or not written.gone:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from ansible_collections.hokusai.platform.plugins.module_utils import restore
 from ansible_collections.hokusai.platform.plugins.modules import cloudwatch_alarms, cloudwatch_dashboard, log_groups
 
 from tests.unit.alb_edge import Edge
@@ -59,6 +60,19 @@ def test_all_of_it_goes_back_but_a_log_group_that_was_made(whole: Platform) -> N
     kept = [(each.id, each.reason) for each in done.kept if each.kind != "task_definition_family"]
     assert kept == [("/ecs/new", "created by the run, and its events would go with it")]
     assert whole.aws.logs.describe_log_groups(logGroupNamePrefix="/ecs/new")["logGroups"]
+
+
+@pytest.mark.parametrize("dry", [True, False])
+def test_a_log_group_that_was_made_is_told_as_kept_also_where_it_is_all_there_is(whole: Platform, dry: bool) -> None:
+    before = whole.read()
+    notes = whole.run((log_groups, {"groups": [{"name": "/ecs/new"}]}))
+    judgement = whole.judge(before, notes)
+    done = whole.take_back(before, notes, dry=dry)
+    assert (done.steps, done.diff) == ([], {"before": {}, "after": {}})
+    assert [(each.id, each.reason) for each in done.kept] == [
+        ("/ecs/new", "created by the run, and its events would go with it")
+    ]
+    assert restore.fields(judgement, judgement.now, done.kept) == []
 
 
 def test_it_goes_back_too_when_the_run_came_to_no_end(whole: Platform) -> None:

@@ -37,6 +37,8 @@ HOUR_SECONDS, DAY_SECONDS, WEEK_SECONDS = 3600, 24 * 3600, 7 * 24 * 3600
 NAMES_PER_DELETE = 100
 WATCHED = "watched"
 """The id of the query whose result an alarm on maths watches."""
+ANY_SAMPLE = "evaluate"
+"""What becomes of a percentile of few samples, unless it is said."""
 
 METRIC, COMPOSITE = "metric", "composite"
 PUT = {METRIC: "put_metric_alarm", COMPOSITE: "put_composite_alarm"}
@@ -264,7 +266,7 @@ def normal(settings: Settings) -> dict[str, Any]:
     if "EvaluationPeriods" in found:
         found.setdefault("DatapointsToAlarm", found["EvaluationPeriods"])
         found.setdefault("TreatMissingData", "missing")
-    if found.get("EvaluateLowSampleCountPercentile") == "evaluate":
+    if found.get("EvaluateLowSampleCountPercentile") == ANY_SAMPLE:
         del found["EvaluateLowSampleCountPercentile"]
     return found
 

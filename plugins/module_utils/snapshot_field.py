@@ -72,7 +72,15 @@ def holds(kind: str, name: str, now: Any, written: Any, ended: Any = None) -> bo
 
 FILLED: Mapping[tuple[str, str], Set[str]] = {
     ("ecs_service", "deploymentConfiguration"): frozenset(
-        {"maximumPercent", "minimumHealthyPercent", "strategy", "bakeTimeInMinutes", "deploymentCircuitBreaker"}
+        {
+            "bakeTimeInMinutes",
+            "deploymentCircuitBreaker",
+            "maximumPercent",
+            "minimumHealthyPercent",
+            "resetOnHealthyTask",
+            "strategy",
+            "thresholdConfiguration",
+        }
     ),
     ("discovery_service", "HealthCheckConfig"): frozenset({"FailureThreshold"}),
 }
@@ -145,6 +153,16 @@ def _dashboard(value: Mapping[str, Any]) -> str:
     return json.dumps(dashboard.normal(value), sort_keys=True)
 
 
+def _deployment(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what is empty: hooks, and alarms where none is named."""
+    watched = (value.get("alarms") or {}).get("alarmNames")
+    return {key: each for key, each in value.items() if each not in (None, [], {}) and (watched or key != "alarms")}
+
+
+def _percentile(value: str) -> str | None:
+    return None if value == alarm.ANY_SAMPLE else value
+
+
 FORMS: Mapping[tuple[str, str], Callable[[Any], Any]] = {
     ("load_balancer_rule", "Priority"): int,
     ("load_balancer_rule", "Conditions"): elb_condition.from_aws,
@@ -161,8 +179,10 @@ FORMS: Mapping[tuple[str, str], Callable[[Any], Any]] = {
     ("discovery_service", "DnsConfig.DnsRecords"): _records,
     ("record_set", "AliasTarget"): public_dns.normal_target,
     **{("alarm", name): form for name, form in alarm.FORMS.items()},
+    ("alarm", "EvaluateLowSampleCountPercentile"): _percentile,
     ("dashboard", "DashboardBody"): _dashboard,
     ("metric_filter", "metricTransformations"): _transformations,
+    ("ecs_service", "deploymentConfiguration"): _deployment,
     ("ecs_service", "loadBalancers"): _unordered,
     ("ecs_service", "serviceRegistries"): _unordered,
     ("ecs_service", "networkConfiguration"): _network,

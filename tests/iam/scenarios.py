@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.harness import Run, Sandbox, module, play, running_sandbox
 from tests.iam import drift
-from tests.iam.grants import CLUSTER, ENVIRONMENT, PLATFORM_KEY, RUNS
+from tests.iam.grants import CLUSTER, ENVIRONMENT, MANAGED, OWNER, PLATFORM_KEY, RUNS
 from tests.iam.policies import Asked
 from tests.integration.traffic import Traffic
 
@@ -96,12 +96,14 @@ class Recorder:
 def incident(recorder: Recorder) -> None:
     """Found broken, repaired by an approved plan, tried with a canary, taken back, and that taken back as well.
 
-    verify fails until repaired. The revision of before was tidied away meanwhile. Who takes a rollback back makes again
+    verify fails until repaired. The revision of before, one of ours, was tidied away meanwhile. Who takes a rollback back makes again
     what it removed, as `site` does.
     """
     stage = recorder.stage
     (service,) = stage.sandbox.client("ecs").describe_services(cluster=CLUSTER, services=[API])["services"]
     before = service["taskDefinition"]
+    tags = [{"key": MANAGED, "value": OWNER}]
+    stage.sandbox.client("ecs").tag_resource(resourceArn=before, tags=tags)
     stage.sandbox.command("break", "D07").wanted()
     plan = str(stage.sandbox.home / "plan.json")
     recorder.play("diagnose", "verify", code=2)

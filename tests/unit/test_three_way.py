@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +12,16 @@ from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_field im
 from ansible_collections.hokusai.platform.plugins.module_utils.three_way import Judgement
 
 WHERE = {"cluster": "main", "service": "api"}
-CONFIGURATION = {"maximumPercent": 200, "deploymentCircuitBreaker": {"enable": True, "rollback": True}}
+CONFIGURATION: dict[str, Any] = {"maximumPercent": 200, "deploymentCircuitBreaker": {"enable": True, "rollback": True}}
 FILLED_IN = {**CONFIGURATION, "strategy": "ROLLING", "bakeTimeInMinutes": 0}
+BREAKER = {"resetOnHealthyTask": True, "thresholdConfiguration": {"type": "BOUNDED_PERCENT", "value": 50}}
+FILLED_IN_MORE = {
+    **FILLED_IN,
+    "deploymentCircuitBreaker": {**CONFIGURATION["deploymentCircuitBreaker"], **BREAKER},
+    "alarms": {"alarmNames": [], "enable": False, "rollback": False},
+    "lifecycleHooks": [],
+}
+"""What a service of today has beside what it was asked for."""
 ALARMED = {"alarms": {"alarmNames": ["theirs"], "enable": True, "rollback": True}}
 QUERIES = [
     {"Id": "m1", "MetricStat": {"Metric": {"Namespace": "A", "MetricName": "B"}, "Period": 60, "Stat": "Sum"}},
@@ -61,10 +70,16 @@ def test_a_part_that_somebody_added_since_keeps_the_value(ended: dict[str, Any] 
     ]
 
 
-@pytest.mark.parametrize("ended", [FILLED_IN, {"maximumPercent": 100}, None])
-def test_what_aws_filled_in_goes_back_with_the_rest(ended: dict[str, Any] | None) -> None:
-    """Also where the last read of the run did not show the write yet."""
-    judgement = configured(FILLED_IN, ended)
+@pytest.mark.parametrize("now", [FILLED_IN, FILLED_IN_MORE], ids=["little", "more"])
+@pytest.mark.parametrize("has_ended", [True, False])
+def test_what_aws_filled_in_goes_back_with_the_rest(now: dict[str, Any], has_ended: bool) -> None:
+    judgement = configured(now, now if has_ended else None)
+    assert [(undo.act, [*undo.fields]) for undo in judgement.undos] == [("change", ["deploymentConfiguration"])]
+    assert judgement.kept == ()
+
+
+def test_a_read_that_did_not_show_the_write_yet_at_the_end_is_no_obstacle() -> None:
+    judgement = configured(FILLED_IN, {"maximumPercent": 100})
     assert [(undo.act, [*undo.fields]) for undo in judgement.undos] == [("change", ["deploymentConfiguration"])]
     assert judgement.kept == ()
 
@@ -101,3 +116,16 @@ def test_a_written_structure_is_not_held_where_a_part_of_it_differs() -> None:
     assert is_held(FILLED_IN)
     assert not is_held({**FILLED_IN, "maximumPercent": 175})
     assert not is_held({**FILLED_IN, "deploymentCircuitBreaker": {"enable": True}})
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_percentile_for_which_aws_names_its_default_goes_back(ended: bool) -> None:
+    """The put leaves it out."""
+    made = alarm(QUERIES)
+    named = Entry(
+        made.kind, made.id, made.name, {**made.fields, "EvaluateLowSampleCountPercentile": "evaluate"}, made.where
+    )
+    journal = wrote("cloudwatch", "put_metric_alarm", AlarmName="errors", Metrics=QUERIES, Threshold=1.0)
+    judgement = three_way.judge(document(), journal, document(named), document(named) if ended else None)
+    assert [undo.act for undo in judgement.undos] == ["remove"]
+    assert judgement.kept == ()

@@ -96,8 +96,8 @@ class Recorder:
 def incident(recorder: Recorder) -> None:
     """Found broken, repaired by an approved plan, tried with a canary, taken back, and that taken back as well.
 
-    verify fails until repaired. The revision of before, one of ours, was tidied away meanwhile. Who takes a rollback back makes again
-    what it removed, as `site` does.
+    verify fails until repaired. The revision of before, one of ours, was tidied away meanwhile. Who takes a rollback
+    back makes again what it removed, as `site` does.
     """
     stage = recorder.stage
     (service,) = stage.sandbox.client("ecs").describe_services(cluster=CLUSTER, services=[API])["services"]

@@ -122,9 +122,7 @@ def test_a_written_structure_is_not_held_where_a_part_of_it_differs() -> None:
 def test_a_percentile_for_which_aws_names_its_default_goes_back(ended: bool) -> None:
     """The put leaves it out."""
     made = alarm(QUERIES)
-    named = Entry(
-        made.kind, made.id, made.name, {**made.fields, "EvaluateLowSampleCountPercentile": "evaluate"}, made.where
-    )
+    named = replace(made, fields={**made.fields, "EvaluateLowSampleCountPercentile": "evaluate"})
     journal = wrote("cloudwatch", "put_metric_alarm", AlarmName="errors", Metrics=QUERIES, Threshold=1.0)
     judgement = three_way.judge(document(), journal, document(named), document(named) if ended else None)
     assert [undo.act for undo in judgement.undos] == ["remove"]

@@ -29,7 +29,7 @@ class Certificates:
         """The one issued certificate that a name or an ARN means. Raises `NotFound`, `Ambiguous` or `BadInput`."""
         if reference.startswith("arn:") and ":acm:" not in reference:
             return reference
-        found = [each for each in self.listed if reference in (each["CertificateArn"], each["DomainName"])]
+        found = [each for each in self.listed if reference in (each["CertificateArn"], each.get("DomainName"))]
         found = found or [c for c in self.listed if reference in (c.get("SubjectAlternativeNameSummaries") or ())]
         issued = [each for each in found if each["Status"] == "ISSUED"]
         if not found:
@@ -52,8 +52,8 @@ class Certificates:
         for reference, meant in references.items():
             if meant == arn:
                 return reference
-        domains = (str(each["DomainName"]) for each in self.listed if each["CertificateArn"] == arn)
-        domain = next(domains, arn)
+        domains = (each.get("DomainName") for each in self.listed if each["CertificateArn"] == arn)
+        domain = str(next(domains, None) or arn)
         return arn if domain in references else domain
 
 

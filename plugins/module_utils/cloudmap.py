@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from itertools import chain, repeat
 from typing import Any
@@ -20,6 +21,8 @@ OPERATION_TIMEOUT = 300.0
 """Seconds an operation may take; AWS makes a namespace in about a minute."""
 POLL_DELAYS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 IN_FLIGHT = ("SUBMITTED", "PENDING")
+INVOCATION = uuid.uuid4().hex
+"""What the requests of this run of a module have in common, and those of no other."""
 Listed = Mapping[str, Any]
 
 
@@ -41,13 +44,19 @@ def find_namespace(aws: Aws, given: str, vpc: str | None) -> Listed | None:
 
 
 def private_namespaces(aws: Aws) -> list[Listed]:
-    asked = [{"Name": "TYPE", "Values": ["DNS_PRIVATE"], "Condition": "EQ"}]
+    """Those of this account: one that others share with it may have the same name."""
+    asked = [
+        {"Name": name, "Values": [value], "Condition": "EQ"}
+        for name, value in (("TYPE", "DNS_PRIVATE"), ("RESOURCE_OWNER", "SELF"))
+    ]
     return _pages(aws, "list_namespaces", "Namespaces", Filters=asked)
 
 
 def zone_vpcs(aws: Aws, namespace: Listed) -> set[str]:
-    """The VPCs in which the namespace's names resolve: those of its hosted zone."""
-    zone = namespace["Properties"]["DnsProperties"]["HostedZoneId"]
+    """The VPCs in which the namespace's names resolve: those of its hosted zone, if Cloud Map tells one."""
+    zone = namespace.get("Properties", {}).get("DnsProperties", {}).get("HostedZoneId")
+    if not zone:
+        return set()
     return {each["VPCId"] for each in aws.route53.get_hosted_zone(Id=zone).get("VPCs", [])}
 
 
@@ -76,8 +85,11 @@ def tags_of(aws: Aws, resource: Listed) -> dict[str, str]:
 
 
 def request_id(*identity: str) -> str:
-    """The CreatorRequestId of what is identified so; always the same, so a repeated create makes nothing twice."""
-    return "hokusai-" + hashlib.sha256("\0".join(identity).encode()).hexdigest()[:48]
+    """The CreatorRequestId of what is identified so: the same for each try of a create, and another in the next run.
+
+    Cloud Map would answer that of a creation that failed, or is long gone, with the old operation again.
+    """
+    return "hokusai-" + hashlib.sha256("\0".join((INVOCATION, *identity)).encode()).hexdigest()[:48]
 
 
 def pending(aws: Aws, kind: str) -> list[str]:

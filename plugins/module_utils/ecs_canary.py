@@ -3,7 +3,8 @@
 """A canary's ECS service: the stable one again, beside it, with a container changed and target groups of its own.
 
 Its revision is one of the stable service's family, so that what is promoted is the very revision that was tried.
-It is in no Cloud Map registry: who finds the service by name would reach the canary whatever its weight.
+It is in no Cloud Map registry: who finds the service by name would reach the canary whatever its weight. For the same
+reason it is a client of Service Connect, where the stable one is in it, and never a service.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import tags as tagging
 from ansible_collections.hokusai.platform.plugins.module_utils.canary_routes import Pair
+from ansible_collections.hokusai.platform.plugins.module_utils.ecs_observation import primary
 from ansible_collections.hokusai.platform.plugins.module_utils.ecs_service import target_group_name
 from ansible_collections.hokusai.platform.plugins.module_utils.elb import GROUP_REMEDY
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput
@@ -187,7 +189,17 @@ def copied(described: Mapping[str, Any]) -> dict[str, Any]:
     percentages = described.get("deploymentConfiguration", {})
     deployment = {key: percentages[key] for key in PERCENTAGES if key in percentages}
     breaker = {"deploymentCircuitBreaker": {"enable": True, "rollback": False}}
-    return {**kept, "deploymentConfiguration": {**deployment, **breaker}}
+    return {**kept, **of_deployment(primary(described)), "deploymentConfiguration": {**deployment, **breaker}}
+
+
+def of_deployment(described: Mapping[str, Any]) -> dict[str, Any]:
+    """What CreateService takes, in the same shapes, and DescribeServices tells of a deployment alone."""
+    found: dict[str, Any] = {}
+    if connect := described.get("serviceConnectConfiguration"):
+        found["serviceConnectConfiguration"] = {key: value for key, value in connect.items() if key != "services"}
+    if volumes := described.get("volumeConfigurations"):
+        found["volumeConfigurations"] = volumes
+    return found
 
 
 def load_balancers(stable: Running, wish: Wish, find: Find) -> Iterator[dict[str, Any]]:

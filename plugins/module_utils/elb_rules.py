@@ -18,7 +18,8 @@ LAST_PRIORITY = 50000
 DEFAULT = "the default action"
 """What the default action has for an ARN where it is looked at as a rule."""
 MAX_VALUES = 5
-MAX_WILDCARDS = 5
+MAX_WILDCARDS = 6
+"""Of a rule; accounts have had 5, and there AWS says so."""
 REWRITES = {"host-header-rewrite": "HostHeaderRewriteConfig", "url-rewrite": "UrlRewriteConfig"}
 
 

@@ -52,6 +52,8 @@ REMEDIES = {
     "UnrecognizedClientException": "the access key is not valid in this account and region: check both",
     "Throttling": "AWS still throttled after the client's own retries: run again later",
     "ThrottlingException": "AWS still throttled after the client's own retries: run again later",
+    "InvalidConfigurationRequest": "where group stickiness is asked for, first give the rules of the target group "
+    "stickiness_seconds, in a run of their own, and then the group the attribute; else correct what AWS names",
     "RequestLimitExceeded": "AWS still throttled after the client's own retries: run again later",
 }
 

@@ -37,6 +37,7 @@ NO_QUOTA = elb_rules.LAST_PRIORITY
 """Rules are made again in the places of rules that were there: AWS is left to say what does not fit."""
 LISTENER = "listener"
 DEFAULT = "DefaultActions"
+MUTUAL = "MutualAuthentication"
 Ids = Mapping[str, str]
 
 
@@ -203,7 +204,8 @@ def listener_steps(due: Due, ids: Ids) -> Iterator[Step]:
     for entry in due.remove:
         yield Step("delete_listener", {"ListenerArn": entry.id}, f"listener {entry.name}: not there before the run")
     for entry in due.create:
-        yield from elb_listener.creation(_observed(entry, ids), _listener(entry, frozenset(entry.fields)))
+        for step in elb_listener.creation(_observed(entry, ids), _listener(entry, frozenset(entry.fields))):
+            yield _guarded(step, entry) if step.verb == "create_listener" else step
     for entry, fields in due.changes:
         yield from listener_changes(entry, fields, ids)
 
@@ -218,6 +220,15 @@ def listener_changes(entry: Entry, fields: Mapping[str, Any], ids: Ids) -> Itera
     for step in elb_listener.changes(seen, _listener(entry, names), wanted):
         yield _default_exact(step, before, seen.ids)
     yield from tag_steps(f"listener {entry.name}", fields, entry.id, ELB_TAGS)
+
+
+def _guarded(step: Step, entry: Entry) -> Step:
+    """The step with the demand for certificates of clients that the listener made, if it did."""
+    given = entry.fields.get(MUTUAL) or {}
+    told = ("Mode", "TrustStoreArn", "IgnoreClientCertificateExpiry", "AdvertiseTrustStoreCaNames")
+    taken = {"passthrough": told[:1], "verify": told}.get(given.get("Mode", "off"), ())
+    demand = {name: given[name] for name in taken if given.get(name) is not None}
+    return replace(step, args={**step.args, MUTUAL: demand}) if demand else step
 
 
 def _default_exact(step: Step, before: Entry, ids: Ids) -> Step:

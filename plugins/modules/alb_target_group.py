@@ -74,7 +74,10 @@ options:
         description: Statuses that count as success, such as V(200) or V(200,204) or V(200-299).
         type: str
   attributes:
-    description: Target group attributes by AWS's names. Attributes not listed are unmanaged.
+    description:
+      - Target group attributes by AWS's names. Attributes not listed are unmanaged.
+      - AWS takes V(stickiness.enabled=true) of a group in weighted rules only once all of these have
+        C(stickiness_seconds). Give it to them first, in a run of its own.
     type: dict
   tags:
     description: Tags that are there. Tags not listed are unmanaged.

@@ -12,7 +12,7 @@ version_added: 0.1.0
 description:
   - Makes, describes, tags or removes a private DNS namespace, and waits until Cloud Map has done it.
   - A namespace is found by its name, its type and the VPC of its private zone, whoever made it. HTTP and public
-    namespaces of the same name are other resources and stay untouched.
+    namespaces of the same name, and those that another account shares, are other resources and stay untouched.
   - Only a namespace that this collection made (tag C(hokusai:managed-by)) and that is empty is removed.
 options:
   name:

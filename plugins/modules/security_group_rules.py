@@ -61,7 +61,9 @@ options:
         description: Last port of a range; the code for ICMP.
         type: int
       group:
-        description: Peer, a security group by id, or by name within the VPC of O(group).
+        description:
+          - Peer, a security group by id, or by name within the VPC of O(group).
+          - It is of the same account, for EC2 wants to be told the account of any other.
         type: str
       cidr:
         description: Peer, an IPv4 or IPv6 network.

@@ -228,6 +228,14 @@ def test_a_certificate_is_found_by_its_main_name_or_else_by_an_alternative_one()
     assert alone.arn("*.hokus.ai") == "arn-1"
 
 
+def test_a_certificate_without_a_main_name_is_in_nobodys_way() -> None:
+    nameless = {"CertificateArn": "arn-1", "Status": "ISSUED", "SubjectAlternativeNameSummaries": ["hokus.ai"]}
+    other = {"CertificateArn": "arn-2", "Status": "ISSUED", "DomainName": "*.hokus.ai"}
+    found = acm.Certificates((nameless, other), "us-east-1")
+    assert (found.arn("*.hokus.ai"), found.arn("hokus.ai")) == ("arn-2", "arn-1")
+    assert (found.name("arn-1", {}), found.name("arn-2", {})) == ("arn-1", "*.hokus.ai")
+
+
 BAD = [
     ({"port": 80, "default_action": NOT_FOUND}, "protocol is not set"),
     ({"port": 80, "protocol": "HTTP"}, "default_action is not set"),

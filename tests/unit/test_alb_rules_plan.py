@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from ansible_collections.hokusai.platform.plugins.module_utils import elb_action, elb_rules
+from ansible_collections.hokusai.platform.plugins.module_utils import elb_action, elb_condition, elb_rules
 from ansible_collections.hokusai.platform.plugins.module_utils.elb_rule_plan import plan
 from ansible_collections.hokusai.platform.plugins.module_utils.elb_rules import Rule, RuleSet, Transform
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput
@@ -373,7 +373,7 @@ BAD_RULES = [
     ({"priority": 50001}, "priority 50001 is out of range"),
     ({"paths": []}, "it has no condition"),
     ({"paths": [f"/{n}" for n in range(6)]}, "6 condition values"),
-    ({"paths": ["/*/*/*"], "hosts": ["*.*.*"]}, "6 wildcards"),
+    ({"paths": ["/*/*/*/*"], "hosts": ["*.*.*"]}, "7 wildcards"),
     ({"paths": ["/a"], "path_regexes": ["^/a"]}, "both paths and path_regexes"),
     ({"transforms": [{"type": "url_rewrite", "regex": r, "replace": ""} for r in "ab"]}, "two transforms of one type"),
     ({"action": {"type": "forward", "target_groups": [{"name": f"g{n}", "weight": 1} for n in range(6)]}}, "6 target"),
@@ -385,6 +385,11 @@ def test_what_aws_would_refuse_is_refused_with_the_rules_name(change: dict[str, 
     with pytest.raises(BadInput, match=f"Rule api of {NAME}: {problem}") as error:
         elb_rules.desired({**option("api", 10), **change}, NAME)
     assert error.value.remedy
+
+
+def test_six_wildcards_are_a_rule() -> None:
+    given = {**option("api", 10), "paths": ["/*/*/*"], "hosts": ["*.*.*"]}
+    assert elb_condition.wildcards(elb_rules.desired(given, NAME).conditions) == 6
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,11 @@ def test_a_value_that_the_api_does_not_accept_points_at_the_option_and_not_at_th
 
 @pytest.mark.parametrize(
     ("code", "remedy"),
-    [("ThrottlingException", "run again later"), ("ServiceNotActiveException", "API reference under UpdateService")],
+    [
+        ("ThrottlingException", "run again later"),
+        ("InvalidConfigurationRequest", "first give the rules of the target group stickiness_seconds"),
+        ("ServiceNotActiveException", "API reference under UpdateService"),
+    ],
 )
 def test_every_error_of_aws_has_a_remedy(code: str, remedy: str) -> None:
     with pytest.raises(AwsError) as refused, calling("update the service"):

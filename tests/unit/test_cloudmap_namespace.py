@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -109,9 +111,7 @@ def test_a_create_whose_answer_was_lost_is_not_repeated(aws: Any, vpc: str, cont
 
 
 def test_a_create_still_in_flight_from_a_run_that_was_killed_is_waited_for(aws: Any, vpc: str) -> None:
-    aws.servicediscovery.create_private_dns_namespace(
-        Name=NAME, Vpc=vpc, CreatorRequestId=cloudmap.request_id(NAME, vpc)
-    )
+    aws.servicediscovery.create_private_dns_namespace(Name=NAME, Vpc=vpc, CreatorRequestId="of another run")
     assert converge(RESOURCE, aws, params(), dry=False).steps == ()
     assert len(ids(aws)) == 1
 
@@ -123,11 +123,21 @@ def test_creations_that_have_ended_are_not_asked_about(aws: Any, vpc: str, contr
     assert "servicediscovery:GetOperation" not in control_plane.calls.as_dict()["actions"]
 
 
-def test_the_request_id_is_the_same_for_the_same_name_and_vpc_only() -> None:
+def test_the_request_id_is_the_same_for_the_same_name_and_vpc_in_the_same_run_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     first = cloudmap.request_id(NAME, "vpc-1")
     assert first == cloudmap.request_id(NAME, "vpc-1")
     assert first != cloudmap.request_id(NAME, "vpc-2")
     assert len(first) <= 64
+    monkeypatch.setattr(cloudmap, "INVOCATION", "another run")
+    assert first != cloudmap.request_id(NAME, "vpc-1")
+
+
+def test_each_run_of_the_module_has_requests_of_its_own() -> None:
+    show = f"from {cloudmap.__name__} import INVOCATION; print(INVOCATION)"
+    runs = {subprocess.run([sys.executable, "-c", show], capture_output=True, check=True).stdout for _ in range(2)}
+    assert len(runs) == 2
 
 
 def test_a_namespace_of_the_name_in_another_vpc_is_not_adopted(aws: Any, vpc: str) -> None:
@@ -140,6 +150,25 @@ def test_a_namespace_of_the_name_in_another_vpc_is_not_adopted(aws: Any, vpc: st
 def test_an_http_namespace_of_the_name_is_not_adopted(aws: Any, vpc: str) -> None:
     aws.servicediscovery.create_http_namespace(Name=NAME)
     assert [step.verb for step in converge(RESOURCE, aws, params(), dry=True).steps] == ["create_private_dns_namespace"]
+
+
+@pytest.fixture
+def shared(aws: Any, vpc: str, control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A namespace that another account shares with this one; its id."""
+    made = make(aws, vpc)
+    (theirs,) = (each for each in control_plane.backend("servicediscovery").namespaces.values() if each.id == made)
+    monkeypatch.setattr(theirs, "owner", "OTHER_ACCOUNTS")
+    return made
+
+
+def test_a_namespace_of_another_account_is_not_adopted(aws: Any, vpc: str, shared: str) -> None:
+    assert cloudmap.find_namespace(aws, NAME, None) is None
+    assert cloudmap.find_namespace(aws, shared, None) is None
+
+
+def test_a_namespace_that_does_not_tell_its_zone_is_in_no_vpc(aws: Any) -> None:
+    assert cloudmap.zone_vpcs(aws, {"Id": "ns-1", "Properties": {"DnsProperties": {}}}) == set()
+    assert cloudmap.zone_vpcs(aws, {"Id": "ns-1"}) == set()
 
 
 def test_two_namespaces_of_one_name_are_an_error_that_lists_both(aws: Any, vpc: str) -> None:

@@ -119,6 +119,35 @@ def test_the_canary_is_in_no_registry(run: RunModule, aws: CountingAws, platform
     assert canary(aws)["serviceRegistries"] == []
 
 
+CONNECT: dict[str, Any] = {"enabled": True, "namespace": "hokusai-development.local"}
+VOLUME: dict[str, Any] = {"roleArn": "arn:aws:iam::123456789012:role/ecsInfrastructureRole", "sizeInGiB": 10}
+VOLUMES: list[dict[str, Any]] = [{"name": "data", "managedEBSVolume": VOLUME}]
+
+
+def test_the_canary_has_the_volumes_and_is_a_client_alone_of_service_connect(run: RunModule, aws: CountingAws) -> None:
+    served = {**CONNECT, "services": [{"portName": "http", "clientAliases": [{"port": 8001}]}]}
+    aws.ecs.update_service(
+        cluster=CLUSTER, service=NAME, serviceConnectConfiguration=served, volumeConfigurations=VOLUMES
+    )
+    verbs(run, PRESENT)
+    (deployment,) = canary(aws)["deployments"]
+    assert deployment["serviceConnectConfiguration"] == CONNECT
+    assert deployment["volumeConfigurations"] == VOLUMES
+
+
+def test_a_canary_has_no_more_than_the_stable_service(run: RunModule, aws: CountingAws) -> None:
+    verbs(run, PRESENT)
+    (deployment,) = canary(aws)["deployments"]
+    assert {"serviceConnectConfiguration", "volumeConfigurations"} & set(deployment) == set()
+
+
+def test_ecs_takes_of_a_deployment_what_it_tells_of_it(aws: CountingAws) -> None:
+    model = aws.ecs.meta.service_model
+    told, taken = model.shape_for("Deployment").members, model.shape_for("CreateServiceRequest").members
+    for name in ("serviceConnectConfiguration", "volumeConfigurations"):
+        assert told[name].name == taken[name].name
+
+
 def test_what_is_promoted_is_the_very_revision_that_was_tried(run: RunModule, aws: CountingAws) -> None:
     verbs(run, PRESENT)
     tried = canary(aws)["taskDefinition"]

@@ -1,4 +1,4 @@
-"""Rules that a run deleted are made again as they were, once, and no rule of others is taken for one of them."""
+"""What a run deleted of listeners and rules is made again as it was, once, and nothing of others is taken for it."""
 
 from __future__ import annotations
 
@@ -116,3 +116,35 @@ def test_a_rule_that_goes_is_not_taken_for_the_equal_one_that_comes_again(whole:
     notes = whole.run(rules(STAYS), rules(route("new", 10, "one", *PATH), STAYS))
     whole.take_back(before, notes)
     assert described(whole.read()) == described(before)
+
+
+STORE = "arn:aws:elasticloadbalancing:us-east-1:123456789012:truststore/store/1"
+LEFT_OUT = {"TrustStoreAssociationStatus": "active", "AdvertiseTrustStoreCaNames": None}
+"""What AWS tells beside it, and takes from nobody."""
+VERIFY = {"Mode": "verify", "TrustStoreArn": STORE, "IgnoreClientCertificateExpiry": False}
+
+
+@pytest.mark.parametrize(
+    ("told", "written"),
+    [
+        ({**VERIFY, **LEFT_OUT}, VERIFY),
+        ({**VERIFY, "AdvertiseTrustStoreCaNames": "on"}, {**VERIFY, "AdvertiseTrustStoreCaNames": "on"}),
+        ({"Mode": "passthrough", "IgnoreClientCertificateExpiry": False, **LEFT_OUT}, {"Mode": "passthrough"}),
+        ({"Mode": "off"}, None),
+        (None, None),
+    ],
+)
+def test_a_listener_asks_its_clients_for_certificates_again(whole: Platform, told: Any, written: Any) -> None:
+    certificate = whole.edge.make_certificate("a.test")
+    gone = whole.edge.make_listener(8443, Protocol="HTTPS", Certificates=[{"CertificateArn": certificate}])
+    before = whole.read()
+    (was,) = (each for each in before["resources"] if each["id"] == gone)
+    was["fields"].update({"MutualAuthentication": told} if told else {})
+    notes = Notes()
+    whole.write("elbv2", "delete_listener", ListenerArn=gone)
+    (write,) = notes.intend("elbv2", [Step("delete_listener", {"ListenerArn": gone}, "deleted")])
+    notes.outcome(write, "done")
+    made = whole.take_back(before, notes).steps[0]
+    assert made.verb == "create_listener"
+    assert made.args.get("MutualAuthentication") == written
+    assert whole.take_back(before, notes).steps == []

@@ -128,6 +128,8 @@ class Service(MotoService):  # type: ignore[misc]  # moto is untyped here (root 
             "rolloutStateReason": reason or f"ECS deployment ecs-svc/{number} in progress.",
             "loadBalancers": deepcopy(self.load_balancers),
             "serviceRegistries": deepcopy(self.service_registries),
+            "serviceConnectConfiguration": deepcopy(self.service_connect_configuration),
+            "volumeConfigurations": deepcopy(self.volume_configurations),
             "serviceRevisionArn": f"{prefix}:service-revision/{path}",
             "serviceDeploymentArn": f"{prefix}:service-deployment/{path}",
         }

@@ -11,7 +11,7 @@ from typing import Any
 from moto.elbv2.exceptions import InvalidConditionFieldError, ValidationError
 
 MAX_VALUES_PER_RULE = 5
-MAX_WILDCARDS_PER_RULE = 5
+MAX_WILDCARDS_PER_RULE = 6
 
 _CONFIGS = {
     "host-header": "HostHeaderConfig",

@@ -46,9 +46,13 @@ class Operation(models.Operation):  # type: ignore[misc]  # moto is untyped here
 
 
 class Namespace(models.Namespace):  # type: ignore[misc]  # moto is untyped here (root pyproject)
-    """`created_by` is the operation that makes it: until that is done the API does not show the namespace."""
+    """`created_by` is the operation that makes it: until that is done the API does not show the namespace.
+
+    `owner` is SELF, or OTHER_ACCOUNTS for one that is shared with this account.
+    """
 
     created_by: Operation | None = None
+    owner = "SELF"
     creator_request_id: str
     dns_properties: Json
 

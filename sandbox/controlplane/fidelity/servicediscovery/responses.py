@@ -20,7 +20,7 @@ class ServiceDiscoveryResponse(responses.ServiceDiscoveryResponse):  # type: ign
     def list_namespaces(self) -> str:
         def fields(namespace: Any) -> dict[str, str]:
             name = namespace.name
-            return {"TYPE": namespace.type, "NAME": name, "HTTP_NAME": name, "RESOURCE_OWNER": "SELF"}
+            return {"TYPE": namespace.type, "NAME": name, "HTTP_NAME": name, "RESOURCE_OWNER": namespace.owner}
 
         found = self._filtered(self.servicediscovery_backend.visible_namespaces(), fields)
         return self._page("Namespaces", [namespace.to_json() for namespace in found])

@@ -53,6 +53,7 @@ REMEDIES = {
     "Throttling": "AWS still throttled after the client's own retries: run again later",
     "ThrottlingException": "AWS still throttled after the client's own retries: run again later",
     "RequestLimitExceeded": "AWS still throttled after the client's own retries: run again later",
+    "TooManyUpdates": "others went on writing the same SSM parameter through the client's own retries: run again later",
 }
 
 

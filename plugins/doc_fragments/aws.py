@@ -36,7 +36,7 @@ options:
     description: CA bundle for TLS verification of AWS endpoints.
     type: path
   assume_role_arn:
-    description: Role to assume before the first call.
+    description: Role to assume before the first call, and again before what it was issued expires.
     type: str
 requirements:
   - python >= 3.11

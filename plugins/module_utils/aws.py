@@ -4,19 +4,23 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, calling, no_credentials
 
 try:
     import boto3
+    import botocore.session
     from botocore import xform_name
     from botocore.config import Config
+    from botocore.credentials import RefreshableCredentials
     from botocore.exceptions import (
         BotoCoreError,
         ConnectTimeoutError,
@@ -42,15 +46,19 @@ AWS_OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+TRIES = 10
+"""How often at most a call is made, when AWS throttles or fails at answering."""
+LONGEST_PAUSE = 20.0
+"""Seconds between two of its tries."""
 REREAD_DELAYS = (0.0, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0)
 """Seconds before each new look at what was just written: reads may lag behind writes (11 s in all)."""
 Seen = TypeVar("Seen")
-THROTTLED = frozenset(
-    {
-        *("BandwidthLimitExceeded", "LimitExceededException", "PriorRequestNotComplete", "RequestLimitExceeded"),
-        *("SlowDown", "TooManyRequestsException"),
-    }
-)
+TAKEN_FOR_FINAL = frozenset({"TooManyUpdates"})
+"""Codes of such a call that botocore would not repeat (SSM API reference: PutParameter)."""
+THROTTLED = TAKEN_FOR_FINAL | {
+    *("BandwidthLimitExceeded", "LimitExceededException", "PriorRequestNotComplete", "RequestLimitExceeded"),
+    *("SlowDown", "TooManyRequestsException"),
+}
 """Codes of a call that AWS surely did not take, whatever their HTTP status, beside those that say throttled."""
 
 
@@ -97,11 +105,18 @@ def before_try(request: Any, operation_name: str, **_: Any) -> None:
         guard.again(xform_name(operation_name))
 
 
-def after_try(operation: Any, response: Any, caught_exception: Exception | None, **_: Any) -> bool | None:
-    """botocore's event `needs-retry`, which it emits after each try; the first answer that is not None is taken."""
+def after_try(
+    operation: Any, response: Any, attempts: int, caught_exception: Exception | None, **_: Any
+) -> float | bool | None:
+    """botocore's event `needs-retry`, which it emits after each try; the first answer that is not None is taken.
+
+    A number is for how many seconds to wait before the next try; False is none.
+    """
     guard = GUARD.get()
     if guard and is_lost(response, caught_exception) and not guard.lost(xform_name(operation.name)):
         return False
+    if response is not None and code_of(response[1]) in TAKEN_FOR_FINAL and attempts < TRIES:
+        return random.uniform(0, min(2.0 ** (attempts - 1), LONGEST_PAUSE))  # noqa: S311 - so that two do not meet again
     return None
 
 
@@ -113,10 +128,25 @@ def is_lost(response: Any, exception: Exception | None) -> bool:
     if response is None:
         return not isinstance(exception, NOT_SENT)
     http, parsed = response
-    code = str(parsed.get("Error", {}).get("Code", ""))
+    code = code_of(parsed)
     if code in THROTTLED or "Throttl" in code:
         return False
     return http.status_code >= 500 or code.startswith("RequestTimeout")
+
+
+def code_of(parsed: Mapping[str, Any]) -> str:
+    """The error code of an answer; "" when it is none."""
+    return str(parsed.get("Error", {}).get("Code", ""))
+
+
+@dataclass(frozen=True)
+class Issued:
+    """botocore's component `credential_provider`, in a session whose credentials we renew."""
+
+    credentials: Any
+
+    def load_credentials(self) -> Any:
+        return self.credentials
 
 
 class Aws:
@@ -172,20 +202,30 @@ class Aws:
         return self._assume(session, role) if role else session
 
     def _assume(self, session: Any, role_arn: str) -> Any:
-        with calling(f"assume the role {role_arn}"):
-            answer = self._make_client(session, "sts").assume_role(RoleArn=role_arn, RoleSessionName="hokusai-platform")
-        issued = answer["Credentials"]
-        return boto3.session.Session(
-            aws_access_key_id=issued["AccessKeyId"],
-            aws_secret_access_key=issued["SecretAccessKey"],
-            aws_session_token=issued["SessionToken"],
-            region_name=session.region_name,
-        )
+        """A session in the role, which is assumed again before the hour of what STS issued is over."""
+        sts = self._make_client(session, "sts")
+
+        def issue() -> dict[str, str]:
+            # Another call may be waiting for this: its guard has no say here, and would need these credentials.
+            with guarded(None), calling(f"assume the role {role_arn}"):
+                answer = sts.assume_role(RoleArn=role_arn, RoleSessionName="hokusai-platform")
+            issued = answer["Credentials"]
+            return {
+                "access_key": issued["AccessKeyId"],
+                "secret_key": issued["SecretAccessKey"],
+                "token": issued["SessionToken"],
+                "expiry_time": issued["Expiration"].isoformat(),
+            }
+
+        credentials = RefreshableCredentials.create_from_metadata(issue(), issue, "sts-assume-role")
+        assumed = botocore.session.get_session()
+        assumed.register_component("credential_provider", Issued(credentials))
+        return boto3.session.Session(botocore_session=assumed, region_name=session.region_name)
 
     def _make_client(self, session: Any, service: str) -> Any:
         verify = self._params.get("aws_ca_bundle") or (None if self._params.get("validate_certs", True) else False)
         config = Config(
-            retries={"mode": "standard", "total_max_attempts": 10},
+            retries={"mode": "standard", "total_max_attempts": TRIES},
             connect_timeout=10,
             read_timeout=60,
             max_pool_connections=32,

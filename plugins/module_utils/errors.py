@@ -55,6 +55,7 @@ REMEDIES = {
     "InvalidConfigurationRequest": "where group stickiness is asked for, first give the rules of the target group "
     "stickiness_seconds, in a run of their own, and then the group the attribute; else correct what AWS names",
     "RequestLimitExceeded": "AWS still throttled after the client's own retries: run again later",
+    "TooManyUpdates": "others went on writing the same SSM parameter through the client's own retries: run again later",
 }
 
 

@@ -17,13 +17,14 @@ import getpass
 import json
 import os
 import socket
+import threading
 import time
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws, guarded, look_until
+from ansible_collections.hokusai.platform.plugins.module_utils.aws import REREAD_DELAYS, Aws, guarded, look_until
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import (
     AwsError,
     BadInput,
@@ -41,6 +42,9 @@ UNSEEN = "StaleRead"
 """Code of the error when SSM goes on answering as before the lock was taken."""
 TRIES = 5
 """How often at most a token is asked for, when no answer comes and none of ours is seen."""
+RECREATE_DELAYS = (*REREAD_DELAYS, 5.0, 5.0, 5.0, 5.0, 5.0)
+"""Seconds before each try to create the lock (36 s in all): a name that was deleted can be had again after 30 s, says
+the SSM API reference under DeleteParameter."""
 SHORTEST_TTL = 10
 FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -151,6 +155,7 @@ class Lock:
         self.environment = environment
         self.name = f"/hokusai/{environment}/lock"
         self.counter_name = f"{self.name}-counter"
+        self.renewing = threading.Lock()
 
     def look(self) -> View:
         """Who holds the lock and which token is the newest; one call."""
@@ -166,8 +171,15 @@ class Lock:
         return replace(seen, holder=holder, written=written)
 
     def look_for(self, mine: Claim) -> View:
-        """What is there since the claim's token was taken. Who sees a smaller one all the same saw an old answer."""
-        return look_until(self.look, lambda seen: seen.counter >= mine.counter)
+        """What is there since the claim's token was taken. Who sees a smaller one all the same saw an old answer.
+
+        So may have who sees no lock: the answers about the two parameters need not be of the same moment.
+        """
+
+        def shows(seen: View) -> bool:
+            return seen.counter > mine.counter or (seen.counter == mine.counter and seen.holder is not None)
+
+        return look_until(self.look, shows)
 
     def claim(self, value: str) -> Claim:
         try:
@@ -185,16 +197,14 @@ class Lock:
         if seen.holder and not seen.expired and seen.holder.run_id != takes_over:
             raise self.held(seen)
         claim = replace(wanted, acquired=seen.now.strftime(FORMAT), counter=seen.counter + 1)
-        takeover = taken(claim, seen)
-        mine = self.take_over(claim, takeover) if seen.holder else self.take_first(claim, takeover)
+        mine = self.take_over(claim, taken(claim, seen)) if seen.holder else self.take_first(claim, seen)
         return mine, seen
 
-    def take_first(self, claim: Claim, takeover: Takeover | None) -> Claim:
+    def take_first(self, claim: Claim, seen: View) -> Claim:
         """Only who creates the parameter takes a token, so of two that come at the same time one leaves no trace."""
-        if not self.create(claim):
-            raise self.held(self.look())
+        seen = self.create(claim, seen)
         try:
-            mine = replace(claim, counter=self.count(claim, takeover))
+            mine = replace(claim, counter=self.count(replace(claim, counter=seen.counter + 1), seen.takeover))
             if mine != claim:
                 self.put(mine)
             return self.confirmed(mine)
@@ -241,9 +251,15 @@ class Lock:
             raise self.lost(mine, seen)
         return seen
 
-    def renew(self, mine: Claim) -> None:
-        self.check(mine)
-        self.put(mine)
+    def renew(self, mine: Claim, needed: timedelta | None = None) -> None:
+        """Hold the lock anew; with `needed`, only where less time than that is left.
+
+        One thread at a time, so that of many which need it one renews and the others see it done.
+        """
+        with self.renewing:
+            seen = self.check(mine)
+            if needed is None or seen.left < needed:
+                self.put(mine)
 
     def release(self, mine: Claim) -> bool:
         """Delete the lock if it is still this claim's; whether it was."""
@@ -282,14 +298,33 @@ class Lock:
             holder=seen.as_data(),
         )
 
-    def create(self, claim: Claim) -> bool:
-        """Whether the parameter was created by us, be it by a try whose answer was lost."""
+    def create(self, claim: Claim, seen: View) -> View:
+        """Create the parameter, be it by a try whose answer was lost; what was seen last.
+
+        Raises `LockHeld` once another holder is seen, and where SSM goes on refusing the name though none is.
+        """
+        for delay in RECREATE_DELAYS:
+            if delay:
+                time.sleep(delay)
+            if self.created(claim):
+                return seen
+            seen = self.look()
+            if seen.holder == claim:
+                return seen
+            if seen.holder:
+                raise self.held(seen)
+        told = f"SSM goes on refusing to create the lock {self.name}, and shows nobody who holds it"
+        remedy = f"run again in a minute; if it stays so, delete the SSM parameter {self.name} while no run is at work"
+        raise LockHeld(told, remedy, holder=None)
+
+    def created(self, claim: Claim) -> bool:
+        """Whether there was no parameter of the name until now."""
         try:
             self.put(claim, overwrite=False)
         except AwsError as error:
             if error.code != "ParameterAlreadyExists":
                 raise
-            return look_until(self.look, lambda seen: seen.holder is not None).holder == claim
+            return False
         return True
 
     def put(self, claim: Claim, *, overwrite: bool = True) -> None:

@@ -199,8 +199,9 @@ class Run(Outside):
 
 def keep(lock: Lock, claim: Claim, rounds: int) -> None:
     """Raise `LockLost` unless the claim holds; renew it unless so many `RENEWALS` of its time are left."""
-    if lock.check(claim).left < timedelta(seconds=claim.ttl * rounds / RENEWALS) - COARSE:
-        lock.renew(claim)
+    needed = timedelta(seconds=claim.ttl * rounds / RENEWALS) - COARSE
+    if lock.check(claim).left < needed:
+        lock.renew(claim, needed)
 
 
 @contextmanager

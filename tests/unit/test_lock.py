@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import os
 import random
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import AwsError, LockHeld, LockLost
-from ansible_collections.hokusai.platform.plugins.module_utils.lock import TRIES, Lock, View
+from ansible_collections.hokusai.platform.plugins.module_utils.lock import RECREATE_DELAYS, TRIES, Lock, View
+from ansible_collections.hokusai.platform.plugins.module_utils.transaction import RENEWALS, keep
 from moto.core.base_backend import BackendDict
 
 from sandbox.controlplane import ControlPlane, Fault
@@ -215,6 +219,114 @@ def test_a_run_whose_token_is_not_to_be_seen_in_time_writes_nothing(
     lag(lock, monkeypatch, reads=1000, remembers=View(lock.look().now, mine.counter - 1))
     with pytest.raises(LockLost, match="not to be seen"):
         lock.check(mine)
+
+
+def test_a_read_that_shows_the_token_and_not_the_lock_takes_it_from_nobody(
+    lock: Lock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SSM answers about each of the two parameters as of another moment."""
+    mine, _ = lock.acquire(claim("first"))
+    for act in (lock.check, lock.renew, lock.release):
+        with monkeypatch.context() as lagging:
+            lag(lock, lagging, reads=3, remembers=View(lock.look().now, mine.counter))
+            act(mine)
+    assert lock.look().holder is None
+
+
+def already_there(control_plane: ControlPlane, times: int) -> None:
+    """Have SSM refuse so many times to create what was deleted just before."""
+    control_plane.faults.replace([Fault("ssm:PutParameter", code="ParameterAlreadyExists", times=times)])
+
+
+def test_a_name_that_was_just_deleted_is_had_after_a_while(lock: Lock, control_plane: ControlPlane) -> None:
+    first, _ = lock.acquire(claim("first"))
+    lock.release(first)
+    already_there(control_plane, len(RECREATE_DELAYS) - 1)
+    second, _ = lock.acquire(claim("second"))
+    assert lock.check(second).holder == second
+    assert second.counter == first.counter + 1
+
+
+def test_a_name_that_is_refused_though_nobody_holds_the_lock_is_given_up(
+    lock: Lock, control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    already_there(control_plane, -1)
+    with pytest.raises(LockHeld, match="shows nobody who holds it") as refused:
+        lock.acquire(claim("first"))
+    assert 30 < sum(waited) < 40
+    assert "run again in a minute" in refused.value.remedy
+    control_plane.faults.replace([])
+    seen = lock.look()
+    assert (seen.holder, seen.counter) == (None, 0)
+
+
+def test_who_did_not_see_the_holder_at_first_is_refused_as_soon_as_it_does(
+    lock: Lock, aws: CountingAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    nobody = lock.look()
+    first, _ = lock.acquire(claim("first"))
+    second = Lock(aws, "development")
+    lag(second, monkeypatch, reads=2, remembers=nobody)
+    monkeypatch.setattr(time, "sleep", lambda seconds: waited.append(seconds) if seconds else None)
+    with pytest.raises(LockHeld, match="locked by the run first"):
+        second.acquire(claim("second"))
+    assert waited == [RECREATE_DELAYS[1]]
+    assert lock.check(first).holder == first
+
+
+def test_who_waits_for_a_name_does_not_forget_what_was_taken_over_meanwhile(
+    lock: Lock, aws: CountingAws, control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, came = Lock(aws, "development"), []
+
+    def wait(_seconds: float) -> None:
+        if not came:
+            came.append("third")
+            control_plane.faults.replace([])
+            other.acquire(claim("second"))
+            third, _ = other.acquire(claim("third"), takes_over="second")
+            other.release(third)
+
+    monkeypatch.setattr(time, "sleep", wait)
+    control_plane.faults.replace([Fault("ssm:PutParameter", code="ParameterAlreadyExists")])
+    mine, _ = lock.acquire(claim("first"))
+    takeover = lock.check(mine).takeover
+    assert (takeover and takeover.run_id, mine.counter) == ("third", 3)
+
+
+@pytest.mark.parametrize("skip", [0, 1, 2], ids=["the lock", "the token", "the renewal"])
+def test_a_parameter_of_the_lock_that_is_written_too_often_is_written_all_the_same(
+    skip: int, lock: Lock, control_plane: ControlPlane
+) -> None:
+    control_plane.faults.replace([Fault("ssm:PutParameter", code="TooManyUpdates", times=3, skip=skip)])
+    mine, _ = lock.acquire(claim("first"))
+    lock.renew(mine)
+    lock.check(mine)
+
+
+def test_of_many_that_need_the_lock_for_longer_one_renews_it(
+    lock: Lock, aws: CountingAws, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, _ = lock.acquire(claim("first"))
+    clock.pass_(TTL / 2)
+    check, together, been = lock.check, threading.Barrier(16), threading.local()
+
+    def at_once(held: Any) -> View:
+        """All see that there is too little time left before the first does something about it."""
+        seen = check(held)
+        if not hasattr(been, "here"):
+            been.here = together.wait(10)
+        return seen
+
+    monkeypatch.setattr(lock, "check", at_once)
+    aws.calls.clear()
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda _writer: keep(lock, mine, RENEWALS - 1), range(16)))
+    assert aws.writes == {"ssm:PutParameter": 1}
+    assert check(mine).left == timedelta(seconds=TTL - 1)
 
 
 def test_a_lost_answer_to_the_creation_is_still_our_lock_where_reads_lag(

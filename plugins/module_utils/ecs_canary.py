@@ -167,7 +167,8 @@ def creation(current: Services, stable: Running, wish: Wish, find: Find) -> Iter
 def mark(current: Services, stable: Running) -> str:
     """The tag of a revision that is registered to be tried.
 
-    It names what the stable service runs, so it says nothing any more of a promoted one, nor of a clone of that.
+    It names what the stable service runs, so of a promoted one, and of a clone of that, it says nothing as long as the
+    service does not go back to what it ran before.
     """
     return f"{current.name} beside {stable.revision.label}"
 

@@ -6,9 +6,9 @@
 For every write and every moment of it (before the call, answered but unheard, before the journal's line) a run on the
 incident is killed with everything below it. Then either it is rolled back, and AWS must describe the incident again,
 byte for byte but for `describe.VOLATILE`; or it is run again, and must end as an uninterrupted run ends, with nothing
-left to do and nothing there twice. Without --writes, all of them: some hours. Each worker has a sandbox of its own, and
-each run that is run again a new one. The writes of the lock are not among them: they change nothing that a run is
-about, and `schedules` has every order of them.
+left to do and nothing there twice. Without --writes, all of them: some hours. Each worker has a sandbox of its own (a
+new one after something bad), and each run that is run again a new one. The writes of the lock are not among them: they
+change nothing that a run is about, and `schedules` has every order of them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import json
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -35,6 +35,8 @@ MOMENTS = ("call", "response", "journal")
 FOLLOWING = ("rollback", "again")
 DEAD, NOT_KILLED = {137, -9}, "it was not killed: exit code {}"
 PAST_THE_END = 1000
+Cell = tuple[int, str, str]
+"""The number of a write, a moment of it, and what follows."""
 SHELL = ("sh", "-c", 'export HOKUSAI_KILL_ROOT=$$; exec "$@"', "sh")
 
 
@@ -111,27 +113,43 @@ def tried(trial: Trial, number: int, moment: str, then: str) -> list[str]:
     return wrong + trial.back(trial.newest())
 
 
-def trials(trial: Trial, options: argparse.Namespace, worker: int) -> Iterator[bool]:
-    """This worker's share of the matrix."""
-    numbers = options.writes or range(1, trial.writes + 1)
-    matrix = list(product(numbers, options.moments, options.then))
-    for number, moment, then in matrix[worker :: options.workers]:
-        began = time.monotonic()
+def is_good(trial: Trial, number: int, moment: str, then: str) -> bool:
+    began = time.monotonic()
+    try:
         wrong = tried(trial, number, moment, then)
-        verdict = "good" if not wrong else "BAD "
-        what = f"write {number:3}, {moment:8}, {then:8} {time.monotonic() - began:5.0f} s"
-        print(f"{verdict} {what}", *wrong, sep="\n    ", flush=True)
-        yield not wrong
+    except AssertionError as error:
+        wrong = [str(error)]
+    verdict = "good" if not wrong else "BAD "
+    what = f"write {number:3}, {moment:8}, {then:8} {time.monotonic() - began:5.0f} s"
+    print(f"{verdict} {what}", *wrong, sep="\n    ", flush=True)
+    return not wrong
+
+
+def trials(trial: Trial, left: deque[Cell]) -> Iterator[bool]:
+    """Up to the first that is bad: the sandbox is not as it was then."""
+    while left:
+        good = is_good(trial, *left.popleft())
+        yield good
+        if not good:
+            return
 
 
 def work(options: argparse.Namespace, home: Path, worker: int) -> list[bool]:
-    with running_sandbox(home / f"sandbox-{worker}", "--incident") as sandbox:
-        trial = Trial(sandbox, describe(sandbox))
-        needed = not options.writes or "again" in options.then
-        if needed and (wrong := reference(trial)):
-            print("An uninterrupted run cannot be taken back:", *wrong, sep="\n    ", flush=True)
-            return [False]
-        return list(trials(trial, options, worker))
+    """This worker's share of the matrix."""
+    verdicts: list[bool] = []
+    left: deque[Cell] | None = None
+    while left is None or left:
+        with running_sandbox(home / f"sandbox-{worker}-{len(verdicts)}", "--incident") as sandbox:
+            trial = Trial(sandbox, describe(sandbox))
+            needed = not options.writes or "again" in options.then
+            if needed and (wrong := reference(trial)):
+                print("An uninterrupted run cannot be taken back:", *wrong, sep="\n    ", flush=True)
+                return [*verdicts, False]
+            if left is None:
+                matrix = product(options.writes or range(1, trial.writes + 1), options.moments, options.then)
+                left = deque([*matrix][worker :: options.workers])
+            verdicts += trials(trial, left)
+    return verdicts
 
 
 def main() -> int:

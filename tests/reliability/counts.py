@@ -23,7 +23,7 @@ LOCK_SCHEDULES = count("HOKUSAI_LOCK_SCHEDULES", 25, 1_000)
 """Orders in which the holders of one lock make their calls."""
 RUN_SCHEDULES = count("HOKUSAI_RUN_SCHEDULES", 3, 100)
 """Orders in which whole runs make theirs."""
-THROTTLED_TASKS = count("HOKUSAI_THROTTLED_TASKS", 7, 300)
+THROTTLED_TASKS = count("HOKUSAI_THROTTLED_TASKS", 11, 330)
 """Tasks that are run while AWS throttles."""
 THROTTLED_SITES = count("HOKUSAI_THROTTLED_SITES", 1, 5)
 """Whole runs of `site.yml` while AWS throttles."""

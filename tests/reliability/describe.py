@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -127,6 +129,30 @@ def compute(sandbox: Sandbox) -> Iterator[tuple[str, Any]]:
             yield service["serviceArn"], service
     for family in pages(ecs, "list_task_definition_families", "families", status="ACTIVE"):
         yield f"revisions of {family}", pages(ecs, "list_task_definitions", "taskDefinitionArns", familyPrefix=family)
+
+
+IDS = re.compile(
+    r"\b(?:"
+    r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"  # UUIDs: certificates
+    r"|[0-9a-f]{16,17}"  # load balancers, target groups, listeners, rules; behind a prefix as sg-, sgr-, vpc-
+    r"|(?:ns|srv|ecs-svc|rtb|eni)-[0-9a-z]+"
+    r"|Z[0-9A-Z]{12,}"  # hosted zones
+    r"|\d{4}-\d\d-\d\d[T ][0-9:.+-]+"
+    r")\b"
+)
+"""What AWS calls things, and times: no two sandboxes, and no two runs, have the same."""
+
+
+def nameless(document: Document) -> Counter[str]:
+    """Everything that is there, each with how often, whatever AWS calls it: what two runs that end alike have alike."""
+    told = (f"{key}: {json.dumps(value, sort_keys=True)}" for key, value in document.items())
+    return Counter(IDS.sub("ID", each) for each in told)
+
+
+def unlike(one: Counter[str], other: Counter[str]) -> list[str]:
+    """What either has more of, in words."""
+    missing, more = one - other, other - one
+    return [*(f"missing: {each}" for each in missing.elements()), *(f"too much: {each}" for each in more.elements())]
 
 
 def differences(before: Document, after: Document) -> list[str]:

@@ -5,10 +5,10 @@
 
 For every write and every moment of it (before the call, answered but unheard, before the journal's line) a run on the
 incident is killed with everything below it. Then either it is rolled back, and AWS must describe the incident again,
-byte for byte but for `describe.VOLATILE`; or it is run again, and must end as an uninterrupted run ends, with nothing
-left to do and nothing there twice. Without --writes, all of them: some hours. Each worker has a sandbox of its own (a
-new one after something bad), and each run that is run again a new one. The writes of the lock are not among them: they
-change nothing that a run is about, and `schedules` has every order of them.
+byte for byte but for `describe.VOLATILE`; or it is run again, and must end as an uninterrupted run ends but for the ids
+that AWS gives, with nothing left to do and nothing there twice. Without --writes, all of them: some hours. Each worker
+has a sandbox of its own (a new one after something bad), and each run that is run again a new one. The writes of the
+lock are not among them: they change nothing that a run is about, and `schedules` has every order of them.
 """
 
 from __future__ import annotations
@@ -26,18 +26,31 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.harness import ROOT, Run, Sandbox, play, run, running_sandbox
-from tests.reliability.describe import Document, describe, differences
+from tests.reliability.describe import Document, describe, differences, nameless, unlike
 
 KILLER = ROOT / "tests" / "reliability" / "killer"
 MOMENTS = ("call", "response", "journal")
 FOLLOWING = ("rollback", "again")
-DEAD, NOT_KILLED = {137, -9}, "it was not killed: exit code {}"
+DEAD = {137, -9}
 PAST_THE_END = 1000
 Cell = tuple[int, str, str]
 """The number of a write, a moment of it, and what follows."""
 SHELL = ("sh", "-c", 'export HOKUSAI_KILL_ROOT=$$; exec "$@"', "sh")
+
+
+class Killed(NamedTuple):
+    """A run, how many writes it began, and the operation of AWS at which it was to die."""
+
+    run: Run
+    writes: int
+    verb: str
+
+    @property
+    def survived(self) -> list[str]:
+        return [] if self.run.code in DEAD else [f"it was not killed: exit code {self.run.code}"]
 
 
 @dataclass
@@ -57,14 +70,15 @@ class Trial:
         runs = self.sandbox.home / "runs" / "sandbox"
         return max(path.name for path in runs.iterdir() if path.is_dir())
 
-    def killed(self, number: int, moment: str) -> tuple[Run, int]:
-        """The run that was to die at this write, and how many writes it began."""
+    def killed(self, number: int, moment: str) -> Killed:
+        """The run that was to die at this write."""
         with tempfile.TemporaryDirectory() as place:
-            count = Path(place) / "count"
-            given = json.dumps({"at": number, "moment": moment, "count": str(count)})
+            count, verb = Path(place) / "count", Path(place) / "verb"
+            given = json.dumps({"at": number, "moment": moment, "count": str(count), "verb": str(verb)})
             command = [*SHELL, "ansible-playbook", "playbooks/site.yml", "-i", "inventories/sandbox"]
             ended = run(command, self.at | {"HOKUSAI_KILL": given, "PYTHONPATH": str(KILLER)})
-            return ended, count.stat().st_size if count.exists() else 0
+            told = verb.read_text() if verb.exists() else "none"
+            return Killed(ended, count.stat().st_size if count.exists() else 0, told)
 
     def again(self) -> Run:
         return play("playbooks/site.yml", "-e", f"hokusai_break_lock={self.newest()}", extra=self.at)
@@ -76,16 +90,12 @@ class Trial:
         return differences(self.before, describe(self.sandbox))
 
 
-def kinds(document: Document) -> Counter[str]:
-    """How many there are of each kind of resource."""
-    return Counter(key.split("/")[0].split(":")[-1] if "/" in key else key.partition("-")[0] for key in document)
-
-
 def reference(trial: Trial) -> list[str]:
     """An uninterrupted run: how many writes it makes and what there is afterwards. Then back."""
-    ended, trial.writes = trial.killed(PAST_THE_END, "call")
-    ended.wanted()
-    trial.shape = kinds(describe(trial.sandbox))
+    ended = trial.killed(PAST_THE_END, "call")
+    ended.run.wanted()
+    trial.writes = ended.writes
+    trial.shape = nameless(describe(trial.sandbox))
     return trial.back(trial.newest())
 
 
@@ -93,34 +103,31 @@ def run_again(trial: Trial) -> list[str]:
     again = trial.again()
     if again.code:
         return [f"the second run ended with {again.code}: {again.output[-2000:]}"]
-    wrong = []
-    if (shape := kinds(describe(trial.sandbox))) != trial.shape:
-        wrong.append(f"there is {dict(shape)}, and an uninterrupted run leaves {dict(trial.shape)}")
+    wrong = unlike(trial.shape, nameless(describe(trial.sandbox)))
     if steps := play("playbooks/site.yml", "--check", extra=trial.at).wanted().steps:
         wrong.append(f"it is not complete: {steps}")
     return wrong
 
 
-def tried(trial: Trial, number: int, moment: str, then: str) -> list[str]:
-    """What is wrong after a run was killed there and this followed. One that was not killed is taken back."""
+def tried(trial: Trial, number: int, moment: str, then: str) -> tuple[str, list[str]]:
+    """At which operation a run was killed, and what is wrong after this followed. One that survived is taken back."""
     if then == "again":
         with running_sandbox(trial.sandbox.home.with_name(f"again-{number}-{moment}"), "--incident") as sandbox:
             stage = replace(trial, sandbox=sandbox)
-            ended, _ = stage.killed(number, moment)
-            return run_again(stage) if ended.code in DEAD else [NOT_KILLED.format(ended.code)]
-    ended, _ = trial.killed(number, moment)
-    wrong = [] if ended.code in DEAD else [NOT_KILLED.format(ended.code)]
-    return wrong + trial.back(trial.newest())
+            ended = stage.killed(number, moment)
+            return ended.verb, ended.survived or run_again(stage)
+    ended = trial.killed(number, moment)
+    return ended.verb, [*ended.survived, *trial.back(trial.newest())]
 
 
 def is_good(trial: Trial, number: int, moment: str, then: str) -> bool:
     began = time.monotonic()
     try:
-        wrong = tried(trial, number, moment, then)
+        verb, wrong = tried(trial, number, moment, then)
     except AssertionError as error:
-        wrong = [str(error)]
+        verb, wrong = "", [str(error)]
     verdict = "good" if not wrong else "BAD "
-    what = f"write {number:3}, {moment:8}, {then:8} {time.monotonic() - began:5.0f} s"
+    what = f"write {number:3}, {moment:8}, {then:8} {time.monotonic() - began:5.0f} s  {verb}"
     print(f"{verdict} {what}", *wrong, sep="\n    ", flush=True)
     return not wrong
 

@@ -13,7 +13,8 @@ A_CREATED_RULE = "6"
 
 def test_a_run_that_is_killed_is_taken_back_to_the_byte() -> None:
     options = ["--writes", A_CREATED_RULE, "--moments", "response", "--then", "rollback"]
-    run([sys.executable, "-m", "tests.reliability.kill", *options], HERE).wanted()
+    ended = run([sys.executable, "-m", "tests.reliability.kill", *options], HERE).wanted()
+    assert "CreateRule" in ended.output
 
 
 def test_every_module_converges_while_aws_throttles() -> None:

@@ -43,6 +43,7 @@ TASKS_PER_WORKER = 50
 """A worker then makes way for a new one: each account that it made stays in its memory."""
 TASKS_PER_REPORT = 20
 BALANCER, PORT = "lb", 80
+METRICS = [{"id": "errors", "name": "Errors", "namespace": "Test"}]
 CODES = ("Throttling", "RequestLimitExceeded", "ThrottlingException", "TooManyRequests")
 
 Options = dict[str, Any]
@@ -82,6 +83,30 @@ TASKS: dict[str, Options] = {
         "wait_timeout": 120,
         "wait_delay": 0.2,
     },
+    "log_groups": {
+        "groups": [
+            {
+                "name": f"/ecs/{name}",
+                "retention_days": 30,
+                "metric_filters": [{"name": "errors", "pattern": "FATAL", "namespace": "Test", "metric": "Errors"}],
+            }
+            for name in ("api", "mlflow")
+        ]
+    },
+    "cloudwatch_alarms": {
+        "metrics": METRICS,
+        "alarms": [
+            {"name": "errors", "metric": "errors", "threshold": 9},
+            {"name": "any", "metric": "errors", "threshold": 1},
+            {"name": "either", "rule": "ALARM(errors) OR ALARM(any)"},
+        ],
+    },
+    "cloudwatch_dashboard": {
+        "name": "board",
+        "metrics": METRICS,
+        "widgets": [{"title": "errors", "metrics": ["errors"]}],
+    },
+    "route53_alias": {"hosts": {BALANCER: ["api.hokus.ai", "registry.hokus.ai"]}},
 }
 
 
@@ -108,6 +133,7 @@ def account() -> Iterator[tuple[ControlPlane, Aws]]:
         build(aws, plane)
         vpc = aws.ec2.describe_security_groups(GroupNames=["api"])["SecurityGroups"][0]["VpcId"]
         aws.ec2.create_tags(Resources=[vpc], Tags=[{"Key": "Name", "Value": "the-vpc"}])
+        aws.route53.create_hosted_zone(Name="hokus.ai", CallerReference="the public zone")
         agent.thread.start()
         yield plane, aws
     finally:
@@ -135,6 +161,8 @@ def run_task(plane: ControlPlane, module: str) -> Options:
 def census(aws: Aws) -> Counter[str]:
     """How many there are of what a repeated call would duplicate."""
     ids = (each["ListenerArn"] for each in listeners(aws))
+    alarms = aws.cloudwatch.describe_alarms(AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+    zones = (each["Id"] for each in aws.route53.list_hosted_zones()["HostedZones"])
     return Counter(
         rules=sum(len(aws.elbv2.describe_rules(ListenerArn=arn)["Rules"]) for arn in ids),
         listeners=len(listeners(aws)),
@@ -143,6 +171,12 @@ def census(aws: Aws) -> Counter[str]:
         namespaces=len(aws.servicediscovery.list_namespaces()["Namespaces"]),
         services=len(aws.servicediscovery.list_services()["Services"]),
         revisions=len(aws.ecs.list_task_definitions(familyPrefix=NAME)["taskDefinitionArns"]),
+        alarms=len(alarms["MetricAlarms"]) + len(alarms["CompositeAlarms"]),
+        log_groups=len(aws.logs.describe_log_groups()["logGroups"]),
+        filters=len(aws.logs.describe_metric_filters()["metricFilters"]),
+        records=sum(
+            len(aws.route53.list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]) for zone in zones
+        ),
     )
 
 

@@ -22,8 +22,8 @@ import requests
 
 from tests.harness import Run, Sandbox, play, running_sandbox
 from tests.reliability.counts import THROTTLED_SITES
-from tests.reliability.describe import describe
-from tests.reliability.kill import Trial, kinds, reference
+from tests.reliability.describe import describe, nameless, unlike
+from tests.reliability.kill import Trial, reference
 from tests.reliability.throttle import CODES
 
 UNLIKELY = 0.5
@@ -58,8 +58,7 @@ def throttled(trial: Trial, chance: float, seed: int) -> Outcome:
         runs.append(trial.newest())
     if steps := play("playbooks/site.yml", "--check", extra=trial.at).wanted().steps:
         wrong.append(f"it is not complete: {steps}")
-    if (shape := kinds(describe(trial.sandbox))) != trial.shape:
-        wrong.append(f"there is {dict(shape)}, and an unthrottled run leaves {dict(trial.shape)}")
+    wrong += unlike(trial.shape, nameless(describe(trial.sandbox)))
     left: list[str] = []
     for run_id in reversed(runs):
         left = trial.back(run_id)

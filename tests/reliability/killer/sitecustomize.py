@@ -2,8 +2,8 @@
 
 The instrument of tests/reliability/kill.py, in no way a part of the product. `HOKUSAI_KILL` holds JSON: `at` is the
 number of the write, over all processes of the run; `moment` is `call` (before the request leaves), `response` (AWS has
-answered, and nobody has heard it) or `journal` (before the outcome's line); `count` is the file that counts.
-`HOKUSAI_KILL_ROOT` is the process to kill, with all below it.
+answered, and nobody has heard it) or `journal` (before the outcome's line); `count` is the file that counts, and `verb`
+the one that gets the operation's name. `HOKUSAI_KILL_ROOT` is the process to kill, with all below it.
 """
 
 import importlib.abc
@@ -72,6 +72,8 @@ def patch_endpoint(module) -> None:
 
     def counted(self, operation_model, request_dict):
         number = count() if is_write(operation_model, request_dict) else 0
+        if number == GIVEN["at"]:
+            Path(GIVEN["verb"]).write_text(operation_model.name)
         if number == GIVEN["at"] and GIVEN["moment"] == "call":
             kill()
         answer = make_request(self, operation_model, request_dict)

@@ -17,6 +17,7 @@ from tests.integration.leaks import Secrets, files
 CLUSTER, API = "hokusai-development", "hokusai-api-development"
 SESSION = "/hokusai/development/api/session-secret"
 PARAMETER, SECRET = "/hokusai/development/keys/canary", "hokusai/development/canary"
+SEAL, BUCKET = "hokusai/development/runs-key", "hokusai-runs"
 SHOWN_BY_ECS = {"mlflow", "setting"}
 """What is planted in environments of task definitions, where ECS shows it to whoever may describe them."""
 KEPT = {SESSION: "session", PARAMETER: "key"}
@@ -54,6 +55,8 @@ class Planted:
     own: Path
     evidence: Path
     ran: dict[str, Run] = field(default_factory=dict)
+    inherited: dict[str, str] = field(default_factory=dict)
+    """What the operator's environment holds besides."""
 
     def __post_init__(self) -> None:
         self.secrets = Secrets(self.texts)
@@ -72,22 +75,26 @@ class Planted:
         """That of an operator who has all secrets in files, and Ansible report in every way it can."""
         given = {name: text for name, text in self.sandbox.environment.items() if name not in KEYS_OF_THE_SANDBOX}
         del given["AWS_ACCESS_KEY_ID"], given["AWS_SECRET_ACCESS_KEY"]
-        return given | {
-            "AWS_SHARED_CREDENTIALS_FILE": str(self.own / "credentials"),
-            "HOME": str(self.user),
-            "ANSIBLE_REMOTE_TMP": str(self.user / ".ansible" / "tmp"),
-            "TMPDIR": str(self.evidence / "temporary"),
-            "ANSIBLE_CACHE_PLUGIN": "ansible.builtin.jsonfile",
-            "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(self.evidence / "facts"),
-            "ANSIBLE_CALLBACKS_ENABLED": "hokusai.platform.steps,recorder,ansible.builtin.junit,ansible.builtin.tree",
-            "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests" / "integration" / "callbacks"),
-            "ANSIBLE_CALLBACK_TREE_DIR": str(self.evidence / "tree"),
-            "ANSIBLE_DISPLAY_TRACEBACK": "always",
-            "ANSIBLE_LOAD_CALLBACK_PLUGINS": "true",
-            "ANSIBLE_LOG_PATH": str(self.evidence / "log" / "ansible.log"),
-            "JUNIT_OUTPUT_DIR": str(self.evidence / "junit"),
-            "RECORDER_FILE": str(self.evidence / "events" / "all.jsonl"),
-        }
+        return (
+            given
+            | self.inherited
+            | {
+                "AWS_SHARED_CREDENTIALS_FILE": str(self.own / "credentials"),
+                "HOME": str(self.user),
+                "ANSIBLE_REMOTE_TMP": str(self.user / ".ansible" / "tmp"),
+                "TMPDIR": str(self.evidence / "temporary"),
+                "ANSIBLE_CACHE_PLUGIN": "ansible.builtin.jsonfile",
+                "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(self.evidence / "facts"),
+                "ANSIBLE_CALLBACKS_ENABLED": "hokusai.platform.steps,recorder,ansible.builtin.junit,ansible.builtin.tree",
+                "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests" / "integration" / "callbacks"),
+                "ANSIBLE_CALLBACK_TREE_DIR": str(self.evidence / "tree"),
+                "ANSIBLE_DISPLAY_TRACEBACK": "always",
+                "ANSIBLE_LOAD_CALLBACK_PLUGINS": "true",
+                "ANSIBLE_LOG_PATH": str(self.evidence / "log" / "ansible.log"),
+                "JUNIT_OUTPUT_DIR": str(self.evidence / "junit"),
+                "RECORDER_FILE": str(self.evidence / "events" / "all.jsonl"),
+            }
+        )
 
     def settings(self, suffix: str = "") -> list[dict[str, Any]]:
         """Those of the inventory, and a password for the API."""
@@ -106,6 +113,11 @@ class Planted:
             "hokusai_settings": self.settings(),
             "hokusai_wait": {"timeout": 180, "delay": 1},
         }
+
+    def stored(self) -> dict[str, Any]:
+        """Variables by which AWS keeps the records and their key."""
+        runs = {"directory": str(self.sandbox.home / "stored"), "bucket": BUCKET}
+        return {"hokusai_runs": runs, "hokusai_runs_key": {"secret": SEAL}}
 
     def play(self, name: str, playbook: str, *arguments: str, **variables: Any) -> Run:
         """Run a playbook at its loudest; its variables stand in a file, as those of a vault do."""
@@ -138,7 +150,10 @@ def plant(sandbox: Sandbox, own: Path, evidence: Path) -> Planted:
     profiles = {"default": ("canary", planted.texts["aws"]), "swapped": (planted.texts["aws"], "canary")}
     lines = "[{}]\naws_access_key_id = {}\naws_secret_access_key = {}\n"
     planted.file("credentials", "".join(lines.format(name, *pair) for name, pair in profiles.items()))
-    sandbox.client("secretsmanager").create_secret(Name=SECRET, SecretString=planted.texts["key"])
+    for secret, kind in {SECRET: "key", SEAL: "record"}.items():
+        sandbox.client("secretsmanager").create_secret(Name=secret, SecretString=planted.texts[kind])
+    sandbox.client("s3").create_bucket(Bucket=BUCKET)
+    sandbox.client("s3").put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     for parameter, kind in KEPT.items():
         put = {"Name": parameter, "Value": planted.texts[kind], "Type": "SecureString", "Overwrite": True}
         sandbox.client("ssm").put_parameter(**put)
@@ -161,6 +176,7 @@ def kept_by_aws(sandbox: Sandbox) -> Iterator[tuple[str, str]]:
     yield "services", str(ecs.describe_services(cluster=CLUSTER, services=[API], include=["TAGS"]))
     for arn in ecs.get_paginator("list_task_definitions").paginate().build_full_result()["taskDefinitionArns"]:
         yield f"revision {arn.rpartition('/')[2]}", str(ecs.describe_task_definition(taskDefinition=arn))
+    yield from told_by_records(sandbox)
     yield "calls", json.dumps(sandbox.calls())
 
 
@@ -170,6 +186,14 @@ def told_by_logs(sandbox: Sandbox) -> Iterator[tuple[str, str]]:
         name = group["logGroupName"]
         events = logs.get_paginator("filter_log_events").paginate(logGroupName=name)
         yield name, "\n".join(event["message"] for page in events for event in page["events"])
+
+
+def told_by_records(sandbox: Sandbox) -> Iterator[tuple[str, str]]:
+    s3 = sandbox.client("s3")
+    listed = s3.get_paginator("list_object_versions").paginate(Bucket=BUCKET).build_full_result()
+    for each in listed["Versions"]:
+        told = s3.get_object(Bucket=BUCKET, Key=each["Key"], VersionId=each["VersionId"])
+        yield f"s3://{BUCKET}/{each['Key']}?versionId={each['VersionId']}", told["Body"].read().decode()
 
 
 def told_by_parameters(sandbox: Sandbox) -> Iterator[tuple[str, str]]:

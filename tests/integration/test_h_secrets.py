@@ -41,7 +41,10 @@ def planted(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Plant
 
 @pytest.fixture(scope="module")
 def playbooks(planted: Planted) -> Watch:
-    """Planned, deployed, verified, deployed with a failure that is rolled back; a canary promoted and taken back."""
+    """Planned, deployed, verified, deployed with a failure that is rolled back; a canary promoted and taken back.
+
+    Of the canary AWS keeps the record, and the key that seals it.
+    """
     plan = str(planted.evidence / "plan" / "plan.json")
     key = planted.texts["key"]
     broken = {"validation_threshold": 101, "hokusai_on_failure": "rollback"}
@@ -56,10 +59,11 @@ def playbooks(planted: Planted) -> Watch:
             hokusai_settings=planted.settings("2"),
             **broken,
         )
+        stored = planted.stored()
         with Traffic(planted.sandbox, rate=20):
-            planted.play("canary", "canary", **canary(planted))
-        planted.play("rollback", "rollback")
-        planted.play("history", "history")
+            planted.play("canary", "canary", **canary(planted), **stored)
+        planted.play("rollback", "rollback", **stored)
+        planted.play("history", "history", **stored)
     return watch
 
 
@@ -130,6 +134,9 @@ def from_environment(planted: Planted, mistakes: Watch) -> Watch:
     with Watch(planted.secrets, planted.user / ".ansible" / "tmp") as watch:
         options = {**AUTH, "action": "validate", "source": {"environment": "CANARY"}}
         planted.task("from the environment", "hokusai.platform.api_key", options, CANARY=planted.texts["key"])
+        planted.inherited["CANARY"] = planted.texts["key"]
+        planted.play("inherited", "verify", hokusai_api_key={"environment": "CANARY"})
+        planted.inherited.clear()
     return watch
 
 
@@ -165,7 +172,8 @@ def test_the_keys_in_the_right_places_were_good_and_the_others_refused(after: Pl
     def said(name: str) -> str:
         return " ".join(after.ran[name].output.split())
 
-    assert after.ran["from a secret"].code == after.ran["from the environment"].code == 0
+    good = ("from a secret", "from the environment", "inherited")
+    assert [after.ran[name].code for name in good] == [0, 0, 0], after.ran["inherited"].output[-3000:]
     assert "is_valid: true" in said("from a secret") or '"is_valid": true' in said("from a secret")
     refused = set(tasks(after.texts)) | set(typos(after.texts))
     assert {name for name in refused if after.ran[name].code == 0} == TAKEN
@@ -207,6 +215,8 @@ def test_no_secret_is_in_what_aws_keeps_of_the_platform(after: Planted) -> None:
     shown = {name for name, text in kept.items() if after.secrets.found(text)}
     assert all(name.startswith("revision hokusai-api-development") for name in shown)
     assert kept["/ecs/hokusai-api-development"]
+    names = {name.partition("?")[0].rpartition("/")[2] for name in kept if name.startswith("s3://hokusai-runs/")}
+    assert names >= {"run.json", "before.json", "000001.json", "after.json", "result.json"}
 
 
 def test_no_secret_was_on_a_command_line(

@@ -75,26 +75,23 @@ class Planted:
         """That of an operator who has all secrets in files, and Ansible report in every way it can."""
         given = {name: text for name, text in self.sandbox.environment.items() if name not in KEYS_OF_THE_SANDBOX}
         del given["AWS_ACCESS_KEY_ID"], given["AWS_SECRET_ACCESS_KEY"]
-        return (
-            given
-            | self.inherited
-            | {
-                "AWS_SHARED_CREDENTIALS_FILE": str(self.own / "credentials"),
-                "HOME": str(self.user),
-                "ANSIBLE_REMOTE_TMP": str(self.user / ".ansible" / "tmp"),
-                "TMPDIR": str(self.evidence / "temporary"),
-                "ANSIBLE_CACHE_PLUGIN": "ansible.builtin.jsonfile",
-                "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(self.evidence / "facts"),
-                "ANSIBLE_CALLBACKS_ENABLED": "hokusai.platform.steps,recorder,ansible.builtin.junit,ansible.builtin.tree",
-                "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests" / "integration" / "callbacks"),
-                "ANSIBLE_CALLBACK_TREE_DIR": str(self.evidence / "tree"),
-                "ANSIBLE_DISPLAY_TRACEBACK": "always",
-                "ANSIBLE_LOAD_CALLBACK_PLUGINS": "true",
-                "ANSIBLE_LOG_PATH": str(self.evidence / "log" / "ansible.log"),
-                "JUNIT_OUTPUT_DIR": str(self.evidence / "junit"),
-                "RECORDER_FILE": str(self.evidence / "events" / "all.jsonl"),
-            }
-        )
+        return given | {
+            **self.inherited,
+            "AWS_SHARED_CREDENTIALS_FILE": str(self.own / "credentials"),
+            "HOME": str(self.user),
+            "ANSIBLE_REMOTE_TMP": str(self.user / ".ansible" / "tmp"),
+            "TMPDIR": str(self.evidence / "temporary"),
+            "ANSIBLE_CACHE_PLUGIN": "ansible.builtin.jsonfile",
+            "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(self.evidence / "facts"),
+            "ANSIBLE_CALLBACKS_ENABLED": "hokusai.platform.steps,recorder,ansible.builtin.junit,ansible.builtin.tree",
+            "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests" / "integration" / "callbacks"),
+            "ANSIBLE_CALLBACK_TREE_DIR": str(self.evidence / "tree"),
+            "ANSIBLE_DISPLAY_TRACEBACK": "always",
+            "ANSIBLE_LOAD_CALLBACK_PLUGINS": "true",
+            "ANSIBLE_LOG_PATH": str(self.evidence / "log" / "ansible.log"),
+            "JUNIT_OUTPUT_DIR": str(self.evidence / "junit"),
+            "RECORDER_FILE": str(self.evidence / "events" / "all.jsonl"),
+        }
 
     def settings(self, suffix: str = "") -> list[dict[str, Any]]:
         """Those of the inventory, and a password for the API."""

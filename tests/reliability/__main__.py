@@ -17,7 +17,7 @@ from tests.reliability.counts import FULL
 
 DRAWN = (
     *("tests/unit/test_run_record.py", "tests/unit/test_lock.py", "tests/unit/test_routing.py"),
-    *("tests/unit/test_routing_proof.py", "tests/unit/test_request_space.py"),
+    *("tests/unit/test_routing_proof.py", "tests/unit/test_request_space.py", "tests/unit/test_platform_restore.py"),
 )
 A_PART = 4 * 3600
 """Seconds after which a test in full counts as hanging."""

@@ -18,7 +18,11 @@ def count(name: str, few: int, full: int) -> int:
 RULE_SETS = count("HOKUSAI_RULE_SETS", 300, 5_000)
 """Rule sets, each with requests, that the routing tests compare and prove."""
 RECORD_DAMAGES = count("HOKUSAI_RECORD_DAMAGES", 400, 10_000)
-"""Bit flips and cuts of a run's record."""
+"""Bit flips and cuts of a run's record in a directory."""
+BUCKET_DAMAGES = count("HOKUSAI_BUCKET_DAMAGES", 40, 1_000)
+"""Those of a record in a bucket, where each is read by a dozen calls."""
+MODULE_DAMAGES = count("HOKUSAI_MODULE_DAMAGES", 40, 400)
+"""Those of a record, in either, that a whole rollback is then made from."""
 LOCK_SCHEDULES = count("HOKUSAI_LOCK_SCHEDULES", 25, 1_000)
 """Orders in which the holders of one lock make their calls."""
 RUN_SCHEDULES = count("HOKUSAI_RUN_SCHEDULES", 3, 100)

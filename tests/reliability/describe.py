@@ -17,14 +17,11 @@ VOLATILE = frozenset(
         "currentServiceRevisions",
         "deployments",
         "events",
-        "instanceCount",
         "pendingCount",
         "runningCount",
-        "updatedAt",
         "InstanceCount",
         "ServiceCount",
         "AlarmConfigurationUpdatedTimestamp",
-        "LastModified",
         "StateReason",
         "StateTransitionedTimestamp",
         "StateUpdatedTimestamp",
@@ -34,7 +31,7 @@ VOLATILE = frozenset(
     }
 )
 """What no rollback brings back, at any depth: states of alarms, counts of what runs, what deployments are called and
-when they were, the log of events."""
+when they were, the log of events. `docs/rollback.md` publishes each of them."""
 
 IN_ORDER = frozenset({"Actions", "DefaultActions", "Conditions"})
 """Below these every list comes back as it was."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
-from ansible_collections.hokusai.platform.plugins.module_utils.elb_rules import Rule
+from ansible_collections.hokusai.platform.plugins.module_utils import elb_action
+from ansible_collections.hokusai.platform.plugins.module_utils.elb_rules import Rule, Transform
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput
 from ansible_collections.hokusai.platform.plugins.module_utils.routing import Request
 
@@ -20,6 +22,8 @@ METHODS = ("GET", "POST", "PURGE")
 VALUES = ("1", "2", "*", "a*", "?", r"\*", "A")
 KEYS = ("k", "K", "l", "k*", None)
 BLOCKS = ("10.0.0.0/8", "10.1.0.0/16", "10.1.2.3/32", "0.0.0.0/0", "2001:db8::/32", "::/0")
+WEIGHTS = (0, 1, 5, 95, 999)
+REWRITES = (Transform("host-header-rewrite", "^(.+)$", "in.$1"), Transform("url-rewrite", "^/a/(.*)$", "/$1"))
 
 SENT_HOSTS = ("h.test", "H.TEST", "a.h.test", "b.h.test", "x.test", "h.test:443", "h.test:80", "h.test:8443", "other")
 SENT_PATHS = ("/", "/a", "/A", "/a/", "/a/b", "/b", "/bb", "/x", "/a/x/b", "/ab", "/a/b/")
@@ -70,8 +74,18 @@ def rules(draw: random.Random, make: Callable[..., Rule], *, lowest: int = 1, mo
             each = make(name, priority, draw.choice(GROUPS), **conditions(draw, **how))
         except BadInput:
             continue
-        made.setdefault(each.conditions, each)
+        made.setdefault(each.conditions, rerouted(draw, each))
     return list(made.values())
+
+
+def rerouted(draw: random.Random, given: Rule, chance: float = 0.3) -> Rule:
+    """The rule, which forwards to one group, now and then with weights, stickiness and rewrites."""
+    if draw.random() < chance:
+        weights = {group: draw.choice(WEIGHTS) for group in draw.sample(GROUPS[:3], draw.randint(1, 3))}
+        given = replace(given, actions=(elb_action.forward(weights, draw.choice((0, 0, 60))),))
+    if draw.random() < chance:
+        given = replace(given, transforms=tuple(sorted(draw.sample(REWRITES, draw.randint(1, 2)))))
+    return given
 
 
 def request(draw: random.Random) -> Request:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.hokusai.platform.plugins.module_utils import lock as locking
+from ansible_collections.hokusai.platform.plugins.module_utils.run_store import Runs
 from ansible_collections.hokusai.platform.plugins.modules import alb_rules, alb_target_group, platform_restore
 
 from sandbox.controlplane import ControlPlane
+from tests.reliability.counts import MODULE_DAMAGES
 from tests.unit.alb_edge import BALANCER, PORT, Edge
 from tests.unit.alb_model import ours, theirs
 from tests.unit.conftest import CountingAws, RunModule
 from tests.unit.run_opened import Opened, name_in_order
+from tests.unit.run_world import damaged, held, overwrite
 
 SCOPE = {"load_balancers": [BALANCER], "target_groups": ["one", "two"]}
 
@@ -26,9 +30,9 @@ def run(aws: CountingAws, run_module: RunModule, tmp_path: Path, monkeypatch: py
     return Opened(aws, run_module, tmp_path / "runs")
 
 
-def site(run: Opened, path: str = "/health") -> str:
+def site(run: Opened, path: str = "/health", **options: Any) -> str:
     """A run that sets a health check; its id."""
-    run.open(scope=SCOPE)
+    run.open(scope=SCOPE, **options)
     run.run_module(alb_target_group.main, name="one", health_check={"path": path}, run=run.context)
     run.close()
     release(run)
@@ -39,6 +43,15 @@ def release(run: Opened) -> None:
     seen = run.lock.look()
     if seen.holder:
         run.lock.release(seen.holder)
+
+
+@pytest.fixture(params=["", "runs"], ids=["directory", "bucket"])
+def place(request: pytest.FixtureRequest, run: Opened) -> dict[str, str]:
+    """Where runs are recorded, as the option `runs` says it."""
+    if request.param:
+        run.aws.s3.create_bucket(Bucket=request.param)
+        run.aws.s3.put_bucket_versioning(Bucket=request.param, VersioningConfiguration={"Status": "Enabled"})
+    return {"directory": str(run.directory), **({"bucket": request.param} if request.param else {})}
 
 
 def restore(run: Opened, /, **options: Any) -> dict[str, Any]:
@@ -224,6 +237,34 @@ def test_a_record_that_was_altered_is_refused(run: Opened, edge: Edge, control_p
     path.write_bytes(data)
     control_plane.calls.reset()
     assert restore(run, run_id=run_id)["error"] == "BadRecord"
+    assert (control_plane.calls.writes, path_of(edge)) == (0, "/health")
+
+
+def test_whatever_bit_is_flipped_and_wherever_it_is_cut_nothing_is_written(
+    run: Opened, edge: Edge, control_plane: ControlPlane, place: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform_restore, "Aws", lambda _params: run.aws)  # making clients takes longer than the test
+    run_id = site(run, runs=place)
+    store = Runs.of(place).store(run.aws, "development", run_id)
+    chance, sound = random.Random(8), sorted(held(store).items())
+    for number in range(MODULE_DAMAGES):
+        name, data = sound[number % len(sound)]
+        overwrite(store, name, broken := damaged(data, chance))
+        control_plane.calls.reset()
+        told = restore(run, runs=place, **chance.choice(({}, {"run_id": run_id})))
+        assert (told.get("error"), control_plane.calls.writes) == ("BadRecord", 0), (name, broken)
+        overwrite(store, name, data)
+    assert path_of(edge) == "/health"
+    assert restore(run, runs=place)["changed"]
+
+
+def test_the_record_of_another_account_is_refused(run: Opened, edge: Edge, control_plane: ControlPlane) -> None:
+    run_id = site(run)
+    role = "arn:aws:iam::210987654321:role/deployer"
+    control_plane.calls.reset()
+    told = restore(run, run_id=run_id, assume_role_arn=role)
+    assert told["error"] == "BadRecord"
+    assert "of account '123456789012', not '210987654321'" in told["msg"]
     assert (control_plane.calls.writes, path_of(edge)) == (0, "/health")
 
 

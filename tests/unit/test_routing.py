@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.hokusai.platform.plugins.module_utils import elb_action, elb_condition, routing
-from ansible_collections.hokusai.platform.plugins.module_utils.elb_rules import Rule
+from ansible_collections.hokusai.platform.plugins.module_utils import elb_action, routing
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput
 from ansible_collections.hokusai.platform.plugins.module_utils.routing import Request, select, shares, unmet
 
-from sandbox import model
 from sandbox.dataplane import routing as dataplane
+from sandbox.dataplane.balancing import Balancer
 from tests.reliability.counts import RULE_SETS
-from tests.unit import rule_sets
+from tests.unit import alb_dataplane, rule_sets
 from tests.unit.alb_model import rule
 
 ASKED = Request(
@@ -102,34 +102,31 @@ def test_a_regular_expression_that_cannot_be_read_is_named() -> None:
         routing.matches(rule("a", 1, path_regexes=["(?<"]), ASKED)
 
 
-def in_the_sandbox(rules: list[Rule]) -> model.Listener:
-    listed = [model.Rule(each.name, each.priority, tuple(elb_condition.to_aws(each.conditions)), ()) for each in rules]
-    return model.Listener("arn", 443, "HTTPS", (), (*listed, model.Rule("default", None, (), ())))
-
-
-def sent(request: Request) -> dataplane.Request:
-    return dataplane.Request(
-        request.method,
-        request.host,
-        request.path,
-        request.query,
-        request.headers,
-        request.source_ip,
-        request.scheme,
-        443,
-    )
-
-
 def test_the_sandboxs_load_balancers_answer_as_this_says() -> None:
     draw = random.Random(443)
     answered = 0
     for _ in range(RULE_SETS):
         rules = rule_sets.rules(draw, rule)
-        listener = in_the_sandbox(rules)
+        listener = alb_dataplane.listener(rules)
         for _ in range(40):
             request = rule_sets.request(draw)
-            found, theirs = select(rules, request), dataplane.select(listener, sent(request))
+            found, theirs = select(rules, request), dataplane.select(listener, alb_dataplane.sent(request))
             assert theirs is not None
             assert (found.name if found else "default") == theirs.arn, f"{request} {rules}"
             answered += found is not None
     assert answered > 3 * RULE_SETS
+
+
+def test_the_sandboxs_load_balancers_share_requests_out_as_this_says() -> None:
+    draw, several = random.Random(503), 0
+    for _ in range(RULE_SETS):
+        for each in rule_sets.rules(draw, rule):
+            forward = dataplane.action(alb_dataplane.one(each), alb_dataplane.sent(ASKED))
+            assert isinstance(forward, dataplane.Forward)
+            total, balancer = sum(weight for _arn, weight in forward.groups), Balancer()
+            turns = Counter(balancer.group("", forward) for _ in range(total or 1))
+            assert shares(each.actions) == {
+                elb_action.group_name(arn): round(100 * count / total, 2) for arn, count in turns.items() if arn
+            }
+            several += len(turns) > 1
+    assert several > RULE_SETS / 10

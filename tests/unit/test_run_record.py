@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import re
-import shutil
 import stat
 from pathlib import Path
 
@@ -15,9 +14,9 @@ from ansible_collections.hokusai.platform.plugins.module_utils.record_key import
 from ansible_collections.hokusai.platform.plugins.module_utils.run_record import Record, changes, new_run_id
 from ansible_collections.hokusai.platform.plugins.module_utils.run_store import RUN_ID, Bucket, Directory, Runs, Store
 
-from tests.reliability.counts import RECORD_DAMAGES
+from tests.reliability.counts import BUCKET_DAMAGES, RECORD_DAMAGES
 from tests.unit.conftest import CountingAws
-from tests.unit.run_world import BEFORE, RUN, intent, record_in, seal, write
+from tests.unit.run_world import BEFORE, RUN, damaged, held, intent, overwrite, record_in, seal, write
 
 
 @pytest.fixture
@@ -137,16 +136,6 @@ def test_a_record_made_with_another_key_is_refused_and_the_remedy_is_named(tmp_p
         Record.open(record_in(tmp_path), seal(b"x" * 32))
 
 
-def damage(file: Path, chance: random.Random) -> None:
-    """Flip one bit of a file, or cut it off somewhere."""
-    data = bytearray(file.read_bytes())
-    if chance.random() < 0.5:
-        data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
-    else:
-        del data[chance.randrange(len(data)) :]
-    file.write_bytes(data)
-
-
 def refused(store: Store) -> BadRecord | None:
     try:
         Record.open(store, seal()).verify()
@@ -156,21 +145,20 @@ def refused(store: Store) -> BadRecord | None:
 
 
 @pytest.mark.parametrize("closed", [True, False], ids=["closed", "interrupted"])
-def test_any_flipped_bit_and_any_cut_of_any_file_is_refused_by_name(tmp_path: Path, *, closed: bool) -> None:
-    sound = record_in(tmp_path / "sound", closed=closed).path
+def test_any_flipped_bit_and_any_cut_of_any_file_is_refused_by_name(store: Store, *, closed: bool) -> None:
+    write(store, closed=closed)
     chance = random.Random(int(os.environ.get("HOKUSAI_SEED", "4")))
-    files = sorted(file.name for file in sound.iterdir() if file.name != "journal.lock")
+    sound = sorted(held(store).items())
     accepted = []
-    for number in range(RECORD_DAMAGES):
-        damaged = tmp_path / "damaged"
-        shutil.rmtree(damaged, ignore_errors=True)
-        shutil.copytree(sound, damaged)
-        name = files[number % len(files)]
-        damage(damaged / name, chance)
-        refusal = refused(Directory(damaged))
-        if refusal is None or str(damaged) not in refusal.message or not refusal.remedy:
+    for number in range(RECORD_DAMAGES if isinstance(store, Directory) else BUCKET_DAMAGES):
+        name, data = sound[number % len(sound)]
+        overwrite(store, name, damaged(data, chance))
+        refusal = refused(store)
+        if refusal is None or store.called("") not in refusal.message or not refusal.remedy:
             accepted.append(name)
+        overwrite(store, name, data)
     assert not accepted
+    assert refused(store) is None
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.snapshot import S
 
 from sandbox.controlplane import ControlPlane
 from sandbox.controlplane.faults import Fault
+from tests.reliability import describe
 from tests.unit.alb_edge import Edge
 from tests.unit.alb_model import rule
 from tests.unit.ecs_model import NAME, NAMESPACE
@@ -108,10 +109,18 @@ def test_the_namespace_s_services_are_all_in_it_whoever_made_them(whole: Platfor
     assert names == {f"api.{NAMESPACE}", f"other.{NAMESPACE}"}
 
 
-def test_the_published_list_of_volatile_fields_is_the_one_that_is_used() -> None:
+def published() -> list[str]:
+    """The rows of the table of volatile fields."""
     text = (Path(__file__).resolve().parents[2] / "docs" / "rollback.md").read_text()
+    return [line for line in text.partition("## Volatile fields")[2].splitlines() if line.startswith("| ")]
+
+
+def test_the_published_list_of_volatile_fields_is_the_one_that_is_used() -> None:
     rows = {
         f"| `{kind}` | `{name}` | {why} |" for kind, fields in snapshot.VOLATILE.items() for name, why in fields.items()
     }
-    published = {line for line in text.partition("## Volatile fields")[2].splitlines() if line.startswith("| `")}
-    assert published == rows
+    assert {row for row in published() if row.startswith("| `")} == rows
+
+
+def test_what_is_not_compared_after_a_kill_and_a_rollback_is_published() -> None:
+    assert {row.split("|")[2].strip(" `") for row in published()} >= describe.VOLATILE

@@ -13,6 +13,15 @@ from sandbox.platform.incident import DEAD_ADDRESSES
 STRANGER = "sandbox-d14"
 
 
+@fault("D03", "the VPC has no DNS support", "API: 502 and 503, no private name resolves", api_only=True)
+def vpc_resolves_no_names(live: Live) -> None:
+    there, back = (
+        call("ec2", "modify_vpc_attribute", VpcId=live.vpc(API), EnableDnsSupport={"Value": value})
+        for value in (False, True)
+    )
+    live.change("DNS support of the VPC", there, back)
+
+
 @fault("D04", "MLflow registers in a Cloud Map service without DNS", "API: 502, the name does not exist")
 def registered_without_dns(live: Live) -> None:
     register_elsewhere(live, "mlflow-undiscoverable", {})

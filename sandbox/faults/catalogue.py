@@ -13,7 +13,6 @@ NOT_MADE = {
     "A09": "the gateway does not do it: gateway/tests/test_auth_cache.py",
     "A10": "the gateway does not do it: gateway/tests/test_status.py",
     "C09": "AWS alone has capacity to run out of, and the subnets have 750 addresses",
-    "D01": "it goes only with all that is in it, and comes back with other ids: tests/iam/drift.py deletes it",
     "D12": "the sandbox's resolver forwards nothing",
     "D13": "nothing here remembers that there was no such name",
     "E18": "there is no WAF",

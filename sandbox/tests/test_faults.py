@@ -21,7 +21,7 @@ from sandbox.dataplane import CertificateAuthority
 from sandbox.environment import OWN_AGENT, Home
 from sandbox.faults import registry
 from sandbox.faults.catalogue import NOT_MADE, all_faults, table
-from sandbox.faults.live import FaultError, Live
+from sandbox.faults.live import FaultError, Live, call
 from sandbox.faults.memory import Memory
 from sandbox.faults.registry import FAULTS
 from sandbox.faults.session import controller
@@ -30,13 +30,27 @@ from sandbox.images.keystore import KeyStore, digest
 from sandbox.platform import incident
 from sandbox.platform.build import build
 from sandbox.platform.clients import Clients
-from sandbox.platform.description import API, AUTH, CLUSTER, DOMAIN, MAIN_LB, MLFLOW, REG_API, REGISTRY_LB, healthy
+from sandbox.platform.description import (
+    API,
+    AUTH,
+    CLUSTER,
+    DOMAIN,
+    MAIN_LB,
+    MLFLOW,
+    NAMESPACE,
+    REG_API,
+    REGISTRY_LB,
+    healthy,
+)
 
 _BOTO3: Any = boto3
 Json = dict[str, Any]
 VOLATILE = {"deployments", "events", "createdAt", "runningCount", "pendingCount", "taskSets", "currentServiceRevisions"}
 VOLATILE |= {"currentServiceDeployment", "registeredAt", "InstanceCount"}
-RECREATED = {"E07"}
+RECREATED = {"D01", "E07"}
+CLOUD_MAPS_OWN = re.compile(
+    r'\b(ns|srv)-\w+|/hostedzone/\w+|"(HostedZoneId|CallerReference|CreatorRequestId|CreateDate)": "[^"]*"'
+)
 CATALOGUE = {
     "E": "01 03 04 05 06 07 08 09 10 12 13 14 16 17 18 19 20 21",
     "T": "01 02 03 04 06 07 09 11 12 13 14 15",
@@ -334,6 +348,10 @@ SHOWS: dict[str, Callable[[Stage], bool]] = {
         and on.container(API)["image"].endswith(":missing")
     ),
     "C13": lambda on: [each["MinCapacity"] for each in on.scalable()] == [3],
+    "D01": lambda on: (
+        on.aws.servicediscovery.list_namespaces()["Namespaces"] == []
+        and [on.service(name)["serviceRegistries"] for name in (API, MLFLOW, AUTH)] == [[], [], []]
+    ),
     "D03": lambda on: not on.resolves(on.live.vpc(API)),
     "D04": lambda on: "DnsConfig" not in registered_as(on),
     "D05": lambda on: [each["Type"] for each in registered_as(on)["DnsConfig"]["DnsRecords"]] == ["SRV"],
@@ -415,9 +433,9 @@ def shows(stage: Stage, name: str) -> bool:
 
 
 def without_arns(found: Json) -> list[str]:
-    """Rules without their own ARN."""
+    """Rules without their own ARN, Cloud Map without its ids and dates."""
     rules = [{**value, "RuleArn": ""} if "RuleArn" in value else value for value in found.values()]
-    return sorted(json.dumps(rule, default=str, sort_keys=True) for rule in rules)
+    return sorted(CLOUD_MAPS_OWN.sub("", json.dumps(rule, default=str, sort_keys=True)) for rule in rules)
 
 
 def test_every_fault_has_a_row_of_proof_and_none_is_both_made_and_not() -> None:
@@ -552,6 +570,22 @@ def test_what_somebody_else_has_repaired_meanwhile_is_no_obstacle(stage: Stage) 
     )
     assert stage.heal() == ["O01", "N12", "E09"]
     assert stage.described() == stage.baseline
+
+
+def test_a_namespace_that_somebody_has_made_again_meanwhile_is_used(stage: Stage) -> None:
+    stage.make("D01")
+    discovery = stage.aws.servicediscovery
+    vpc = stage.live.vpc(API)
+    asked = stage.live.do(call("servicediscovery", "create_private_dns_namespace", Name=NAMESPACE, Vpc=vpc))
+    namespace = discovery.get_operation(OperationId=asked["OperationId"])["Operation"]["Targets"]["NAMESPACE"]
+    records = {"RoutingPolicy": "MULTIVALUE", "DnsRecords": [{"Type": "A", "TTL": 10}]}
+    made = discovery.create_service(
+        Name="mlflow", NamespaceId=namespace, DnsConfig=records, HealthCheckCustomConfig={"FailureThreshold": 1}
+    )["Service"]["Arn"]
+    assert stage.heal() == ["D01"]
+    assert (stage.live.namespace(), registered_as(stage)["Arn"]) == (namespace, made)
+    before, stage.baseline = stage.baseline, stage.described()
+    assert without_arns(stage.baseline) == without_arns(before)
 
 
 def test_what_cannot_be_healed_is_named_and_stays_broken_and_the_rest_is_healed(stage: Stage) -> None:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from types import FrameType
 from typing import Any
 
@@ -27,6 +28,7 @@ from sandbox.agent.seam import Host
 from sandbox.agent.status import snapshot
 from sandbox.controlplane import ControlPlane
 from sandbox.dataplane import CertificateAuthority, DataPlane
+from sandbox.dataplane.ca import LIFETIME
 from sandbox.environment import Home
 from sandbox.images.keystore import digest, make_key
 from sandbox.monitoring import Monitoring
@@ -95,13 +97,13 @@ def start(home: Home, pace: float, stack: ExitStack) -> Running:
     monitoring.start()
     stack.callback(monitoring.stop)
     control_plane.endpoints.add("GET", "status", lambda _: snapshot(control_plane, world.target_groups()))
-    control_plane.endpoints.add("POST", "certificates", lambda body: issued(authority, body["names"]))
+    control_plane.endpoints.add("POST", "certificates", lambda body: issued(authority, **body))
     return Running(home, control_plane, data_plane, authority)
 
 
-def issued(authority: CertificateAuthority, names: list[str]) -> dict[str, str]:
+def issued(authority: CertificateAuthority, names: list[str], days: float = LIFETIME.days) -> dict[str, str]:
     """A certificate that the sandbox's clients trust, as ACM's ImportCertificate takes it."""
-    made = authority.issue(*names)
+    made = authority.issue(*names, lifetime=timedelta(days=days))
     return {"Certificate": made.body, "CertificateChain": made.chain, "PrivateKey": made.private_key}
 
 

@@ -7,10 +7,51 @@ from typing import Any
 from sandbox.faults.live import Json, Live, call
 from sandbox.faults.registry import fault
 from sandbox.faults.revisions import update
-from sandbox.platform.description import API, MLFLOW, NAMESPACE
+from sandbox.platform.description import API, AUTH, CLUSTER, MLFLOW, NAMESPACE
 from sandbox.platform.incident import DEAD_ADDRESSES
 
 STRANGER = "sandbox-d14"
+
+
+@fault(
+    "D01",
+    "there is no Cloud Map namespace",
+    "API: 503 and 502, the names do not exist",
+    recreates="the namespace and its services",
+)
+def namespace_is_missing(live: Live) -> None:
+    """It goes only with all that is in it, and that only once ECS registers nothing there."""
+    namespace = live.namespace()
+    wanted = [{"Name": "NAMESPACE_ID", "Values": [namespace]}]
+    services = live.aws.servicediscovery.list_services(Filters=wanted)["Services"]
+    bound = {name: held for name in (API, MLFLOW, AUTH) for held in live.service(name)["serviceRegistries"]}
+    for touched in ("instance of mlflow", "DnsRecords of mlflow", *(f"serviceRegistries of {name}" for name in bound)):
+        live.claim(touched)
+    again = [as_made(service, bound) for service in services]
+    live.remember({"do": "namespace", "vpc": live.vpc(API), "services": again})
+    for name in bound:
+        live.do(call("ecs", "update_service", cluster=CLUSTER, service=name, serviceRegistries=[]))
+    for service in services:
+        live.do({"do": "discard", "id": service["Id"]})
+    live.do(call("servicediscovery", "delete_namespace", Id=namespace))
+
+
+def as_made(service: Json, bound: dict[str, Json]) -> Json:
+    """What CreateService needs to make it again, and the ECS services that register in it."""
+    made: Json = {key: service[key] for key in ("Name", "HealthCheckCustomConfig") if key in service}
+    if "DnsConfig" in service:
+        made["DnsConfig"] = {key: value for key, value in service["DnsConfig"].items() if key != "NamespaceId"}
+    here = {name: held for name, held in bound.items() if held["registryArn"] == service["Arn"]}
+    return {"made": made, "bound": here}
+
+
+@fault("D03", "the VPC has no DNS support", "API: 502 and 503, no private name resolves", api_only=True)
+def vpc_resolves_no_names(live: Live) -> None:
+    there, back = (
+        call("ec2", "modify_vpc_attribute", VpcId=live.vpc(API), EnableDnsSupport={"Value": value})
+        for value in (False, True)
+    )
+    live.change("DNS support of the VPC", there, back)
 
 
 @fault("D04", "MLflow registers in a Cloud Map service without DNS", "API: 502, the name does not exist")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from typing import Any
 
@@ -20,6 +21,7 @@ from sandbox.platform.description import (
 )
 
 RULE_QUOTA = 100
+LAST_DAYS = 2
 FILLER = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}
 
 
@@ -40,18 +42,31 @@ def no_record(live: Live) -> None:
             live.change(f"record {record['Type']} {record['Name']}", there, back)
 
 
+@fault("E03", f"a second public zone {DOMAIN}, empty", "resolver: NXDOMAIN, if asked there", api_only=True)
+def zone_exists_twice(live: Live) -> None:
+    """The sandbox's resolver goes on asking the first."""
+    live.create(
+        "second zone",
+        call("route53", "create_hosted_zone", Name=DOMAIN, CallerReference=f"sandbox-{time.time_ns()}"),
+        lambda answer: call("route53", "delete_hosted_zone", ("NoSuchHostedZone",), Id=answer["HostedZone"]["Id"]),
+    )
+
+
 @fault("E04", "the registry's listener has a certificate of another name", "client: TLS name error")
 def certificate_lacks_the_host(live: Live) -> None:
     """Issued by the sandbox's own authority, so that the name is all that is wrong."""
-    issued = live.control("certificates", {"names": [f"other.{DOMAIN}"]})
-    made = live.create(
-        "certificate",
-        call("acm", "import_certificate", (), **{key: value.encode() for key, value in issued.items()}),
-        lambda answer: call(
-            "acm", "delete_certificate", ("ResourceNotFoundException",), CertificateArn=answer["CertificateArn"]
-        ),
-    )
-    change_listener(live, REGISTRY_LB, Certificates=[{"CertificateArn": made["CertificateArn"]}])
+    present(live, {"names": [f"other.{DOMAIN}"]})
+
+
+@fault(
+    "E05",
+    f"the certificate of the registry's listener ends in {LAST_DAYS} days",
+    "client: TLS error, once it has ended",
+    api_only=True,
+)
+def certificate_is_about_to_end(live: Live) -> None:
+    """ACM takes none that has ended already."""
+    present(live, {"names": [f"*.{DOMAIN}", DOMAIN], "days": LAST_DAYS})
 
 
 @fault("E06", "the registry's ALB does not listen on 443", "client: connection refused")
@@ -120,7 +135,25 @@ def targets_hang_up_first(live: Live) -> None:
         change_load_balancer_attribute(live, name, "idle_timeout.timeout_seconds", "4000")
 
 
+@fault("E21", "the registry's ALB is in the private subnets", "client: connection times out", api_only=True)
+def load_balancer_is_in_private_subnets(live: Live) -> None:
+    change_subnets(live, REGISTRY_LB, live.service(API)["networkConfiguration"]["awsvpcConfiguration"]["subnets"])
+
+
 # what faults are made of
+
+
+def present(live: Live, wanted: Json) -> None:
+    """Give the registry's listener a certificate of the sandbox's own authority, made as `wanted` says."""
+    issued = live.control("certificates", wanted)
+    made = live.create(
+        "certificate",
+        call("acm", "import_certificate", (), **{key: value.encode() for key, value in issued.items()}),
+        lambda answer: call(
+            "acm", "delete_certificate", ("ResourceNotFoundException",), CertificateArn=answer["CertificateArn"]
+        ),
+    )
+    change_listener(live, REGISTRY_LB, Certificates=[{"CertificateArn": made["CertificateArn"]}])
 
 
 def forward_to(live: Live, target_group: str) -> Json:
@@ -199,6 +232,18 @@ def change_listener(live: Live, load_balancer: str, **fields: Any) -> None:
         call("elbv2", "modify_listener", ListenerArn=held["ListenerArn"], **fields),
         call("elbv2", "modify_listener", ListenerArn=held["ListenerArn"], **shown),
     )
+
+
+def subnets_of(live: Live, load_balancer: str) -> dict[str, str]:
+    """By availability zone."""
+    held = live.aws.elbv2.describe_load_balancers(Names=[load_balancer])["LoadBalancers"][0]["AvailabilityZones"]
+    return {each["ZoneName"]: each["SubnetId"] for each in held}
+
+
+def change_subnets(live: Live, load_balancer: str, subnets: list[str]) -> None:
+    arn, old = live.load_balancer(load_balancer), list(subnets_of(live, load_balancer).values())
+    there, back = (call("elbv2", "set_subnets", LoadBalancerArn=arn, Subnets=given) for given in (subnets, old))
+    live.change(f"subnets of {load_balancer}", there, back)
 
 
 def change_load_balancer_attribute(live: Live, name: str, key: str, value: str) -> None:

@@ -105,6 +105,24 @@ class Live:
             discovery.deregister_instance(ServiceId=service, InstanceId=instance["Id"])
         discovery.delete_service(Id=service)
 
+    def _do_namespace(self, step: Json) -> None:
+        """Make the namespace and its services again, and let ECS register there; what somebody has made is taken."""
+        discovery = self.aws.servicediscovery
+        try:
+            operation = discovery.create_private_dns_namespace(Name=NAMESPACE, Vpc=step["vpc"])["OperationId"]
+            self._settle(operation)
+            namespace = discovery.get_operation(OperationId=operation)["Operation"]["Targets"]["NAMESPACE"]
+        except discovery.exceptions.NamespaceAlreadyExists as error:
+            namespace = error.response["NamespaceId"]
+        for service in step["services"]:
+            try:
+                registry = discovery.create_service(NamespaceId=namespace, **service["made"])["Service"]["Arn"]
+            except discovery.exceptions.ServiceAlreadyExists as error:
+                registry = discovery.get_service(Id=error.response["ServiceId"])["Service"]["Arn"]
+            for name, held in service["bound"].items():
+                registries = [{**held, "registryArn": registry}]
+                self.aws.ecs.update_service(cluster=CLUSTER, service=name, serviceRegistries=registries)
+
     def _do_overlay(self, step: Json) -> None:
         """Take a fault's overlay off a service; the revision without it follows in `revisions.flush`."""
         revised = self.memory.revised[step["ecs"]]

@@ -1,13 +1,25 @@
-"""Faults of security groups. Rules are changed in place, so that their `sgr-` ids stay."""
+"""Faults of security groups and of network ACLs. Rules are changed in place, so that their `sgr-` ids stay."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from sandbox.faults.edge import subnets_of
 from sandbox.faults.live import FaultError, Json, Live, call
 from sandbox.faults.registry import fault
-from sandbox.platform.description import ALB_GROUP, ANYWHERE, API, API_PORT, AUTH_PORT, MLFLOW, MLFLOW_PORT
+from sandbox.faults.revisions import update
+from sandbox.platform.description import (
+    ALB_GROUP,
+    ANYWHERE,
+    API,
+    API_PORT,
+    AUTH_PORT,
+    MLFLOW,
+    MLFLOW_PORT,
+    REGISTRY_LB,
+)
 
+RULE_QUOTA = 60
 DISCARD = 9
 """The port that a rule is moved to when it is to let nothing through."""
 
@@ -27,13 +39,48 @@ def api_shuts_out_the_load_balancers(live: Live) -> None:
     shut(live, API, API_PORT, ALB_GROUP)
 
 
+@fault("N06", "the network ACL denies MLflow's port", "API: 504, connections time out", api_only=True)
+def network_acl_denies_mlflow(live: Live) -> None:
+    """Before every other entry of the ACL that the VPC's subnets share."""
+    wanted = [{"Name": "vpc-id", "Values": [live.vpc(MLFLOW)]}, {"Name": "default", "Values": ["true"]}]
+    acl = live.aws.ec2.describe_network_acls(Filters=wanted)["NetworkAcls"][0]["NetworkAclId"]
+    entry = {"NetworkAclId": acl, "RuleNumber": 1, "Egress": False}
+    ports = {"From": MLFLOW_PORT, "To": MLFLOW_PORT}
+    denial = {"Protocol": "6", "RuleAction": "deny", "CidrBlock": ANYWHERE, "PortRange": ports}
+    live.change(
+        "entry 1 of the network ACL",
+        call("ec2", "create_network_acl_entry", **entry, **denial),
+        call("ec2", "delete_network_acl_entry", ("InvalidNetworkAclEntry.NotFound",), **entry),
+    )
+
+
+@fault("N10", "MLflow is to run in the public subnets", "ECS: pulling the image times out", api_only=True)
+def mlflow_is_in_the_wrong_subnets(live: Live) -> None:
+    """Without a public address it has no way out there."""
+    held = live.service(MLFLOW)["networkConfiguration"]["awsvpcConfiguration"]
+    public = list(subnets_of(live, REGISTRY_LB).values())
+    update(live, MLFLOW, networkConfiguration={"awsvpcConfiguration": {**held, "subnets": public}})
+
+
+@fault(
+    "N11", f"MLflow's group has {RULE_QUOTA} ingress rules", "EC2: RulesPerSecurityGroupLimitExceeded", api_only=True
+)
+def group_has_no_room(live: Live) -> None:
+    missing = RULE_QUOTA - len(rules_of(live, MLFLOW, egress=False))
+    let_in(live, f"fillers of {MLFLOW}", DISCARD, [{"CidrIp": f"192.0.2.{number}/32"} for number in range(missing)])
+
+
 @fault("N12", "MLflow's port is open to the world", "nobody; authentication can be bypassed", api_only=True)
 def mlflow_is_open_to_the_world(live: Live) -> None:
+    let_in(live, f"opening of {MLFLOW}", MLFLOW_PORT, [{"CidrIp": ANYWHERE, "Description": "temporary"}])
+
+
+def let_in(live: Live, touched: str, port: int, sources: list[Json]) -> None:
+    """Add ingress rules to MLflow's group."""
     group = live.security_group(MLFLOW)
-    world = [{"CidrIp": ANYWHERE, "Description": "temporary"}]
-    opening = {"IpProtocol": "tcp", "FromPort": MLFLOW_PORT, "ToPort": MLFLOW_PORT, "IpRanges": world}
+    opening = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "IpRanges": sources}
     live.create(
-        f"opening of {MLFLOW}",
+        touched,
         call("ec2", "authorize_security_group_ingress", GroupId=group, IpPermissions=[opening]),
         lambda answer: call(
             "ec2",

@@ -79,3 +79,8 @@ def pages_are_small(live: Live) -> None:
 @fault("O17", "CodeDeploy controls the API's deployments", "two controllers", api_only=True)
 def another_controller(live: Live) -> None:
     update(live, API, deploymentController={"type": "CODE_DEPLOY"})
+
+
+@fault("W09", "DescribeAlarms is throttled", "AWS API: ThrottlingException, of CloudWatch alone", api_only=True)
+def alarms_cannot_be_read(live: Live) -> None:
+    live.inject({"match": "cloudwatch:DescribeAlarms", "kind": "throttle"})

@@ -21,7 +21,8 @@ _GIVEN_BY_ECS = (
 
 
 def revise(live: Live, service: str, **overlay: Any) -> None:
-    """Let the service run a revision with `environment`, `secrets` (both by name), `image` or `command` changed.
+    """Let the service run a revision with `environment`, `secrets` (both by name), `image` or `command` changed, or
+    with a `sidecar` besides.
 
     It is registered and rolled out by `flush`, once for all faults of one command.
     """
@@ -54,7 +55,8 @@ def register(live: Live, base: str, overlays: list[Json]) -> str:
     first, *others = definition["containerDefinitions"]
     for overlay in overlays:
         first = overlaid(first, overlay)
-    definition["containerDefinitions"] = [first, *others]
+    sidecars = [overlay["sidecar"] for overlay in overlays if "sidecar" in overlay]
+    definition["containerDefinitions"] = [first, *others, *sidecars]
     if held.get("tags"):
         definition["tags"] = held["tags"]
     arn: str = live.aws.ecs.register_task_definition(**definition)["taskDefinition"]["taskDefinitionArn"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox.faults import revisions
-from sandbox.faults.edge import change_rule
+from sandbox.faults.edge import change_rule, change_subnets, subnets_of
 from sandbox.faults.live import Live, call
 from sandbox.faults.registry import fault
-from sandbox.platform.description import API, API_TG, MAIN_LB, MLFLOW, REG_API
+from sandbox.platform.description import API, API_PORT, API_TG, MAIN_LB, MLFLOW, REG_API, REGISTRY_LB
 from sandbox.platform.edge import NOT_FOUND
 
 
@@ -31,9 +31,45 @@ def no_time_to_boot(live: Live) -> None:
         change_health_check(live, name, HealthyThresholdCount=10)
 
 
+@fault("T07", "rule 105 of the registry names a target group of instances", "ALB: 503; no task can join it")
+def group_of_instances(live: Live) -> None:
+    """Its type cannot be changed, so that it is another group, and nobody is in it."""
+    vpc = live.target_group(REG_API)["VpcId"]
+    made = live.create(
+        "target group of instances",
+        call(
+            "elbv2",
+            "create_target_group",
+            Name="sandbox-t07",
+            Protocol="HTTP",
+            Port=API_PORT,
+            VpcId=vpc,
+            TargetType="instance",
+        ),
+        lambda answer: call(
+            "elbv2",
+            "delete_target_group",
+            ("TargetGroupNotFound",),
+            TargetGroupArn=answer["TargetGroups"][0]["TargetGroupArn"],
+        ),
+    )
+    action = {"Type": "forward", "TargetGroupArn": made["TargetGroups"][0]["TargetGroupArn"]}
+    change_rule(live, REGISTRY_LB, 105, Actions=[action])
+
+
 @fault("T09", "the API's service is bound to no target group", "ALB: 503")
 def no_registered_targets(live: Live) -> None:
     revisions.update(live, API, loadBalancers=[])
+
+
+@fault(
+    "T11", "the main ALB is not in a zone in which the API may run", "ALB: 503; targets there are unused", api_only=True
+)
+def zone_is_not_enabled(live: Live) -> None:
+    """The zone of the first of the API's subnets."""
+    first = live.service(API)["networkConfiguration"]["awsvpcConfiguration"]["subnets"][0]
+    lost = live.aws.ec2.describe_subnets(SubnetIds=[first])["Subnets"][0]["AvailabilityZone"]
+    change_subnets(live, MAIN_LB, [subnet for zone, subnet in subnets_of(live, MAIN_LB).items() if zone != lost])
 
 
 @fault("T12", "no rule names the target group of api.hokus.ai", "ALB: fixed 404; its targets are unused")

@@ -9,7 +9,21 @@ from botocore.config import Config
 
 from sandbox.platform.description import REGION
 
-SERVICES = frozenset({"acm", "ec2", "ecs", "elbv2", "iam", "logs", "route53", "servicediscovery", "sns", "ssm"})
+SERVICES = frozenset(
+    {
+        "acm",
+        "application-autoscaling",
+        "ec2",
+        "ecs",
+        "elbv2",
+        "iam",
+        "logs",
+        "route53",
+        "servicediscovery",
+        "sns",
+        "ssm",
+    }
+)
 
 
 class Clients:

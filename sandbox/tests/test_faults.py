@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from sandbox import lifecycle
@@ -18,7 +21,7 @@ from sandbox.dataplane import CertificateAuthority
 from sandbox.environment import OWN_AGENT, Home
 from sandbox.faults import registry
 from sandbox.faults.catalogue import NOT_MADE, all_faults, table
-from sandbox.faults.live import FaultError, Live
+from sandbox.faults.live import FaultError, Live, call
 from sandbox.faults.memory import Memory
 from sandbox.faults.registry import FAULTS
 from sandbox.faults.session import controller
@@ -27,12 +30,43 @@ from sandbox.images.keystore import KeyStore, digest
 from sandbox.platform import incident
 from sandbox.platform.build import build
 from sandbox.platform.clients import Clients
-from sandbox.platform.description import API, AUTH, CLUSTER, DOMAIN, MAIN_LB, MLFLOW, REG_API, REGISTRY_LB, healthy
+from sandbox.platform.description import (
+    API,
+    AUTH,
+    CLUSTER,
+    DOMAIN,
+    MAIN_LB,
+    MLFLOW,
+    NAMESPACE,
+    REG_API,
+    REGISTRY_LB,
+    healthy,
+)
 
+_BOTO3: Any = boto3
 Json = dict[str, Any]
 VOLATILE = {"deployments", "events", "createdAt", "runningCount", "pendingCount", "taskSets", "currentServiceRevisions"}
 VOLATILE |= {"currentServiceDeployment", "registeredAt", "InstanceCount"}
-RECREATED = {"E07"}
+RECREATED = {"D01", "E07"}
+CLOUD_MAPS_OWN = re.compile(
+    r'\b(ns|srv)-\w+|/hostedzone/\w+|"(HostedZoneId|CallerReference|CreatorRequestId|CreateDate)": "[^"]*"'
+)
+CATALOGUE = {
+    "E": "01 03 04 05 06 07 08 09 10 12 13 14 16 17 18 19 20 21",
+    "T": "01 02 03 04 06 07 09 11 12 13 14 15",
+    "C": "01 02 03 04 05 07 08 09 11 13",
+    "D": "01 03 04 05 07 08 11 12 13 14",
+    "N": "01 03 04 05 06 10 11 12 13",
+    "A": "01 02 04 05 06 07 08 09 10",
+    "P": "01 02 03 04 05 06 07 08 09 10 11 12 13 14 15",
+    "M": "01 02 03 04 05 07",
+    "W": "01 02 04 05 08 09 10",
+    "O": "01 02 03 04 05 06 07 09 10 11 13 14 15 16 17",
+}
+"""The rows of the fault catalogue."""
+SPECIFIED = ROOT.parent / "shared" / "spec" / "faults.md"
+NOT_IN_THE_CATALOGUE = {"I10"}
+"""The tenth cause of the incident."""
 
 
 class Stage:
@@ -46,7 +80,7 @@ class Stage:
         _, self.key = self.store.mint("sandbox", "platform", ("read", "write"), "dev", "user_sandbox")
         self.aws = Clients(plane.url, "sandbox", "sandbox", OWN_AGENT)
         build(self.aws, healthy(data, ""), CertificateAuthority().issue(f"*.{DOMAIN}", DOMAIN))
-        plane.endpoints.add("POST", "certificates", lambda body: issued(CertificateAuthority(), body["names"]))
+        plane.endpoints.add("POST", "certificates", lambda body: issued(CertificateAuthority(), **body))
         self.live = Live(self.aws, controller(plane.url), Memory(self.path), data, self.key)
         self.baseline = self.described()
 
@@ -62,7 +96,8 @@ class Stage:
         found: Json = {"key": self.store.columns(digest(self.key))}
         for balancer in elbv2.describe_load_balancers()["LoadBalancers"]:
             arn = balancer["LoadBalancerArn"]
-            found[arn] = elbv2.describe_load_balancer_attributes(LoadBalancerArn=arn)["Attributes"]
+            attributes = elbv2.describe_load_balancer_attributes(LoadBalancerArn=arn)["Attributes"]
+            found[arn] = {**balancer, "Attributes": attributes}
             for listener in elbv2.describe_listeners(LoadBalancerArn=arn)["Listeners"]:
                 found[listener["ListenerArn"]] = listener
                 pages = elbv2.get_paginator("describe_rules").paginate(ListenerArn=listener["ListenerArn"])
@@ -72,10 +107,13 @@ class Stage:
             attributes = elbv2.describe_target_group_attributes(TargetGroupArn=arn)["Attributes"]
             found[arn] = {**group, "LoadBalancerArns": sorted(group["LoadBalancerArns"]), "Attributes": attributes}
         found["security groups"] = ec2.describe_security_group_rules()["SecurityGroupRules"]
-        found["vpcs"] = ec2.describe_vpcs()["Vpcs"]
+        found["vpcs"] = [{**each, "DNS": self.resolves(each["VpcId"])} for each in ec2.describe_vpcs()["Vpcs"]]
+        found["network ACLs"] = self.network_acls()
+        found["routes"] = ec2.describe_route_tables()["RouteTables"]
         found["certificates"] = self.aws.acm.list_certificates()["CertificateSummaryList"]
         found["parameters"] = self.aws.ssm.describe_parameters()["Parameters"]
         found["services"] = ecs.describe_services(cluster=CLUSTER, services=[API, MLFLOW, AUTH])["services"]
+        found["scalable targets"] = self.scalable()
         found["revisions"] = ecs.list_task_definitions(status="ACTIVE")["taskDefinitionArns"]
         shown: Json = without_volatile(found | self._names())
         return shown
@@ -94,11 +132,33 @@ class Stage:
     def service(self, name: str) -> Json:
         return self.live.service(name)
 
+    def resolves(self, vpc: str) -> bool:
+        asked = self.aws.ec2.describe_vpc_attribute(VpcId=vpc, Attribute="enableDnsSupport")
+        return bool(asked["EnableDnsSupport"]["Value"])
+
+    def scalable(self) -> list[Json]:
+        client = getattr(self.aws, "application-autoscaling")
+        found: list[Json] = client.describe_scalable_targets(ServiceNamespace="ecs")["ScalableTargets"]
+        return found
+
+    def network_acls(self) -> list[Json]:
+        """moto keeps those of a VPC that is gone."""
+        there = {each["VpcId"] for each in self.aws.ec2.describe_vpcs()["Vpcs"]}
+        return [each for each in self.aws.ec2.describe_network_acls()["NetworkAcls"] if each["VpcId"] in there]
+
+    def zones_of(self, load_balancer: str) -> list[Json]:
+        held = self.aws.elbv2.describe_load_balancers(Names=[load_balancer])["LoadBalancers"][0]
+        found: list[Json] = held["AvailabilityZones"]
+        return found
+
     def container(self, name: str) -> Json:
+        return self.containers(name)[0]
+
+    def containers(self, name: str) -> list[Json]:
         arn = self.service(name)["taskDefinition"]
         definition = self.aws.ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"]
-        container: Json = definition["containerDefinitions"][0]
-        return container
+        containers: list[Json] = definition["containerDefinitions"]
+        return containers
 
     def variables(self, name: str) -> dict[str, str]:
         return {entry["name"]: entry["value"] for entry in self.container(name)["environment"]}
@@ -164,6 +224,49 @@ def certificate_names(stage: Stage) -> list[str]:
     return names
 
 
+def days_left(stage: Stage) -> int:
+    arn = stage.live.listener(REGISTRY_LB)["Certificates"][0]["CertificateArn"]
+    ends: datetime = stage.aws.acm.describe_certificate(CertificateArn=arn)["Certificate"]["NotAfter"]
+    return (ends - datetime.now(UTC)).days
+
+
+def private_subnets(stage: Stage) -> set[str]:
+    """Those of which the route table has no way to an internet gateway."""
+    tables = stage.aws.ec2.describe_route_tables()["RouteTables"]
+    return {
+        association["SubnetId"]
+        for table in tables
+        if not any(each.get("GatewayId", "").startswith("igw-") for each in table["Routes"])
+        for association in table["Associations"]
+        if "SubnetId" in association
+    }
+
+
+def ways_out(stage: Stage) -> set[str]:
+    tables = stage.aws.ec2.describe_route_tables()["RouteTables"]
+    routes = [each for table in tables for each in table["Routes"] if each.get("DestinationCidrBlock") == "0.0.0.0/0"]
+    return {"nat" if "NatGatewayId" in each else "internet" for each in routes}
+
+
+def zones_without_the_load_balancer(stage: Stage, load_balancer: str) -> set[str]:
+    """In which the API may run."""
+    wanted = stage.service(API)["networkConfiguration"]["awsvpcConfiguration"]["subnets"]
+    subnets = stage.aws.ec2.describe_subnets(SubnetIds=wanted)["Subnets"]
+    return {each["AvailabilityZone"] for each in subnets} - {each["ZoneName"] for each in stage.zones_of(load_balancer)}
+
+
+def denied(stage: Stage) -> list[tuple[int, int]]:
+    """Rule number and port of what network ACLs deny before they allow it."""
+    entries = [entry for acl in stage.network_acls() for entry in acl["Entries"] if entry["RuleAction"] == "deny"]
+    return [(entry["RuleNumber"], entry["PortRange"]["From"]) for entry in entries if "PortRange" in entry]
+
+
+def one_more_source(stage: Stage) -> Any:
+    one = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "198.51.100.1/32"}]}
+    group = stage.live.security_group(MLFLOW)
+    return stage.aws.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[one])
+
+
 def records(stage: Stage) -> list[str]:
     zone = stage.aws.route53.list_hosted_zones_by_name(DNSName="hokus.ai.")["HostedZones"][0]["Id"]
     sets = stage.aws.route53.list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
@@ -202,7 +305,11 @@ def tells_no_listener(stage: Stage) -> bool:
 
 SHOWS: dict[str, Callable[[Stage], bool]] = {
     "E01": lambda on: records(on) == ["api.hokus.ai.", "auth.hokus.ai."],
+    "E03": lambda on: (
+        [each["Name"] for each in on.aws.route53.list_hosted_zones()["HostedZones"]].count("hokus.ai.") == 2
+    ),
     "E04": lambda on: certificate_names(on) == ["other.hokus.ai"],
+    "E05": lambda on: days_left(on) < 30,
     "E06": tells_no_listener,
     "E07": lambda on: on.live.rules(MAIN_LB) == [],
     "E08": lambda on: on.forwards(REGISTRY_LB, 105) == "hokusai-reg-mlflow-development",
@@ -215,11 +322,14 @@ SHOWS: dict[str, Callable[[Stage], bool]] = {
     "E17": lambda on: "url-rewrite" in str(on.live.rule(REGISTRY_LB, 105).get("Transforms")),
     "E19": lambda on: on.variables(API)["MLFLOW_PROXY_TIMEOUT"] == "120",
     "E20": lambda on: idle(on) == "4000",
+    "E21": lambda on: {each["SubnetId"] for each in on.zones_of(REGISTRY_LB)} <= private_subnets(on),
     "T01": lambda on: on.group(REG_API)["HealthCheckPath"] == "/health/alb",
     "T02": lambda on: on.group(REG_API)["HealthCheckPort"] == "8002",
     "T03": lambda on: on.group(REG_API)["Matcher"] == {"HttpCode": "204"},
     "T04": lambda on: on.service(API)["healthCheckGracePeriodSeconds"] == 0,
+    "T07": lambda on: on.group(on.forwards(REGISTRY_LB, 105))["TargetType"] == "instance",
     "T09": lambda on: on.service(API)["loadBalancers"] == [],
+    "T11": lambda on: len(zones_without_the_load_balancer(on, MAIN_LB)) == 1,
     "T12": lambda on: {rule["Actions"][0]["Type"] for rule in on.live.rules(MAIN_LB)} == {"fixed-response"},
     "T13": lambda on: on.attribute(REG_API, "deregistration_delay.timeout_seconds") == "0",
     "T14": lambda on: on.service(MLFLOW)["desiredCount"] == 0,
@@ -227,11 +337,22 @@ SHOWS: dict[str, Callable[[Stage], bool]] = {
     "C02": lambda on: on.container(API)["command"][:2] == ["python", "-c"],
     "C03": lambda on: on.container(API)["image"].endswith(":missing"),
     "C04": lambda on: on.container(API)["secrets"][0]["valueFrom"].endswith("no-such-secret"),
+    "C05": lambda on: ways_out(on) == {"internet"},
     "C07": lambda on: on.variables(API)["MLFLOW_SERVER_URL"] == f"http://{incident.DEAD_ADDRESSES[0]}:5000",
+    "C08": lambda on: (
+        [(each["essential"], each.get("command", [])[:2]) for each in on.containers(API)[1:]]
+        == [(True, ["python", "-c"])]
+    ),
     "C11": lambda on: (
         on.service(API)["deploymentConfiguration"]["deploymentCircuitBreaker"]["rollback"]
         and on.container(API)["image"].endswith(":missing")
     ),
+    "C13": lambda on: [each["MinCapacity"] for each in on.scalable()] == [3],
+    "D01": lambda on: (
+        on.aws.servicediscovery.list_namespaces()["Namespaces"] == []
+        and [on.service(name)["serviceRegistries"] for name in (API, MLFLOW, AUTH)] == [[], [], []]
+    ),
+    "D03": lambda on: not on.resolves(on.live.vpc(API)),
     "D04": lambda on: "DnsConfig" not in registered_as(on),
     "D05": lambda on: [each["Type"] for each in registered_as(on)["DnsConfig"]["DnsRecords"]] == ["SRV"],
     "D07": lambda on: [each["TTL"] for each in registered_as(on)["DnsConfig"]["DnsRecords"]] == [86400],
@@ -242,6 +363,13 @@ SHOWS: dict[str, Callable[[Stage], bool]] = {
     "N03": lambda on: on.allowed_in(API, egress=True) == {(8000, 8000)},
     "N04": lambda on: on.allowed_in("hokusai-alb-development", egress=True) == {(5000, 8000)},
     "N05": lambda on: on.allowed_in(API) == {(9, 9)},
+    "N06": lambda on: denied(on) == [(1, 5000)],
+    "N10": lambda on: (
+        not private_subnets(on) & {*on.service(MLFLOW)["networkConfiguration"]["awsvpcConfiguration"]["subnets"]}
+    ),
+    "N11": lambda on: (
+        (9, 9) in on.allowed_in(MLFLOW) and tells("RulesPerSecurityGroupLimitExceeded", lambda: one_more_source(on))
+    ),
     "N12": lambda on: any(
         rule.get("CidrIpv4") == "0.0.0.0/0" and rule["FromPort"] == 5000
         for rule in on.aws.ec2.describe_security_group_rules()["SecurityGroupRules"]
@@ -256,6 +384,7 @@ SHOWS: dict[str, Callable[[Stage], bool]] = {
         on.aws.ecs.describe_task_definition(taskDefinition=API)["taskDefinition"]["taskDefinitionArn"]
         != on.service(API)["taskDefinition"]
     ),
+    "P02": lambda on: on.variables(API)["GATEWAY_MAX_CONNECTIONS"] == "1",
     "P06": lambda on: "mlflow." not in on.variables(MLFLOW)["MLFLOW_SERVER_ALLOWED_HOSTS"],
     "O01": lambda on: json.loads(parameter(on, "/hokusai/development/lock"))["owner"] == "somebody else",
     "O02": lambda on: (on.injected()["kind"], on.injected()["probability"]) == ("throttle", 0.3),
@@ -267,7 +396,15 @@ SHOWS: dict[str, Callable[[Stage], bool]] = {
     "O13": lambda on: on.live.control("clock", None) == {"offset": 900.0},
     "O15": lambda on: on.injected()["page"] == 2,
     "O17": lambda on: on.service(API)["deploymentController"] == {"type": "CODE_DEPLOY"},
+    "W09": lambda on: tells("ThrottlingException", lambda: cloudwatch(on).describe_alarms()),
 }
+
+
+def cloudwatch(stage: Stage) -> Any:
+    """Of a client that faults hit."""
+    once = Config(retries={"total_max_attempts": 1}, proxies={})
+    keys = {"aws_access_key_id": "sandbox", "aws_secret_access_key": "sandbox", "region_name": "us-east-1"}
+    return _BOTO3.client("cloudwatch", endpoint_url=stage.plane.url, config=once, **keys)
 
 
 def parameter(stage: Stage, name: str) -> str:
@@ -296,15 +433,31 @@ def shows(stage: Stage, name: str) -> bool:
 
 
 def without_arns(found: Json) -> list[str]:
-    """Rules without their own ARN."""
+    """Rules without their own ARN, Cloud Map without its ids and dates."""
     rules = [{**value, "RuleArn": ""} if "RuleArn" in value else value for value in found.values()]
-    return sorted(json.dumps(rule, default=str, sort_keys=True) for rule in rules)
+    return sorted(CLOUD_MAPS_OWN.sub("", json.dumps(rule, default=str, sort_keys=True)) for rule in rules)
 
 
 def test_every_fault_has_a_row_of_proof_and_none_is_both_made_and_not() -> None:
     assert set(SHOWS) == set(FAULTS)
     assert not set(FAULTS) & set(NOT_MADE)
+    assert set(FAULTS) - NOT_IN_THE_CATALOGUE | set(NOT_MADE) == catalogued()
     assert {entry.id for entry in all_faults() if entry.recreates} == RECREATED
+
+
+def catalogued() -> set[str]:
+    return {f"{group}{number}" for group, numbers in CATALOGUE.items() for number in numbers.split()}
+
+
+@pytest.mark.skipif(not SPECIFIED.exists(), reason="the fault catalogue does not lie beside this checkout")
+def test_the_catalogue_has_no_other_rows() -> None:
+    assert set(re.findall(r"^\| ([A-Z]\d\d) \|", SPECIFIED.read_text(), re.MULTILINE)) == catalogued()
+
+
+def test_what_proves_a_fault_that_is_not_made_is_there() -> None:
+    named = re.findall(r"\S+\.py", " ".join(NOT_MADE.values()))
+    assert named
+    assert not [path for path in named if not (ROOT / path).is_file()]
 
 
 def test_the_documentation_lists_what_there_is() -> None:
@@ -417,6 +570,22 @@ def test_what_somebody_else_has_repaired_meanwhile_is_no_obstacle(stage: Stage) 
     )
     assert stage.heal() == ["O01", "N12", "E09"]
     assert stage.described() == stage.baseline
+
+
+def test_a_namespace_that_somebody_has_made_again_meanwhile_is_used(stage: Stage) -> None:
+    stage.make("D01")
+    discovery = stage.aws.servicediscovery
+    vpc = stage.live.vpc(API)
+    asked = stage.live.do(call("servicediscovery", "create_private_dns_namespace", Name=NAMESPACE, Vpc=vpc))
+    namespace = discovery.get_operation(OperationId=asked["OperationId"])["Operation"]["Targets"]["NAMESPACE"]
+    records = {"RoutingPolicy": "MULTIVALUE", "DnsRecords": [{"Type": "A", "TTL": 10}]}
+    made = discovery.create_service(
+        Name="mlflow", NamespaceId=namespace, DnsConfig=records, HealthCheckCustomConfig={"FailureThreshold": 1}
+    )["Service"]["Arn"]
+    assert stage.heal() == ["D01"]
+    assert (stage.live.namespace(), registered_as(stage)["Arn"]) == (namespace, made)
+    before, stage.baseline = stage.baseline, stage.described()
+    assert without_arns(stage.baseline) == without_arns(before)
 
 
 def test_what_cannot_be_healed_is_named_and_stays_broken_and_the_rest_is_healed(stage: Stage) -> None:

@@ -1,52 +1,100 @@
-"""Commands of the documents that another test runs, since it needs what the documents' own sandbox is not.
+"""Commands of the documents that something else runs: another document's page, or a test, since it needs what the
+documents' own sandbox is not.
 
 A new one has to be added here, together with what runs it.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+
+class Place(NamedTuple):
+    """A file, and the pieces of its text that run the command; a document's page has the command itself, and runs it.
+
+    What is run besides is the inventory `sandbox` for `development`, or variables that come on top.
+    """
+
+    file: str
+    lines: tuple[str, ...] = ()
+
+
 SITE, ROLLBACK = (f"ansible-playbook playbooks/{name}.yml -i inventories/development" for name in ("site", "rollback"))
 CANARY = "ansible-playbook playbooks/canary.yml -i inventories/development"
 RUN_ID = "20261121T150000Z-1a2b3c"
 
-REPAIR = "tests/integration/test_b_repair.py"
-BREAKAGE = "tests/integration/test_d_breakage.py"
-INSTALLED = "tests/integration/test_e_installed.py"
-RUNS = "tests/integration/test_h_runs.py"
-TAKEN_BACK = "tests/integration/test_i_rollback.py"
-MONITORED = "tests/integration/test_h_monitoring.py"
+FIRST = Place("docs/getting-started.md")
+RUNBOOK = Place("docs/runbook.md")
 CANARIES = "tests/integration/test_h_canary.py"
-RECOVERED = "tests/unit/test_record_recovery.py"
+CANARY_PLAYBOOK = 'PLAYBOOK = "playbooks/canary.yml"'
+PLAN = "saved = f\"hokusai_plan_out={sandbox.home / 'plan.json'}\""
+PERMITTED = '"rollback", run_id=stage.newest(), hokusai_allow_bypass=True)'
+INSTALL = """"ansible-galaxy",
+        "collection",
+        "install","""
 
 COMMANDS = {
-    "make demo": "tests/integration/test_g_demo.py",
-    "make test": "tests/stages.py",
-    "make release": "tests/release.py",
-    "make iam": "tests/iam/__main__.py",
-    f"{SITE} --check --diff": REPAIR,
-    f"{SITE} --check -e hokusai_plan_out=plan.json": REPAIR,
-    f"{SITE} -e hokusai_plan=plan.json": REPAIR,
-    SITE: BREAKAGE,
-    "ansible-playbook playbooks/verify.yml -i inventories/development": BREAKAGE,
-    "ansible-playbook playbooks/verify.yml -i inventories/development -e hokusai_publish_metrics=true": MONITORED,
-    "ansible-playbook playbooks/history.yml -i inventories/development": RUNS,
-    f"{SITE} -e hokusai_break_lock={RUN_ID}": RUNS,
-    f"{ROLLBACK} --check --diff": TAKEN_BACK,
-    ROLLBACK: TAKEN_BACK,
-    f"{ROLLBACK} -e run_id={RUN_ID}": TAKEN_BACK,
-    f"{ROLLBACK} -e run_id={RUN_ID} -e hokusai_allow_bypass=yes": "molecule/rollback/converge.yml",
-    "aws s3api list-object-versions --bucket hokusai-runs --prefix development/RUN/": RECOVERED,
+    "make demo": Place("tests/integration/test_g_demo.py", ('run([sys.executable, "tests/demo.py"], here)',)),
+    "make test": Place(".ci/run", ("exec make test",)),
+    # In a copy of the tree alone.
+    "make release": Place("tests/stages.py", ('("python", "tests/release.py", "--dry-run")',)),
+    # Nothing plays it whole, for half an hour: what it has written is held against its own record.
+    "make iam": Place("tests/unit/test_iam_policies.py", ('policies.text(policies.policy(RECORD, name)), "make iam"',)),
+    f"{SITE} --check --diff": FIRST,
+    f"{SITE} --check -e hokusai_plan_out=plan.json": Place(
+        "tests/integration/conftest.py", (PLAN, '"playbooks/site.yml", "--check", "--diff", "-e", saved')
+    ),
+    f"{SITE} -e hokusai_plan=plan.json": Place(
+        "tests/integration/conftest.py", ('"playbooks/site.yml", "-e", f"hokusai_plan={sandbox.home',)
+    ),
+    SITE: FIRST,
+    "ansible-playbook playbooks/verify.yml -i inventories/development": Place(
+        "tests/integration/test_d_breakage.py", ('counted(repaired, "playbooks/verify.yml", extra=at)',)
+    ),
+    "ansible-playbook playbooks/verify.yml -i inventories/development -e hokusai_publish_metrics=true": Place(
+        "tests/integration/test_h_monitoring.py",
+        ('PUBLISHING = ("-e", "hokusai_publish_metrics=true")', 'play("playbooks/verify.yml", *PUBLISHING, extra=at)'),
+    ),
+    "ansible-playbook playbooks/history.yml -i inventories/development": RUNBOOK,
+    f"{SITE} -e hokusai_break_lock={RUN_ID}": Place(
+        "tests/integration/test_h_runs.py",
+        ('given = {"hokusai_break_lock": DEAD', '"playbooks/site.yml", "-e", json.dumps(given)'),
+    ),
+    f"{ROLLBACK} --check --diff": RUNBOOK,
+    ROLLBACK: RUNBOOK,
+    f"{ROLLBACK} -e run_id={RUN_ID}": Place(CANARIES, ('platform.play("playbooks/rollback.yml", run_id=',)),
+    f"{ROLLBACK} -e run_id={RUN_ID} -e hokusai_allow_bypass=yes": Place(
+        "tests/integration/test_j_permissions.py", (PERMITTED,)
+    ),
+    "aws s3api list-object-versions --bucket hokusai-runs --prefix development/RUN/": Place(
+        "tests/unit/test_record_recovery.py", ("list_object_versions(Bucket=BUCKET, Prefix=",)
+    ),
     "aws s3api copy-object --bucket hokusai-runs --key development/RUN/run.json "
-    '--copy-source "hokusai-runs/development/RUN/run.json?versionId=VERSION"': RECOVERED,
-    "ansible-galaxy collection build": INSTALLED,
-    "ansible-galaxy collection install hokusai-platform-*.tar.gz": INSTALLED,
-    "ansible-playbook hokusai.platform.site -i inventories/development": INSTALLED,
-    f"{CANARY} -e canary_image=IMAGE": CANARIES,
-    CANARY: CANARIES,
-    f"{CANARY} -e canary_action=abort": CANARIES,
-    f"{CANARY} --check": CANARIES,
-    f"{CANARY} -e hokusai_break_lock={RUN_ID}": CANARIES,
+    '--copy-source "hokusai-runs/development/RUN/run.json?versionId=VERSION"': Place(
+        "tests/unit/test_record_recovery.py",
+        ('copy_object(Bucket=BUCKET, Key=key, CopySource=f"{BUCKET}/{key}?versionId={version}")',),
+    ),
+    "ansible-galaxy collection build": Place("tests/sanity.py", ('tool("ansible-galaxy"), "collection", "build"',)),
+    "ansible-galaxy collection install hokusai-platform-*.tar.gz": Place(
+        "tests/integration/test_e_installed.py", (INSTALL,)
+    ),
+    "ansible-playbook hokusai.platform.site -i inventories/development": Place(
+        "tests/integration/test_e_installed.py", ('"hokusai.platform.site",', '"inventories" / "development"')
+    ),
+    f"{CANARY} -e canary_image=IMAGE": Place(CANARIES, (CANARY_PLAYBOOK, "run = platform.play(canary_image=")),
+    # Both with the lock of the one that was cut off broken; without that it is refused.
+    CANARY: Place(CANARIES, (CANARY_PLAYBOOK, "run = platform.play(**given)", '2026.14.0", PLAYBOOK, bake=3)')),
+    f"{CANARY} -e canary_action=abort": Place(
+        CANARIES, (CANARY_PLAYBOOK, "run = platform.play(**given)", 'bake=600, canary_action="abort")')
+    ),
+    f"{CANARY} --check": Place(CANARIES, (CANARY_PLAYBOOK, 'play(PLAYBOOK, "--check", "-e"', "platform.predict(**")),
+    f"{CANARY} -e hokusai_break_lock={RUN_ID}": Place(
+        CANARIES, (CANARY_PLAYBOOK, '"hokusai_break_lock": killed["run_id"]', "run = platform.play(**given)")
+    ),
     "MLFLOW_SERVER_URL=http://mlflow.hokusai-development.local:5000 "
-    "HOKUSAI_AUTH_SERVICE_URL=http://auth.hokusai-development.local:8000 python -m gateway": "gateway/tests/process.py",
+    "HOKUSAI_AUTH_SERVICE_URL=http://auth.hokusai-development.local:8000 python -m gateway": Place(
+        "gateway/tests/conftest.py",
+        ('"MLFLOW_SERVER_URL": mlflow_url', '"HOKUSAI_AUTH_SERVICE_URL": auth.url', "running_gateway("),
+    ),
 }
 """What runs a command, here or on the inventory `sandbox`."""

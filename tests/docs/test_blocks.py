@@ -13,6 +13,7 @@ from ansible.cli.playbook import PlaybookCLI
 from botocore import xform_name
 
 from tests.docs.elsewhere import COMMANDS
+from tests.docs.test_commands import PAGES
 from tests.docsite import blocks
 from tests.docsite.blocks import Block
 from tests.sanity import ROOT
@@ -29,8 +30,30 @@ def test_a_command_that_is_run_elsewhere_names_what_runs_it_and_no_other_is_kept
     } == COMMANDS.keys()
 
 
-def test_what_is_said_to_run_a_command_exists() -> None:
-    assert not {place for place in COMMANDS.values() if not (ROOT / place).exists()}
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_is_said_to_run_a_command_does(command: str) -> None:
+    place = COMMANDS[command]
+    if place.file.endswith(".md"):
+        assert place.file in PAGES
+        assert command in [each for block in BLOCKS if is_run(block, place.file) for each in block.commands]
+    else:
+        text = (ROOT / place.file).read_text()
+        assert [line for line in place.lines if line not in text] == []
+        assert [name for name in telling(command) if name not in "\n".join(place.lines)] == []
+
+
+def is_run(block: Block, page: str) -> bool:
+    return (block.document, block.kind) == (page, blocks.RUN)
+
+
+def telling(command: str) -> set[str]:
+    """What tells a command from others: what it is about, its switches, the names of its variables."""
+    words = shlex.split(command)
+    about = words[{"make": 1, "aws": 2, "ansible-galaxy": 2, "ansible-playbook": 1}.get(words[0], -1)]
+    name = re.split(r"[./]", about.removesuffix(".yml"))[-1].replace("-", "_")
+    variables = {word.partition("=")[0] for word in words if re.match(r"\w+=", word)}
+    switches = {word for word in words if word in {"--check", "--diff"}}
+    return {name, *variables, *switches}
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.where)

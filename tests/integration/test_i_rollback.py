@@ -201,36 +201,38 @@ def test_a_person_takes_it_back_without_the_platform_key_and_where_no_target_gro
 @pytest.fixture(scope="module")
 def refused(
     repaired: Sandbox, at: dict[str, str], followed: Counted, tmp_path_factory: pytest.TempPathFactory
-) -> Counted:
-    """A run that wrote something and fails, while AWS takes away the permission that taking it back needs."""
-    directory = tmp_path_factory.mktemp("refused")
+) -> tuple[Counted, int]:
+    """A run that wrote something and fails, while AWS takes away what taking it back needs; what was there before."""
+    directory, before = tmp_path_factory.mktemp("refused"), retention(repaired)
 
     def deny() -> None:
         repaired.command("inject", "denied", "--api", "logs:PutRetentionPolicy").wanted()
 
-    given = {**retaining(60), "hokusai_on_failure": "rollback", "validation_threshold": 101}
+    given = {**retaining(90), "hokusai_on_failure": "rollback", "validation_threshold": 101}
     acting = meanwhile(directory, deny)
     extra = {**at, **held_before("Close the run that failed, but keep its lock", directory)}
     ended = counted(repaired, "playbooks/site.yml", "-e", json.dumps(given), extra=extra)
     acting.join()
     repaired.command("heal").wanted()
-    return ended
+    return ended, before
 
 
 def test_what_cannot_be_taken_back_is_told_after_the_reason_with_what_to_type(
-    repaired: Sandbox, refused: Counted
+    repaired: Sandbox, refused: tuple[Counted, int]
 ) -> None:
-    assert refused.run.code == 2
+    ended, _before = refused
+    assert ended.run.code == 2
     newest = next(run["run_id"] for run in runs_of(repaired) if not run["rollback_of"])
-    text = said(refused).partition("Say why the run failed, and what was taken back")[2]
+    text = said(ended).partition("Say why the run failed, and what was taken back")[2]
     order = ["The run failed:", "wanted at least 101", "It could not all be taken back", "AccessDenied", "Remedy:"]
-    assert [text.find(each) for each in order] == sorted(text.find(each) for each in order)
+    assert [text.find(each) for each in order] == sorted(text.find(each) for each in order), text
     assert text.find(order[0]) >= 0
     assert f"hokusai.platform.rollback -e run_id={newest}" in text
-    assert retention(repaired) == 60
+    assert retention(repaired) == 90
 
 
-def test_it_is_taken_back_once_it_may_be(repaired: Sandbox, at: dict[str, str], refused: Counted) -> None:
+def test_it_is_taken_back_once_it_may_be(repaired: Sandbox, at: dict[str, str], refused: tuple[Counted, int]) -> None:
+    _ended, before = refused
     newest = next(run["run_id"] for run in runs_of(repaired) if not run["rollback_of"])
     play("playbooks/rollback.yml", "-e", f"run_id={newest}", extra=at).wanted()
-    assert retention(repaired) == 30
+    assert retention(repaired) == before

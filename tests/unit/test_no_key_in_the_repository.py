@@ -1,4 +1,4 @@
-"""No key, and no account but the made-up one, is in the repository or was ever in its history."""
+"""No key, and no account but two made-up ones, is in the repository or was ever in its history."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHAPES = {
     "a GitHub token": re.compile(r"\b(?:gh[pousr]_|github_pat_)[A-Za-z0-9_]{36}"),
     "a JSON web token": re.compile(r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"),
     "a private key": re.compile(r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----\s+[A-Za-z0-9+/=]{16}"),
-    "an account": re.compile(r"\barn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:(?!123456789012)\d{12}\b"),
+    "an account": re.compile(r"\barn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:(?!123456789012|210987654321)\d{12}\b"),
 }
 ORDERED = string.ascii_lowercase + string.digits
 """Letters in the order of the alphabet are an example, which nobody takes for a key."""

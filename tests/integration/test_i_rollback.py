@@ -199,9 +199,7 @@ def test_a_person_takes_it_back_without_the_platform_key_and_where_no_target_gro
 
 
 @pytest.fixture(scope="module")
-def refused(
-    repaired: Sandbox, at: dict[str, str], followed: Counted, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Counted, int]:
+def refused(repaired: Sandbox, at: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Counted, int]:
     """A run that wrote something and fails, while AWS takes away what taking it back needs; what was there before."""
     directory, before = tmp_path_factory.mktemp("refused"), retention(repaired)
 

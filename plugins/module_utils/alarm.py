@@ -37,8 +37,6 @@ HOUR_SECONDS, DAY_SECONDS, WEEK_SECONDS = 3600, 24 * 3600, 7 * 24 * 3600
 NAMES_PER_DELETE = 100
 WATCHED = "watched"
 """The id of the query whose result an alarm on maths watches."""
-ANY_SAMPLE = "evaluate"
-"""What becomes of a percentile of few samples, unless it is said."""
 
 METRIC, COMPOSITE = "metric", "composite"
 PUT = {METRIC: "put_metric_alarm", COMPOSITE: "put_composite_alarm"}
@@ -258,16 +256,12 @@ def from_aws(described: Mapping[str, Any], kind: str, tagged: Mapping[str, str])
 
 def normal(settings: Settings) -> dict[str, Any]:
     """The one form of settings: AWS leaves out what is empty, and fills in what was left out."""
-    found = {
-        key: FORMS[key](value) if key in FORMS else value
-        for key, value in settings.items()
-        if value not in (None, "", [], {})
-    }
+    given = ((key, value) for key, value in settings.items() if value not in (None, "", [], {}))
+    formed = ((key, FORMS[key](value) if key in FORMS else value) for key, value in given)
+    found = {key: value for key, value in formed if value is not None}
     if "EvaluationPeriods" in found:
         found.setdefault("DatapointsToAlarm", found["EvaluationPeriods"])
         found.setdefault("TreatMissingData", "missing")
-    if found.get("EvaluateLowSampleCountPercentile") == ANY_SAMPLE:
-        del found["EvaluateLowSampleCountPercentile"]
     return found
 
 
@@ -293,7 +287,9 @@ FORMS: Mapping[str, Callable[[Any], Any]] = {
     "OKActions": sorted,
     "InsufficientDataActions": sorted,
     "Threshold": float,
+    "EvaluateLowSampleCountPercentile": lambda given: None if given == "evaluate" else given,
 }
+"""By setting the one form of its value, None for what is so unless it is said."""
 
 
 def different(live: Settings, desired: Settings) -> list[str]:

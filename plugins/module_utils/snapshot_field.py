@@ -56,6 +56,11 @@ def same(kind: str, name: str, one: Any, other: Any) -> bool:
     return bool(normal(kind, name, one) == normal(kind, name, other))
 
 
+def holds_one(kind: str, name: str, now: Any, values: Iterable[Any], ended: Any) -> bool:
+    """Whether the field holds one of the values that were written, as `holds` says."""
+    return any(holds(kind, name, now, value, ended) for value in values)
+
+
 def holds(kind: str, name: str, now: Any, written: Any, ended: Any = None) -> bool:
     """Whether the field holds what was written, and beside it only what AWS filled in.
 
@@ -93,9 +98,13 @@ def _beside(live: Any, asked: Any) -> Set[str] | None:
         return frozenset()
     if not (isinstance(live, Mapping) and isinstance(asked, Mapping)):
         return None
-    inner = [_beside(live.get(key), value) for key, value in asked.items()]
-    found = [each for each in inner if each is not None]
-    return {*live} - {*asked} | {name for names in found for name in names} if len(found) == len(inner) else None
+    more = {*live} - {*asked}
+    for key, value in asked.items():
+        inner = _beside(live.get(key), value)
+        if inner is None:
+            return None
+        more |= inner
+    return more
 
 
 def normal(kind: str, name: str, value: Any) -> Any:
@@ -159,10 +168,6 @@ def _deployment(value: Mapping[str, Any]) -> dict[str, Any]:
     return {key: each for key, each in value.items() if each not in (None, [], {}) and (watched or key != "alarms")}
 
 
-def _percentile(value: str) -> str | None:
-    return None if value == alarm.ANY_SAMPLE else value
-
-
 FORMS: Mapping[tuple[str, str], Callable[[Any], Any]] = {
     ("load_balancer_rule", "Priority"): int,
     ("load_balancer_rule", "Conditions"): elb_condition.from_aws,
@@ -179,7 +184,6 @@ FORMS: Mapping[tuple[str, str], Callable[[Any], Any]] = {
     ("discovery_service", "DnsConfig.DnsRecords"): _records,
     ("record_set", "AliasTarget"): public_dns.normal_target,
     **{("alarm", name): form for name, form in alarm.FORMS.items()},
-    ("alarm", "EvaluateLowSampleCountPercentile"): _percentile,
     ("dashboard", "DashboardBody"): _dashboard,
     ("metric_filter", "metricTransformations"): _transformations,
     ("ecs_service", "deploymentConfiguration"): _deployment,

@@ -26,7 +26,13 @@ from ansible_collections.hokusai.platform.plugins.module_utils.resource_identity
     remade,
 )
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_entry import Entry, renamed
-from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_field import flat, holds, nested, same
+from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_field import (
+    flat,
+    holds,
+    holds_one,
+    nested,
+    same,
+)
 from ansible_collections.hokusai.platform.plugins.module_utils.successors import Successors
 
 Key = tuple[str, str]
@@ -49,7 +55,7 @@ class Back:
     ended: Any = None
 
     def is_held(self, kind: str, name: str, live: Any) -> bool:
-        return any(holds(kind, name, live, value, self.ended) for value in self.written)
+        return holds_one(kind, name, live, self.written, self.ended)
 
 
 @dataclass(frozen=True)
@@ -197,7 +203,7 @@ class _Judge:
     def _of_later(self, was: Entry, name: str, live: Any, written: Written) -> str:
         """Why a value may be that of a later run, where it is not sure that this one's write took effect."""
         ended = self._ended(was.key).get(name)
-        if any(holds(was.kind, name, live, value, ended) for value in written.sure.get(name, ())):
+        if holds_one(was.kind, name, live, written.sure.get(name, ()), ended):
             return ""
         for run_id, write in self.others.writes:
             is_it = write.id == was.id if write.id else dict(write.where) == dict(was.where)
@@ -251,9 +257,9 @@ class _Judge:
         """The fields of a created resource that hold neither what the run wrote nor what AWS then filled in."""
         live, ended = flat(now.fields), self._ended(now.key)
         for name in {*live, *written.values}:
-            values = tuple(written.values.get(name, ()))
+            values = written.values.get(name)
             if values:
-                is_ours = Back(None, values, ended.get(name)).is_held(now.kind, name, live.get(name))
+                is_ours = holds_one(now.kind, name, live.get(name), values, ended.get(name))
             elif now.key in self.after:
                 is_ours = same(now.kind, name, live.get(name), ended.get(name))
             else:

@@ -127,3 +127,20 @@ def schedule(aws: Any, clock: Clock, chance: random.Random) -> tuple[list[Holder
             turn.gate.turn.release()
             turn.gate.back.acquire()
     return holders, written
+
+
+def comes_in_a_pause(
+    third: Lock, monkeypatch: pytest.MonkeyPatch, before: Callable[[], None] = lambda: None
+) -> list[Claim]:
+    """Another run, which takes the lock when somebody first pauses between two tries; its claim, once it came."""
+    came: list[Claim] = []
+    paused: list[float] = []
+
+    def wait(seconds: float) -> None:
+        paused.append(seconds)
+        if len(paused) == 1:
+            before()
+            came.append(third.acquire(claim("third"))[0])
+
+    monkeypatch.setattr(time, "sleep", wait)
+    return came

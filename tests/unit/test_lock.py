@@ -20,7 +20,7 @@ from moto.core.base_backend import BackendDict
 from sandbox.controlplane import ControlPlane, Fault
 from tests.reliability.counts import LOCK_SCHEDULES
 from tests.unit.conftest import CountingAws
-from tests.unit.lock_stage import TTL, Clock, claim, schedule
+from tests.unit.lock_stage import TTL, Clock, claim, comes_in_a_pause, schedule
 
 
 @pytest.fixture
@@ -379,20 +379,11 @@ def test_who_is_throttled_while_it_takes_a_token_leaves_alone_who_came_meanwhile
         lock.acquire(claim("first"))
         clock.pass_(TTL + 1)
     third = Lock(aws, "development")
-    came: list[Any] = []
-
-    def wait(_seconds: float) -> None:
-        """Between two tries, first of all."""
-        if not came:
-            came.append("third")
-            clock.pass_(TTL + 1)
-            came.append(third.acquire(claim("third"))[0])
-
-    monkeypatch.setattr(time, "sleep", wait)
+    came = comes_in_a_pause(third, monkeypatch, before=lambda: clock.pass_(TTL + 1))
     control_plane.faults.add(Fault("ssm:PutParameter", code="ThrottlingException", skip=int(is_free)))
     with pytest.raises(LockHeld, match="run third"):
         lock.acquire(claim("second"))
-    assert third.check(came[1]).takeover.of_run_id == ("second" if is_free else "first")
+    assert third.check(came[0]).takeover.of_run_id == ("second" if is_free else "first")
 
 
 def test_who_is_throttled_while_it_takes_a_token_takes_it_where_nobody_came(
@@ -460,18 +451,11 @@ def test_who_waited_for_a_lost_answer_leaves_alone_who_came_meanwhile(
     lock.acquire(claim("first"))
     clock.pass_(TTL + 1)
     third = Lock(aws, "development")
-    came: list[Any] = []
-
-    def wait(_seconds: float) -> None:
-        if not came:
-            came.append("third")
-            came.append(third.acquire(claim("third"))[0])
-
-    monkeypatch.setattr(time, "sleep", wait)
+    came = comes_in_a_pause(third, monkeypatch)
     lose(control_plane, after=False)
     with pytest.raises(LockHeld, match="run third"):
         lock.acquire(claim("second"))
-    third.check(came[1])
+    third.check(came[0])
 
 
 def test_a_broken_lock_is_said_by_the_very_call_that_breaks_it(lock: Lock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,19 +131,41 @@ def compute(sandbox: Sandbox) -> Iterator[tuple[str, Any]]:
 IDS = re.compile(
     r"\b(?:"
     r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"  # UUIDs: certificates
-    r"|[0-9a-f]{16,17}"  # load balancers, target groups, listeners, rules; behind a prefix as sg-, sgr-, vpc-
+    r"|(?:(?:sg|sgr|vpc|subnet)-)?[0-9a-f]{16,17}"  # without a prefix: load balancers, target groups, listeners, rules
+    r"|[0-9a-f]{48}"  # what Cloud Map knows a repeated request by: of the id of its namespace
     r"|(?:ns|srv|ecs-svc|rtb|eni)-[0-9a-z]+"
-    r"|Z[0-9A-Z]{12,}"  # hosted zones
+    r"|Z[0-9A-Z]{12,}|[0-9A-Z]{22}"  # hosted zones, of Route 53 and of the sandbox's namespaces
     r"|\d{4}-\d\d-\d\d[T ][0-9:.+-]+"
     r")\b"
 )
 """What AWS calls things, and times: no two sandboxes, and no two runs, have the same."""
+NAMED = (("Id", "Name"), ("GroupId", "GroupName"))
+"""Where namespaces, their services and security groups say what they are called."""
 
 
 def nameless(document: Document) -> Counter[str]:
-    """Everything that is there, each with how often, whatever AWS calls it: what two runs that end alike have alike."""
-    told = (f"{key}: {json.dumps(value, sort_keys=True)}" for key, value in document.items())
-    return Counter(IDS.sub("ID", each) for each in told)
+    """Everything that is there, each with how often, whatever AWS calls it: what two runs that end alike have alike.
+
+    What has a name is told by it wherever something refers to it.
+    """
+    names = dict(named(document))
+
+    def told(value: Any) -> str:
+        masked = IDS.sub(lambda found: names.get(found[0], "ID"), json.dumps(value))
+        return json.dumps(plain(json.loads(masked)), sort_keys=True)
+
+    return Counter(f"{told(key)}: {told(value)}" for key, value in document.items())
+
+
+def named(value: Any) -> Iterator[tuple[str, str]]:
+    """Each id below this that belongs to a name, and the name."""
+    if isinstance(value, dict):
+        yield from ((value[key], value[name]) for key, name in NAMED if {key, name} <= value.keys())
+        for inner in value.values():
+            yield from named(inner)
+    if isinstance(value, list):
+        for inner in value:
+            yield from named(inner)
 
 
 def unlike(one: Counter[str], other: Counter[str]) -> list[str]:

@@ -6,9 +6,10 @@
 For every write and every moment of it (before the call, answered but unheard, before the journal's line) a run on the
 incident is killed with everything below it. Then either it is rolled back, and AWS must describe the incident again,
 byte for byte but for `describe.VOLATILE`; or it is run again, and must end as an uninterrupted run ends but for the ids
-that AWS gives, with nothing left to do and nothing there twice. Without --writes, all of them: some hours. Each worker
-has a sandbox of its own (a new one after something bad), and each run that is run again a new one. The writes of the
-lock are not among them: they change nothing that a run is about, and `schedules` has every order of them.
+that AWS gives: with nothing there twice and, as after that one, with nothing left to do. Without --writes, all of them:
+some hours. Each worker has a sandbox of its own (a new one after something bad), and each run that is run again a new
+one. The writes of the lock are not among them: they change nothing that a run is about, and `schedules` has every order
+of them.
 """
 
 from __future__ import annotations
@@ -91,22 +92,22 @@ class Trial:
 
 
 def reference(trial: Trial) -> list[str]:
-    """An uninterrupted run: how many writes it makes and what there is afterwards. Then back."""
+    """An uninterrupted run: how many writes it makes, what there is afterwards, and nothing left to do. Then back."""
     ended = trial.killed(PAST_THE_END, "call")
     ended.run.wanted()
     trial.writes = ended.writes
     trial.shape = nameless(describe(trial.sandbox))
-    return trial.back(trial.newest())
+    run_id = trial.newest()
+    if steps := play("playbooks/site.yml", "--check", extra=trial.at).wanted().steps:
+        return [f"it is not complete: {steps}"]
+    return trial.back(run_id)
 
 
 def run_again(trial: Trial) -> list[str]:
     again = trial.again()
     if again.code:
         return [f"the second run ended with {again.code}: {again.output[-2000:]}"]
-    wrong = unlike(trial.shape, nameless(describe(trial.sandbox)))
-    if steps := play("playbooks/site.yml", "--check", extra=trial.at).wanted().steps:
-        wrong.append(f"it is not complete: {steps}")
-    return wrong
+    return unlike(trial.shape, nameless(describe(trial.sandbox)))
 
 
 def tried(trial: Trial, number: int, moment: str, then: str) -> tuple[str, list[str]]:
@@ -150,7 +151,7 @@ def work(options: argparse.Namespace, home: Path, worker: int) -> list[bool]:
             trial = Trial(sandbox, describe(sandbox))
             needed = not options.writes or "again" in options.then
             if needed and (wrong := reference(trial)):
-                print("An uninterrupted run cannot be taken back:", *wrong, sep="\n    ", flush=True)
+                print("After an uninterrupted run:", *wrong, sep="\n    ", flush=True)
                 return [*verdicts, False]
             if left is None:
                 matrix = product(options.writes or range(1, trial.writes + 1), options.moments, options.then)

@@ -6,11 +6,14 @@ eval "$(python -m sandbox env)" && python -m tests.picture hokusai-development >
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
+from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 import boto3
@@ -23,6 +26,7 @@ PACE = 30
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#ff7f0e", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f")
 STATES = {"OK": "#2ca02c", "ALARM": "#d62728", "INSUFFICIENT_DATA": "#7f7f7f"}
 LEGEND_COLUMNS = 4
+SVG = "{http://www.w3.org/2000/svg}"
 STYLE = "text{font:11px sans-serif;fill:#16191f}.title{font-weight:bold}.small{font-size:9px;fill:#545b64}"
 
 Point = tuple[float, float]
@@ -143,6 +147,21 @@ def _path(points: Sequence[Point]) -> str:
         if number in {0, len(points) - 1} or not points[number - 1][1] == y == points[number + 1][1]
     ]
     return " ".join(f"{'L' if number else 'M'}{x} {y}" for number, (x, y) in enumerate(kept)) + ("h0" if kept else "")
+
+
+def labels(svg: str) -> list[str]:
+    """Everything that a picture says but its figures: the same for every picture of one dashboard."""
+    texts = (each.text or "" for each in _elements(svg))
+    return [each for each in texts if each and not re.fullmatch(r"[0-9.e+-]+", each)]
+
+
+def sounding(svg: str) -> set[str]:
+    """The alarms that a picture shows in ALARM: the name follows the mark."""
+    return {name.text or "" for mark, name in pairwise(_elements(svg)) if mark.get("fill") == STATES["ALARM"]}
+
+
+def _elements(svg: str) -> list[ElementTree.Element]:
+    return [each for each in ElementTree.fromstring(svg).iter() if each.tag in {SVG + "circle", SVG + "text"}]
 
 
 def main() -> None:

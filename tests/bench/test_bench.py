@@ -36,8 +36,8 @@ def test_the_gateway_is_measured_and_judged(tmp_path: Path) -> None:
     options = ["--only", "gateway", "--seconds", "0.3", "--rounds", "1", "--output", str(file)]
     ended = run([sys.executable, "-m", "tests.bench.proxies", *options], HERE).wanted()
     told = json.loads(file.read_text())
-    assert told.keys() == {"gateway"}
-    assert told["gateway"].keys() >= FIGURES
+    assert told["figures"].keys() == {"gateway"}
+    assert told["figures"]["gateway"].keys() >= FIGURES
     assert "growth of RSS during 1 GB up and down" in ended.output
 
 

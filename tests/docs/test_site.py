@@ -12,7 +12,7 @@ from mlflow.protos.databricks_pb2 import ErrorCode
 from gateway import errors, openapi
 from gateway.routes import MLFLOW
 from sandbox.faults.catalogue import all_faults
-from tests.docsite import blocks, drawing, gateway_reference, pages
+from tests.docsite import blocks, drawing, figures, gateway_reference, pages
 from tests.docsite.__main__ import SITE, main
 from tests.harness import run
 from tests.sanity import ROOT
@@ -50,6 +50,13 @@ def test_the_drawing_follows_the_inventory() -> None:
     told = drawing.read()
     told["hokusai_services"]["mlflow"]["load_balancers"][0]["container_port"] = 5999
     assert "mlflow.hokusai-development.local:5999" in drawing.svg(told)
+
+
+def test_the_figures_are_those_of_the_runs_of_the_benchmarks() -> None:
+    page = figures.PAGE.read_text()
+    assert "| `alb_rules` |" in page
+    assert "| gateway |" in page
+    assert page == figures.with_tables(page), "python -m tests.docsite.figures"
 
 
 def test_the_reference_of_the_gateway_has_every_page_error_and_route() -> None:

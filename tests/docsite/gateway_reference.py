@@ -9,6 +9,7 @@ from itertools import groupby
 from gateway import errors, openapi
 from gateway.mlflow_routes import OPTIONAL_FAMILIES
 from gateway.routes import MLFLOW, Rule
+from tests.docsite.tables import rows
 
 INTRODUCTION = """\
 # The gateway's endpoints and errors
@@ -16,12 +17,6 @@ INTRODUCTION = """\
 This page is written by `make docs` from the tables that the gateway itself runs on. What the limits are and why is in
 [gateway](gateway.md); the same as OpenAPI 3.1 is served at `/openapi.json`.
 """
-
-
-def rows(head: Iterable[str], body: Iterable[Iterable[str]]) -> str:
-    names = list(head)
-    lines = [names, ["---"] * len(names), *map(list, body)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def kinds(kind: type[errors.GatewayError]) -> Iterator[type[errors.GatewayError]]:

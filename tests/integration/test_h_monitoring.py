@@ -17,12 +17,14 @@ import pytest
 from tests.harness import ROOT, Run, Sandbox, inventory, play, running_sandbox
 from tests.integration.conftest import Counted, counted
 from tests.integration.traffic import Traffic
-from tests.picture import drawn, query
+from tests.picture import drawn, labels, query
+from tests.picture import sounding as shown_sounding
 
 CLUSTER = "hokusai-development"
 PREFIX = "hokusai-development-"
 PLAYBOOK = "tests/integration/monitoring.yml"
 RATE = 20.0
+PICTURE = ROOT / "docs" / "monitoring.svg"
 REPORTS = ROOT / "build" / "reports"
 SOUND_SECONDS, END_SECONDS = 90.0, 150.0
 MINUTE = timedelta(seconds=2)
@@ -143,7 +145,7 @@ class Drill:
     """What was seen of one outage.
 
     `during` are the alarms that sounded, `figures` the dashboard's by widget, `entered` when each alarm sounded first,
-    `began` when its metric was first beyond its threshold, `after` their states in the end.
+    `began` when its metric was first beyond its threshold, `picture` the dashboard, `after` their states in the end.
     """
 
     during: set[str] = field(default_factory=set)
@@ -152,6 +154,7 @@ class Drill:
     after: dict[str, str] = field(default_factory=dict)
     entered: dict[str, datetime] = field(default_factory=dict)
     began: dict[str, datetime] = field(default_factory=dict)
+    picture: str = ""
 
 
 @pytest.fixture(scope="module", params=sorted(OUTAGES))
@@ -166,7 +169,7 @@ def drill(request: pytest.FixtureRequest, watched: Sandbox, at: dict[str, str]) 
         seen.entered = entered(watched, began)
         seen.began = {name: first_breach(watched, alarm(watched, name), began) for name in WATCHING[service]}
         seen.figures["Health score"] = figures(watched, "Health score", began)
-        picture(watched, service)
+        seen.picture = picture(watched, service)
     finally:
         scale(watched, service, 1)
     # What the validation found sounds until the next one, and nothing else does once the service is back.
@@ -177,11 +180,12 @@ def drill(request: pytest.FixtureRequest, watched: Sandbox, at: dict[str, str]) 
     return service, seen
 
 
-def picture(sandbox: Sandbox, service: str) -> None:
-    """For people, beside the reports of the tests: docs/monitoring.svg is that of MLflow's outage."""
+def picture(sandbox: Sandbox, service: str) -> str:
+    """The dashboard, for people too, beside the reports: docs/monitoring.svg is that of an outage of MLflow."""
     REPORTS.mkdir(parents=True, exist_ok=True)
     shown = drawn(sandbox.client("cloudwatch"), "hokusai-development", datetime.now(UTC))
     (REPORTS / f"outage-{service}.svg").write_text(shown)
+    return shown
 
 
 def scale(sandbox: Sandbox, service: str, count: int) -> None:
@@ -259,6 +263,13 @@ def test_the_dashboard_shows_it(drill: tuple[str, Drill]) -> None:
     emitter = {"mlflow": "expression2", "auth": "expression1"}[service]
     assert seen.figures["5xx by emitter"][emitter].most > 0
     assert seen.figures["Health score"]["health_score"].least < 100
+
+
+def test_the_documents_show_this_dashboard_and_this_drill(drill: tuple[str, Drill]) -> None:
+    """Where it fails, build/reports/outage-mlflow.svg is to become docs/monitoring.svg."""
+    shown = PICTURE.read_text()
+    assert labels(shown) == labels(drill[1].picture)
+    assert shown_sounding(shown) == OUTAGES["mlflow"] | {SEEN_BY_A_VALIDATION}
 
 
 def test_the_verification_names_it(drill: tuple[str, Drill]) -> None:

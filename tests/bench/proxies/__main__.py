@@ -26,6 +26,7 @@ from pathlib import Path
 from tests.bench.proxies import report
 from tests.bench.proxies.measure import CONNECTIONS, Bench, Round, RunError, quietest
 from tests.bench.proxies.peers import ROOT, Kind, Peer, StartError, free_port, kinds, start, started
+from tests.bench.report import machine, write
 
 OUTPUT = ROOT / "build" / "bench" / "gateway.json"
 PROFILE = ROOT / "build" / "bench" / "gateway.prof"
@@ -93,15 +94,17 @@ def available(names: Sequence[str]) -> tuple[Kind, ...]:
 
 
 def measure(options: argparse.Namespace) -> None:
+    before = machine()
     with ExitStack() as stack:
         run = Run(stack, options.seconds, available(options.only))
         ceiling = run.bench.requests(run.upstream, CONNECTIONS)["rps"]
         print(f"Load and upstream on one core, without a proxy: {ceiling:,.0f} requests a second", flush=True)
         figures = run.measure(options.rounds)
-    report.write(figures, options.output)
+    bars = list(report.bars(figures))
+    write(options.output, report.rounded(figures), bars, before)
     print("", *report.table(figures), "", *report.crowds(figures), "", sep="\n")
     print(f"{CONNECTIONS} connections and POST experiments/search, where not said; also in {options.output}")
-    print("Bars, for the gateway:", *(bar.line() for bar in report.bars(figures)), sep="\n")
+    print("Bars, for the gateway:", *(bar.line() for bar in bars), sep="\n")
 
 
 def profile(seconds: float) -> None:

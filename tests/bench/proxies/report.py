@@ -1,13 +1,11 @@
-"""The measured figures as a table, as JSON, and against the bars of the issue."""
+"""The measured figures as a table, and against what is asked of the gateway."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 from tests.bench.proxies.measure import CONNECTIONS, HEALTHY
+from tests.bench.report import Bar
 
 Figures = dict[str, dict[str, float]]
 
@@ -25,36 +23,6 @@ COLUMNS = (
     ("download_mb_s", "down MB/s", 0),
     ("stream_rss_growth_mb", "growth MB", 1),
 )
-
-
-@dataclass(frozen=True)
-class Bar:
-    """What the gateway is to reach: `measured` at least, or at most, `limit`. None if a proxy was not measured.
-
-    `by_cpu` is the same ratio of what whole cores could do, from the CPU of a request: other work on the machine, or
-    the load itself, may slow one proxy down more than the other, but costs neither of them CPU.
-    """
-
-    what: str
-    measured: float | None
-    limit: float
-    at_least: bool
-    by_cpu: float | None = None
-
-    @property
-    def met(self) -> bool:
-        if self.measured is None:
-            return False
-        return self.measured >= self.limit if self.at_least else self.measured <= self.limit
-
-    def line(self) -> str:
-        if self.measured is None:
-            return f"  not measured  {self.what}"
-        sign = ">=" if self.at_least else "<="
-        cpu = "" if self.by_cpu is None else f"; by CPU of a request {self.by_cpu:.2f}"
-        return (
-            f"  {'met    ' if self.met else 'NOT met'}  {self.what}: {self.measured:.2f} ({sign} {self.limit:g}){cpu}"
-        )
 
 
 def figure(figures: Figures, name: str, field: str) -> float | None:
@@ -105,7 +73,5 @@ def crowds(figures: Figures) -> Iterator[str]:
             yield f"{name}: p99 of {HEALTHY} healthy clients {alone:.2f} ms, with 500 idle or slow ones {beside:.2f} ms"
 
 
-def write(figures: Figures, file: Path) -> None:
-    rounded = {name: {field: round(value, 3) for field, value in fields.items()} for name, fields in figures.items()}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(rounded, indent=2) + "\n")
+def rounded(figures: Figures) -> Figures:
+    return {name: {field: round(value, 3) for field, value in fields.items()} for name, fields in figures.items()}

@@ -14,14 +14,15 @@ nor after. It ends with 1 where a bar of alb_rules that could be measured is not
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 
+from tests.bench.report import machine, write
 from tests.bench.rules import report, scene
 from tests.bench.rules.edge import Edge, paths
 from tests.bench.rules.tasks import Way, ways
@@ -73,8 +74,8 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=OUTPUT, help="where the figures go as JSON")
     options = parser.parse_args()
     figures: list[report.Figure] = []
-    machine = report.machine()
-    print(f"{machine['cores']} cores, load {machine['load']} before", flush=True)
+    before = machine()
+    print(f"{before['cores']} cores, load {before['load']} before", flush=True)
     with ExitStack() as stack:
         edge = Edge(stack, Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hokusai-bench-"))))
         for count in options.counts:
@@ -83,14 +84,11 @@ def main() -> int:
                     for figure in measure(edge, way, count, delay, options.rate):
                         figures.append(figure)
                         print(figure.line(), flush=True)
-    print(f"\nBars of alb_rules (load {report.machine()['load']} in the end):")
+    print(f"\nBars of alb_rules (load {machine()['load']} in the end):")
     bars = list(report.bars(figures))
     for bar in bars:
         print(bar.line())
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(
-        json.dumps(report.as_json(figures, before=machine, after=report.machine()), indent=1) + "\n"
-    )
+    write(options.output, [asdict(each) for each in figures], bars, before)
     print(f"\nAll figures: {options.output}")
     return 1 if any(bar.measured is not None and not bar.met for bar in bars) else 0
 

@@ -1,11 +1,11 @@
-"""The measured figures as a table, as JSON, and against the bars of the issue."""
+"""The measured figures as lines, and against what is asked of ours."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+
+from tests.bench.report import Bar
 
 NOOP_CALLS = 4
 CREATE_SECONDS = 2.5
@@ -39,24 +39,7 @@ class Figure:
         ).rstrip()
 
 
-@dataclass(frozen=True)
-class Bar:
-    what: str
-    measured: float | None
-    limit: float
-
-    @property
-    def met(self) -> bool:
-        return self.measured is not None and self.measured <= self.limit
-
-    def line(self) -> str:
-        if self.measured is None:
-            return f"  not measured  {self.what}"
-        return f"  {'met    ' if self.met else 'NOT met'}  {self.what}: {self.measured:.2f} (<= {self.limit:g})"
-
-
 def bars(figures: Sequence[Figure]) -> Iterator[Bar]:
-    """What the issue asks of ours."""
     ours = [each for each in figures if each.way == OURS]
     calls = [each.calls for each in ours if each.operation == "no-op"]
     api = [e.api_seconds for e in ours if (e.operation, e.rules) == ("create", 100) and round(e.delay, 3) == 0.08]
@@ -65,13 +48,3 @@ def bars(figures: Sequence[Figure]) -> Iterator[Bar]:
     yield Bar("lost requests in all cases", sum(each.lost for each in ours) if ours else None, 0)
     yield Bar("misrouted requests in all cases", sum(each.misrouted for each in ours) if ours else None, 0)
     yield Bar("changes that failed or led elsewhere", sum(not e.right for e in ours) if ours else None, 0)
-
-
-def machine() -> dict[str, float]:
-    """What else the machine has to do: a load beyond the cores makes every time longer."""
-    return {"cores": len(os.sched_getaffinity(0)), "load": round(os.getloadavg()[0], 1)}
-
-
-def as_json(figures: Sequence[Figure], **more: Any) -> dict[str, Any]:
-    judged = [{**asdict(bar), "met": bar.met} for bar in bars(figures)]
-    return {"figures": [asdict(each) for each in figures], "bars": judged, **more}

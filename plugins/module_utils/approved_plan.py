@@ -256,9 +256,12 @@ def form(value: Any) -> Any:
 
 
 def fingerprints(seal: Seal, world: Mapping[str, Any]) -> dict[str, Body]:
-    """Each resource of a snapshot by its id, with its kind, its name, and the MAC of all that it is."""
+    """Each resource of a snapshot by its kind and id, with its name and the MAC of all that it is.
+
+    An alarm and a dashboard of one name have the same id.
+    """
     return {
-        each["id"]: {"kind": each["kind"], "name": each["name"], "mac": fingerprint(seal, each)}
+        f"{each['kind']} {each['id']}": {"kind": each["kind"], "name": each["name"], "mac": fingerprint(seal, each)}
         for each in world["resources"]
     }
 

@@ -143,15 +143,18 @@ class Credentials:
         self._fragments |= fragments(text)
         return Key(text, source)
 
-    def keep(self, store: Mapping[str, Any], key: Key) -> None:
-        """Write the key to the store, over what is there. Raises `PlatformError`."""
+    def keep(self, store: Mapping[str, Any], key: Key, again: Callable[[], None] = lambda: None) -> None:
+        """Write the key to the store, over what is there. Raises `PlatformError`.
+
+        `again` is called before a second write, which a store needs that is there already, or is not: it may raise.
+        """
         kind, where = self._place(store)
-        put: dict[str, Callable[[str, str], None]] = {
-            "file": write_file,
+        put: dict[str, Callable[[str, str, Callable[[], None]], None]] = {
+            "file": lambda name, text, _again: write_file(name, text),
             "ssm_parameter": self._put_parameter,
             "secret": self._put_secret,
         }
-        put[kind](where, key.reveal())
+        put[kind](where, key.reveal(), again)
 
     def check_writable(self, store: Mapping[str, Any]) -> None:
         """Raise `BadInput` where a key could not be kept, as far as that can be known: one minted then is lost."""
@@ -194,7 +197,7 @@ class Credentials:
             answer = self.aws.secretsmanager.get_secret_value(SecretId=name)
         return str(answer.get("SecretString", ""))
 
-    def _put_parameter(self, name: str, text: str) -> None:
+    def _put_parameter(self, name: str, text: str, again: Callable[[], None]) -> None:
         parameter = {"Name": name, "Value": text, "Type": "SecureString"}
         try:
             with calling(f"create the SSM parameter {name}"):
@@ -202,8 +205,10 @@ class Credentials:
         except AwsError as error:
             if error.code != "ParameterAlreadyExists":
                 raise
+            encryption = self._encryption(name)
+            again()
             with calling(f"write the SSM parameter {name}"):
-                self.aws.ssm.put_parameter(**parameter, **self._encryption(name), Overwrite=True)
+                self.aws.ssm.put_parameter(**parameter, **encryption, Overwrite=True)
 
     def _encryption(self, name: str) -> dict[str, str]:
         """The `KeyId` a parameter is encrypted with: overwritten without it, it changes over to AWS's own key.
@@ -223,13 +228,14 @@ class Credentials:
             )
         return {"KeyId": found[0]["KeyId"]} if found[0].get("KeyId") else {}
 
-    def _put_secret(self, name: str, text: str) -> None:
+    def _put_secret(self, name: str, text: str, again: Callable[[], None]) -> None:
         try:
             with calling(f"write the secret {name}"):
                 self.aws.secretsmanager.put_secret_value(SecretId=name, SecretString=text)
         except AwsError as error:
             if error.code not in ABSENT:
                 raise
+            again()
             with calling(f"create the secret {name}"):
                 self.aws.secretsmanager.create_secret(Name=name, SecretString=text, Tags=to_aws(owned({})))
 

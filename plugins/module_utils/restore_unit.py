@@ -27,6 +27,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.three_way import 
     REMOVE,
     Key,
     Undo,
+    unfinished,
     with_fields,
 )
 
@@ -101,11 +102,15 @@ def due(state: State, todo: Todo) -> Due:
         if undo.act == CHANGE and undo.key in live and (found := undo.due(live[undo.key]))
     }
     remove = (live[u.key] for u in todo.undos if u.act == REMOVE and u.key in live and _alike(live[u.key], u.entry))
-    create = (
-        undo.entry
-        for undo in todo.undos
-        if undo.act == CREATE and undo.key not in live and not any(_remade(each, undo.entry) for each in live.values())
-    )
+    create = []
+    for undo in todo.undos:
+        if undo.act != CREATE or undo.key in live:
+            continue
+        again = next((each for each in live.values() if _remade(each, undo.entry)), None)
+        if again is None:
+            create.append(undo.entry)
+        elif missing := unfinished(again, undo.entry):
+            fields[again.key] = missing
     return Due(live, fields, tuple(remove), tuple(create))
 
 

@@ -12,9 +12,9 @@ result.json     the verdict, the scores, what changed, and how far the journal w
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadRecord, Unrecorded
@@ -28,9 +28,12 @@ FILES = ("run.json", HEAD, "before.json", "after.json", "result.json")
 """In the order in which they are made; each is there as a whole or not at all."""
 
 
-def new_run_id() -> str:
-    """UTC time and chance, as `20261121T150000Z-1a2b3c`: sorted by name, runs are in the order of their begin."""
-    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) + "-" + secrets.token_hex(3)
+def new_run_id(now: datetime) -> str:
+    """UTC time and chance, as `20261121T150000Z-1a2b3c`: sorted by name, runs are in the order of their begin.
+
+    `now` is AWS's time, of which there is one, whatever machines the runs are on.
+    """
+    return now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ") + "-" + secrets.token_hex(3)
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ class Record:
 
 def is_empty(store: Store) -> bool:
     """Whether a run was cut off before the first file of its record, and so before any task was given it."""
-    return not any(store.get(name) for name in FILES) and not store.lines()
+    return all(store.get(name) is None for name in FILES) and not store.lines()
 
 
 def read(store: Store, seal: Seal, kind: str) -> Body:

@@ -13,10 +13,15 @@ from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils.archive import Archive
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
-from ansible_collections.hokusai.platform.plugins.module_utils.errors import AwsError, PlatformError, Unrecorded
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import (
+    AwsError,
+    LockLost,
+    PlatformError,
+    Unrecorded,
+)
 from ansible_collections.hokusai.platform.plugins.module_utils.lock import FORMAT, Claim, Lock, View
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params
-from ansible_collections.hokusai.platform.plugins.module_utils.run_record import Record, changes
+from ansible_collections.hokusai.platform.plugins.module_utils.run_record import Record, changes, new_run_id
 
 World = dict[str, Any]
 
@@ -25,21 +30,26 @@ World = dict[str, Any]
 class Session:
     """A run that is open. `took_over` is the lock that was broken or had expired."""
 
+    run_id: str
     context_file: Path
     before: World
     took_over: dict[str, Any] | None
 
 
-def open_run(aws: Aws, params: Params, claim: Claim, look: Callable[[], World], about: Mapping[str, Any]) -> Session:
+def open_run(
+    aws: Aws, params: Params, claim: Callable[[str], Claim], look: Callable[[], World], about: Mapping[str, Any]
+) -> Session:
     """Open a run: prove the place and the key, take the lock, record what there is, read it all back.
 
-    Until the lock is taken nothing is written to AWS; what fails after that releases it again.
+    `claim` is the claim to the lock of the run with this id. Until the lock is taken nothing is written to AWS; what
+    fails after that releases it again.
     """
     archive = Archive(aws, params)
     archive.prove()
-    archive.seal(claim.run_id)
     lock = Lock(aws, archive.environment)
-    mine, seen = lock.acquire(claim, params["break_lock"] or "")
+    run_id = new_run_id(lock.look().now)
+    archive.seal(run_id)
+    mine, seen = lock.acquire(claim(run_id), params["break_lock"] or "")
     try:
         return begun(archive, mine, seen, look, about)
     except PlatformError:
@@ -67,17 +77,17 @@ def begun(archive: Archive, mine: Claim, seen: View, look: Callable[[], World], 
     before = look()
     record.write("before", before)
     record.verify()
-    return Session(file, before, took_over)
+    return Session(mine.run_id, file, before, took_over)
 
 
 def close_run(
-    record: Record, look: Callable[[], World], told: Mapping[str, Any]
+    record: Record, look: Callable[[], World], told: Mapping[str, Any], lock: Lock
 ) -> tuple[dict[str, Any], World | None, str]:
     """Close a run: its result, what there is now, and what kept that from being recorded. A closed one stays."""
     if record.has("result"):
         record.end()
         return record.read("result"), None, ""
-    after, problem = world_after(record, look)
+    after, problem = world_after(record, look, lock)
     result = {
         **told,
         "finished": time.strftime(FORMAT, time.gmtime()),
@@ -88,13 +98,18 @@ def close_run(
     return result, after, problem
 
 
-def world_after(record: Record, look: Callable[[], World]) -> tuple[World | None, str]:
-    """Record what there is now, unless an earlier try to close the run did; and what kept that from being recorded."""
+def world_after(record: Record, look: Callable[[], World], lock: Lock) -> tuple[World | None, str]:
+    """Record what there is now, unless an earlier try to close the run did; and what kept that from being recorded.
+
+    Once the lock is lost there may be what another run wrote, and a rollback would take that for this one's.
+    """
     if record.has("after"):
         return record.read("after"), ""
+    mine = Claim(**record.context["lock"])
     try:
         after = look()
+        lock.check(mine)
         record.write("after", after)
-    except (AwsError, Unrecorded) as error:
+    except (AwsError, LockLost, Unrecorded) as error:
         return None, f"What there is after the run is not in its record: {error.message}"
     return after, ""

@@ -295,6 +295,9 @@ class _Judge:
             if undo.act == CREATE and (twin := next((each for each in others if is_twin(each, undo.entry)), None)):
                 was, reason = undo.entry, f"the run removed it, and {twin.id} is in its place"
                 self.kept.append(Kept(was.kind, was.id, was.name, reason))
+                live = flat(twin.fields)
+                for name, value in unfinished(twin, was).items():
+                    self.kept.append(Kept(was.kind, twin.id, was.name, reason, name, value, None, live.get(name)))
             else:
                 left.append(undo)
         return left
@@ -450,6 +453,20 @@ CREATABLE = frozenset(
 def with_fields(entry: Entry, fields: Mapping[str, Any]) -> Entry:
     """The entry with some (flat) fields as given; a None takes the field away."""
     return replace(entry, fields=nested({**flat(entry.fields), **fields}))
+
+
+ADDED = ("Attributes.", "ListenerCertificates.")
+"""What the call that makes a target group or a listener takes not, and calls of their own write."""
+
+
+def unfinished(again: Entry, was: Entry) -> dict[str, Any]:
+    """The (flat) fields that are still to be written once a resource was made again."""
+    live = flat(again.fields)
+    return {
+        name: value
+        for name, value in flat(was.fields).items()
+        if name.startswith(ADDED) and not same(was.kind, name, live.get(name), value)
+    }
 
 
 def unwritable(name: str, value: Any) -> str:

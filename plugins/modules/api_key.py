@@ -350,7 +350,7 @@ class Minting:
         try:
             key = self.credentials.adopt(minted.text, "the auth service's answer")
             with self.writing.once(service_of(self.params["store"]), *steps[1]):
-                self.credentials.keep(self.params["store"], key)
+                self.credentials.keep(self.params["store"], key, self.writing.check)
         except PlatformError as error:
             self.take_back(minted.key_id, error)
             raise
@@ -402,7 +402,7 @@ def copy(_auth: None, credentials: Credentials, params: Params, writing: Outside
     steps = (("store", f"key from {key.source} in {described(*chosen(params['store']))}"),)
     if writing:
         with writing.once(service_of(params["store"]), *steps[0]):
-            credentials.keep(params["store"], key)
+            credentials.keep(params["store"], key, writing.check)
     return Outcome(UNASKED, steps, {"holds": "another key"} if stored else {}, {"holds": held}, source=key.source)
 
 

@@ -149,8 +149,9 @@ def wanted(aws: Aws, params: Params) -> tuple[Lock, Claim]:
         return Lock(aws, record.identity.environment), Claim(**record.context["lock"])
     if params["state"] == "absent" and not params["run_id"]:
         raise BadInput("Whose lock is to be released is not said", "give run or run_id")
-    run_id = params["run_id"] or new_run_id()
-    return Lock(aws, params["environment"]), claimed_by(run_id, params["owner"], params["ttl"])
+    lock = Lock(aws, params["environment"])
+    run_id = params["run_id"] or new_run_id(lock.look().now)
+    return lock, claimed_by(run_id, params["owner"], params["ttl"])
 
 
 def take(lock: Lock, claim: Claim, seen: View, break_lock: str) -> dict[str, Any]:

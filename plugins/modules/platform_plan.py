@@ -161,6 +161,7 @@ error:
   sample: PlanMoved
 """
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +190,7 @@ def planned(aws: Aws, params: Params) -> PlanFile:
     path = Path(params["file"])
     if params["moment"] == "begin":
         world = snapshot.read(aws, Scope.from_params(params["scope"]))
-        return PlanFile.begin(Archive(aws, params), path, new_run_id(), world)
+        return PlanFile.begin(Archive(aws, params), path, new_run_id(datetime.now(UTC)), world)
     file = PlanFile.open(aws, path)
     if params["moment"] == "complete":
         file.complete()

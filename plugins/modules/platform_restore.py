@@ -39,7 +39,8 @@ options:
     description:
       - The run to take back.
       - Omitted, the newest that wrote something, is no rollback itself, and has not been taken back yet. That may be
-        one of which nothing is left, see RV(older).
+        one of which nothing is left, see RV(older). In the place of a run that was put in force again, by taking back
+        the rollback of it, comes the rollback that did so, for what the run had created was made anew then.
     type: str
   mlflow_target_groups:
     description:
@@ -307,8 +308,9 @@ def remedy(refused: BadRecord, sound: str) -> str:
 def untaken(archive: Archive, own: str, passed_over: list[str]) -> Iterator[Contents | BadRecord]:
     """The runs that wrote something and were not taken back, newest first, and why a record was refused.
 
-    A rollback is none of them; one that was taken back itself took nothing back. `passed_over` gets the ids of those
-    that were cut off before they could write.
+    A rollback is none of them, but where it put a run in force again, by taking back the rollback of it: what that run
+    had made is made anew then, and by the rollback. `passed_over` gets the ids of those that were cut off before they
+    could write.
     """
     taken: set[str] = set()
     for run_id in archive.ids():
@@ -322,11 +324,24 @@ def untaken(archive: Archive, own: str, passed_over: list[str]) -> Iterator[Cont
             continue
         if contents is None:
             passed_over.append(run_id)
-        elif taken_by_it := contents.context.get("rollback_of"):
+        elif contents.context.get("rollback_of"):
             if run_id not in taken and contents.result and contents.result["verdict"] == "succeeded":
-                taken.add(str(taken_by_it))
+                taken_back = list(ancestry(archive, contents.context))
+                taken.update(taken_back)
+                if len(taken_back) % 2 == 0:
+                    yield contents
         elif run_id not in taken and any(entry["kind"] == "intent" for entry in contents.entries):
             yield contents
+
+
+def ancestry(archive: Archive, context: Mapping[str, Any]) -> Iterator[str]:
+    """The run that was taken back; where it was a rollback itself the one that that one took back, and so on."""
+    while run_id := context.get("rollback_of"):
+        yield run_id
+        try:
+            context = archive.open(run_id).context
+        except BadRecord:
+            return
 
 
 def older(archive: Archive, run_id: str) -> str:

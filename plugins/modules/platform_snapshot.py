@@ -161,9 +161,8 @@ from typing import Any
 from ansible_collections.hokusai.platform.plugins.module_utils import snapshot
 from ansible_collections.hokusai.platform.plugins.module_utils.archive import ARCHIVE_OPTIONS
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
-from ansible_collections.hokusai.platform.plugins.module_utils.lock import claimed_by
+from ansible_collections.hokusai.platform.plugins.module_utils.lock import Lock, claimed_by
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params, failing, make_module
-from ansible_collections.hokusai.platform.plugins.module_utils.run_record import new_run_id
 from ansible_collections.hokusai.platform.plugins.module_utils.run_session import close_run, open_run
 from ansible_collections.hokusai.platform.plugins.module_utils.transaction import opened
 
@@ -186,13 +185,16 @@ REQUIRED = [("moment", "before", ["environment", "runs", "scope"]), ("moment", "
 
 def before(aws: Aws, params: Params) -> dict[str, Any]:
     scope = snapshot.Scope.from_params(params["scope"])
-    claim = claimed_by(new_run_id(), params["owner"], params["ttl"])
     session = open_run(
-        aws, params, claim, lambda: snapshot.read(aws, scope), {"rollback_of": params["rollback_of"] or ""}
+        aws,
+        params,
+        lambda run_id: claimed_by(run_id, params["owner"], params["ttl"]),
+        lambda: snapshot.read(aws, scope),
+        {"rollback_of": params["rollback_of"] or ""},
     )
     return {
         "changed": True,
-        "run_id": claim.run_id,
+        "run_id": session.run_id,
         "context": str(session.context_file),
         "resources": len(session.before["resources"]),
         "took_over": session.took_over,
@@ -202,8 +204,9 @@ def before(aws: Aws, params: Params) -> dict[str, Any]:
 def after(aws: Aws, params: Params) -> dict[str, Any]:
     record = opened(aws, Path(params["run"]))
     scope = snapshot.Scope.from_params(record.read("before")["scope"])
+    lock = Lock(aws, record.identity.environment)
     told = {name: params[name] for name in ("verdict", "reason", "score_before", "score_after")}
-    result, world, problem = close_run(record, lambda: snapshot.read(aws, scope), told)
+    result, world, problem = close_run(record, lambda: snapshot.read(aws, scope), told, lock)
     return {
         "changed": True,
         "run_id": record.identity.run_id,

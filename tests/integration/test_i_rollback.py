@@ -134,15 +134,16 @@ def held_before(task: str, directory: Path) -> dict[str, str]:
     }
 
 
-def retention(sandbox: Sandbox) -> int:
-    listed = sandbox.client("logs").describe_log_groups(logGroupNamePrefix="/ecs/hokusai-auth-development")
+def retention(sandbox: Sandbox, service: str = "auth") -> int:
+    listed = sandbox.client("logs").describe_log_groups(logGroupNamePrefix=f"/ecs/hokusai-{service}-development")
     return int(listed["logGroups"][0]["retentionInDays"])
 
 
-def retaining(days: int) -> dict[str, Any]:
+def retaining(days: int, *services: str) -> dict[str, Any]:
     given: list[dict[str, Any]] = inventory("sandbox")["hokusai_log_groups"]
-    (group,) = (each for each in given if each["name"] == "/ecs/hokusai-auth-development")
-    group["retention_days"] = days
+    groups = {each["name"]: each for each in given}
+    for service in services or ("auth",):
+        groups[f"/ecs/hokusai-{service}-development"]["retention_days"] = days
     return {"hokusai_log_groups": given}
 
 
@@ -200,13 +201,13 @@ def test_a_person_takes_it_back_without_the_platform_key_and_where_no_target_gro
 
 @pytest.fixture(scope="module")
 def refused(repaired: Sandbox, at: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Counted, int]:
-    """A run that wrote something and fails, while AWS takes away what taking it back needs; what was there before."""
+    """A run that wrote twice and fails, while AWS allows one write of its way back alone; what was there before."""
     directory, before = tmp_path_factory.mktemp("refused"), retention(repaired)
 
     def deny() -> None:
-        repaired.command("inject", "denied", "--api", "logs:PutRetentionPolicy").wanted()
+        repaired.command("inject", "denied", "--api", "logs:PutRetentionPolicy", "--skip", "1").wanted()
 
-    given = {**retaining(90), "hokusai_on_failure": "rollback", "validation_threshold": 101}
+    given = {**retaining(90, "auth", "mlflow"), "hokusai_on_failure": "rollback", "validation_threshold": 101}
     acting = meanwhile(directory, deny)
     extra = {**at, **held_before("Close the run that failed, but keep its lock", directory)}
     ended = counted(repaired, "playbooks/site.yml", "-e", json.dumps(given), extra=extra)
@@ -222,15 +223,16 @@ def test_what_cannot_be_taken_back_is_told_after_the_reason_with_what_to_type(
     assert ended.run.code == 2
     newest = next(run["run_id"] for run in runs_of(repaired) if not run["rollback_of"])
     text = said(ended).partition("Say why the run failed, and what was taken back")[2]
-    order = ["The run failed:", "wanted at least 101", "It could not all be taken back", "AccessDenied", "Remedy:"]
+    order = ["The run failed:", "wanted at least 101", "It could not all be taken back", "AccessDenied"]
+    order += ["taken back until then: log group /ecs/hokusai-", "Remedy:"]
     assert [text.find(each) for each in order] == sorted(text.find(each) for each in order), text
     assert text.find(order[0]) >= 0
     assert f"hokusai.platform.rollback -e run_id={newest}" in text
-    assert retention(repaired) == 90
+    assert sorted(retention(repaired, each) for each in ("auth", "mlflow")) == [30, 90]
 
 
 def test_it_is_taken_back_once_it_may_be(repaired: Sandbox, at: dict[str, str], refused: tuple[Counted, int]) -> None:
     _ended, before = refused
     newest = next(run["run_id"] for run in runs_of(repaired) if not run["rollback_of"])
     play("playbooks/rollback.yml", "-e", f"run_id={newest}", extra=at).wanted()
-    assert retention(repaired) == before
+    assert [retention(repaired, each) for each in ("auth", "mlflow")] == [before, before]

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,7 +19,6 @@ from ansible_collections.hokusai.platform.plugins.module_utils import snapshot
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import LockHeld, LockLost, PlatformError
 from ansible_collections.hokusai.platform.plugins.module_utils.lock import Claim, Lock
-from ansible_collections.hokusai.platform.plugins.module_utils.run_record import new_run_id
 from ansible_collections.hokusai.platform.plugins.module_utils.run_session import close_run, open_run
 from ansible_collections.hokusai.platform.plugins.module_utils.runner import Resource, converge
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot import Scope
@@ -161,7 +161,7 @@ class Operator:
     def run(self) -> str:
         runs = {"directory": str(self.directory / self.name)}
         params = {"environment": ENVIRONMENT, "runs": runs, "key": None, "break_lock": None}
-        claim = Claim(new_run_id(), self.name, "desk", TTL)
+        claim = partial(Claim, owner=self.name, host="desk", ttl=TTL)
         try:
             session = open_run(self.aws, params, claim, self.look, {"rollback_of": ""})
         except (LockHeld, LockLost) as error:
@@ -183,7 +183,7 @@ class Operator:
     def close(self, context: Path, verdict: str) -> str:
         record = opened(self.aws, context)
         told = {"verdict": verdict, "reason": "", "score_before": None, "score_after": None}
-        close_run(record, self.look, told)
+        close_run(record, self.look, told, Lock(self.aws, ENVIRONMENT))
         if verdict == "succeeded":
             self.stage.completed[self.name] = self.token
         Lock(self.aws, ENVIRONMENT).release(Claim(**record.context["lock"]))

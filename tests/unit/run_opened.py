@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hokusai.platform.plugins.module_utils import run_store, snapshot
+from ansible_collections.hokusai.platform.plugins.module_utils import run_session, run_store, snapshot
 from ansible_collections.hokusai.platform.plugins.module_utils.archive import Archive
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.lock import Lock
@@ -28,7 +28,7 @@ FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 def name_in_order(patch: pytest.MonkeyPatch) -> None:
     """Let run ids be in the order of the runs, of which no two begin in one second where people start them."""
     numbers = count(1)
-    patch.setattr(platform_snapshot, "new_run_id", lambda: f"20261121T150000Z-{next(numbers):06x}")
+    patch.setattr(run_session, "new_run_id", lambda _now: f"20261121T150000Z-{next(numbers):06x}")
 
 
 @contextmanager

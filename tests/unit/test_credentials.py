@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.hokusai.platform.plugins.module_utils import credentials as subject
 from ansible_collections.hokusai.platform.plugins.module_utils.credentials import Credentials
-from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, NotFound
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, LockLost, NotFound
 
 from tests.unit.web import make_key, traces
 
@@ -54,6 +54,22 @@ def test_a_key_kept_in_aws_is_read_back_also_after_it_was_replaced(
     for key in (make_key(), make_key()):
         made.keep(store, made.adopt(key, "a test"))
         assert Credentials(aws_options, set().add).read(store).reveal() == key
+
+
+@pytest.mark.parametrize(("store", "is_there"), [({"ssm_parameter": "/some/key"}, True), ({"secret": "key"}, False)])
+def test_before_a_second_write_it_is_asked_whether_it_may_be_made(
+    made: Credentials, aws_options: dict[str, str], store: dict[str, str], *, is_there: bool
+) -> None:
+    def refuse() -> None:
+        raise LockLost("Another run took the lock", "look what it did")
+
+    first = make_key()
+    if is_there:
+        made.keep(store, made.adopt(first, "a test"), refuse)
+    with pytest.raises(LockLost):
+        made.keep(store, made.adopt(make_key(), "a test"), refuse)
+    found = Credentials(aws_options, set().add).stored(store)
+    assert (found.reveal() if found else "") == (first if is_there else "")
 
 
 def test_a_key_in_ssm_is_encrypted_and_tagged_as_ours(made: Credentials, aws: Any) -> None:

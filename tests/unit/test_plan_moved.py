@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hokusai.platform.plugins.module_utils import snapshot
+from ansible_collections.hokusai.platform.plugins.module_utils import approved_plan, snapshot
 from ansible_collections.hokusai.platform.plugins.modules import alb_target_group, platform_plan
 
 from tests.unit.alb_edge import Edge
@@ -15,6 +15,7 @@ from tests.unit.ecs_model import DEFINITION, NAME
 from tests.unit.restore_platform import ALARM, Platform, watch
 from tests.unit.restore_runs import furnished
 from tests.unit.restore_strangers import CASES, TAG, Case, found
+from tests.unit.run_world import seal
 from tests.unit.test_route53_alias import HOST, Zone
 
 
@@ -88,3 +89,12 @@ def test_what_a_stranger_changed_refuses_the_plan_by_name(
     told = at("approve")
     moved = f"{kind} {names[found(whole, kind, **case.of)['id']]} has changed"
     assert (told["error"], moved in told["moved"], moved in told["msg"]) == ("PlanMoved", True, True), told
+
+
+def test_two_kinds_of_one_name_do_not_hide_each_other() -> None:
+    def world(threshold: int) -> dict[str, Any]:
+        alarm = {"kind": "alarm", "id": "api", "name": "api", "where": {}, "fields": {"Threshold": threshold}}
+        return {"resources": [alarm, {**alarm, "kind": "dashboard", "fields": {}}]}
+
+    planned, now = (approved_plan.fingerprints(seal(), world(threshold)) for threshold in (1, 99))
+    assert approved_plan.moved(planned, now) == ["alarm api has changed"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.hokusai.platform.plugins.module_utils import lock as locking
+from ansible_collections.hokusai.platform.plugins.module_utils.run_record import Contents
 from ansible_collections.hokusai.platform.plugins.module_utils.run_store import Runs
 from ansible_collections.hokusai.platform.plugins.modules import alb_rules, alb_target_group, platform_restore
 
@@ -117,8 +118,8 @@ def test_a_rollback_can_be_taken_back_by_its_name(run: Opened, edge: Edge) -> No
     assert path_of(edge) == "/health"
 
 
-def test_the_newest_run_is_again_the_one_whose_rollback_was_taken_back(run: Opened, edge: Edge) -> None:
-    _first, second = site(run, "/a"), site(run, "/b")
+def test_the_newest_run_is_the_one_that_put_a_run_in_force_again(run: Opened, edge: Edge) -> None:
+    first, second = site(run, "/a"), site(run, "/b")
     for taken in (second, ""):
         run_id = taken or run.run_id
         run.open(scope=SCOPE, rollback_of=run_id)
@@ -126,7 +127,35 @@ def test_the_newest_run_is_again_the_one_whose_rollback_was_taken_back(run: Open
         run.close()
         release(run)
     assert path_of(edge) == "/b"
-    assert (restore(run)["run_id"], path_of(edge)) == (second, "/a")
+    put_in_force = run.run_id
+    left = platform_restore.untaken(run.archive(), "", [])
+    assert [each.identity.run_id for each in left if isinstance(each, Contents)] == [put_in_force, first]
+    assert (restore(run, _check=True)["run_id"], path_of(edge)) == (put_in_force, "/b")
+    run.open(scope=SCOPE, rollback_of=put_in_force)
+    assert restore(run, run=run.context)["run_id"] == put_in_force
+    run.close()
+    release(run)
+    assert (path_of(edge), restore(run, _check=True)["run_id"]) == ("/a", first)
+
+
+def test_what_the_rollback_of_a_rollback_made_again_goes_by_default(run: Opened, edge: Edge) -> None:
+    def groups() -> list[str]:
+        return sorted(each["TargetGroupName"] for each in edge.aws.elbv2.describe_target_groups()["TargetGroups"])
+
+    there, made = groups(), {"name": "four", "vpc": "the-vpc", "protocol": "HTTP", "port": 8001, "target_type": "ip"}
+    scope = {**SCOPE, "target_groups": ["one", "two", "four"]}
+    run.open(scope=scope)
+    run.run_module(alb_target_group.main, **made, run=run.context)
+    run.close()
+    release(run)
+    for _time in range(2):
+        taken = run.run_id
+        run.open(scope=scope, rollback_of=taken)
+        assert restore(run, run_id=taken, run=run.context)["changed"]
+        run.close()
+        release(run)
+    assert groups() == sorted([*there, "four"])
+    assert (restore(run)["kept"], groups()) == ([], there)
 
 
 def test_a_run_of_which_nothing_is_left_names_the_next_older_one(run: Opened, edge: Edge) -> None:
@@ -179,6 +208,14 @@ def test_a_run_that_left_an_empty_directory_is_passed_over(run: Opened, edge: Ed
     assert (result["run_id"], result["passed_over"], path_of(edge)) == (wrote, [nothing], "/")
     assert "wrote nothing" in restore(run, run_id=nothing)["msg"]
     assert restore(run, run_id="20261121T150000Z-fffffe")["error"] == "BadRecord"
+
+
+def test_a_run_whose_files_are_all_empty_is_damaged_and_did_not_write_nothing(run: Opened, edge: Edge) -> None:
+    site(run, "/a")
+    run_id = site(run, "/b")
+    for file in (run.directory / "development" / run_id).iterdir():
+        file.write_bytes(b"")
+    assert (restore(run)["error"], path_of(edge)) == ("BadRecord", "/b")
 
 
 def spoil(run: Opened, run_id: str, file: str = "before.json") -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.hokusai.platform.plugins.module_utils import lock as locking
-from ansible_collections.hokusai.platform.plugins.module_utils import run_store
+from ansible_collections.hokusai.platform.plugins.module_utils import run_store, snapshot
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import LockLost, Unrecorded
 from ansible_collections.hokusai.platform.plugins.module_utils.lock import Claim
 from ansible_collections.hokusai.platform.plugins.module_utils.run_history import told
@@ -250,6 +250,31 @@ def test_a_run_whose_world_finds_no_room_any_more_has_its_result_all_the_same(
     assert "No space left on device" in result["warnings"][0]
     assert run.verified().after is None
     assert [(each["verdict"], len(each["writes"])) for each in history()] == [("failed", 1)]
+
+
+def test_a_run_that_lost_its_lock_does_not_record_what_another_one_may_have_written(run: Opened, edge: Edge) -> None:
+    run.open(scope={"target_groups": ["one"]})
+    write(run, "/ready")
+    run.broken()
+    edge.aws.elbv2.modify_target_group(TargetGroupArn=edge.groups["one"], HealthCheckPath="/theirs")
+    result = run.close(verdict="failed")
+    assert "another" in result["warnings"][0]
+    assert (run.verified().after, [each["result"] for each in result["writes"]]) == (None, ["done"])
+
+
+def test_a_run_that_loses_its_lock_while_it_looks_does_not_record_it_either(
+    run: Opened, edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.open(scope={"target_groups": ["one"]})
+    read = snapshot.read
+
+    def looked(*given: Any) -> Any:
+        run.broken()
+        return read(*given)
+
+    monkeypatch.setattr(snapshot, "read", looked)
+    assert "another" in run.close(verdict="failed")["warnings"][0]
+    assert run.verified().after is None
 
 
 def test_a_result_that_found_no_room_is_written_when_the_run_is_closed_again(

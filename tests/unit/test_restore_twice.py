@@ -34,7 +34,7 @@ SETTLE = ecs_deployment.settle
 GROUP = {"vpc": "the-vpc", "protocol": "HTTP", "port": 8001, "target_type": "ip"}
 WHOLE: dict[str, list[Task]] = {
     "a target group with the rule that forwards to it": [
-        (alb_target_group, {"name": "four", **GROUP}),
+        (alb_target_group, {"name": "four", **GROUP, "attributes": {"deregistration_delay.timeout_seconds": 10}}),
         rules(route("new", 50, "four", "/new"), purge="none"),
     ],
     "a listener with its rules": [
@@ -46,6 +46,7 @@ WHOLE: dict[str, list[Task]] = {
 
 @pytest.fixture
 def whole(aws: object, edge: Edge, platform: dict[str, str]) -> Platform:
+    edge.groups["four"] = ""  # a target group that a run makes is looked at
     return furnished(aws, edge, platform)
 
 
@@ -69,8 +70,20 @@ def content(platform: Platform, arn: str) -> str:
 
 @pytest.mark.parametrize("name", [*RUNS, *WHOLE])
 def test_a_rollback_is_taken_back_like_any_run(whole: Platform, name: str) -> None:
+    goes_back_and_forth(whole, *{**RUNS, **WHOLE}[name])
+
+
+def test_a_listener_that_is_made_again_has_all_its_certificates_and_attributes(whole: Platform) -> None:
+    certificates = [whole.edge.make_certificate(name) for name in ("a.test", "b.test")]
+    attributes = {"routing.http.response.server.enabled": "false"}
+    action = {"type": "fixed_response", "fixed_response": {"status_code": 404}}
+    more = {"certificates": certificates, "attributes": attributes, "default_action": action}
+    goes_back_and_forth(whole, listener(port=NEW_PORT, protocol="HTTPS", **more))
+
+
+def goes_back_and_forth(whole: Platform, *tasks: Task) -> None:
     before = whole.read()
-    run = whole.run(*{**RUNS, **WHOLE}[name])
+    run = whole.run(*tasks)
     there, ran, between = whole.read(), by_name(whole), Notes()
     whole.take_back(before, run, within=between)
     assert text(whole.read()) != text(there)
@@ -78,6 +91,18 @@ def test_a_rollback_is_taken_back_like_any_run(whole: Platform, name: str) -> No
     assert sorted(set(by_name(whole)) ^ set(ran)) == []
     assert again.kept == []
     assert whole.take_back(there, between).steps == []
+
+
+def test_what_a_rollback_that_was_cut_off_made_again_is_told_with_what_it_lacks(whole: Platform) -> None:
+    before = whole.read()
+    run = whole.run(*WHOLE["a target group with the rule that forwards to it"][:1])
+    there, between = whole.read(), Notes()
+    whole.take_back(before, run, within=between)
+    whole.edge.make_group("four")
+    kept = whole.take_back(there, between).kept
+    reasons = {each.field: each.reason for each in kept}
+    assert reasons.keys() == {"", "Attributes.deregistration_delay.timeout_seconds"}
+    assert all("is in its place" in each for each in reasons.values())
 
 
 def test_it_goes_on_where_it_was_cut_off_with_what_was_made_again(

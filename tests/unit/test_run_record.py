@@ -6,6 +6,7 @@ import os
 import random
 import re
 import stat
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -243,7 +244,9 @@ def test_a_directory_that_is_a_file_is_refused(aws: CountingAws, tmp_path: Path)
 
 
 def test_run_ids_sort_by_time_and_are_listed_newest_first(aws: CountingAws, tmp_path: Path) -> None:
-    assert RUN_ID.fullmatch(new_run_id())
+    begun = datetime(2026, 11, 21, 17, 0, tzinfo=timezone(timedelta(hours=2)))
+    assert RUN_ID.fullmatch(found := new_run_id(begun))
+    assert found.startswith("20261121T150000Z-")
     runs = Runs.of({"directory": str(tmp_path)})
     for run_id in ("20261121T150000Z-ffffff", "20261121T160000Z-000000", "20251121T150000Z-aaaaaa"):
         (tmp_path / "development" / run_id).mkdir(parents=True)

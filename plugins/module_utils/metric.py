@@ -29,8 +29,9 @@ VERDICTS = frozenset({"HealthScore", "CheckPassed"})
 """What a validation found, which holds until the next one; between two of them there is no data."""
 
 BALANCERS_OWN = re.compile(
-    r"(Active|New|Rejected)ConnectionCount|ClientTLSNegotiationErrorCount|ConsumedLCUs|ELBAuth\w+|HTTPCode_ELB_\w+|"
-    r"HTTP_(Fixed|Redirect)_\w+|IPv6\w+|ProcessedBytes|RuleEvaluations"
+    r"(Active|New|Rejected)ConnectionCount|ClientTLSNegotiationErrorCount|ConsumedLCUs|DesyncMitigationMode_\w+|"
+    r"(Dropped|Forwarded)InvalidHeaderRequestCount|ELBAuth\w+|HTTPCode_ELB_\w+|HTTP_(Fixed|Redirect)_\w+|IPv6\w+|"
+    r"ProcessedBytes|RuleEvaluations"
 )
 GROUPS_OWN = frozenset({"AnomalousHostCount", "HealthyHostCount", "RequestCountPerTarget", "UnHealthyHostCount"})
 """Metrics of `AWS/ApplicationELB` that are counted never, and only, by target group (user guide: "Metric dimensions

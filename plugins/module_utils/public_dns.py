@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -42,24 +43,48 @@ class Balancer:
 
 @dataclass(frozen=True)
 class Record:
-    """A record set of a host. `target` is the alias's name or the values; `aws` is the whole, as Route 53 shows it."""
+    """A record set of a host. `target` is the alias's name or the values; `aws` is the whole, as Route 53 shows it.
+
+    `standby` is one that answers only in place of others beside it, which are not healthy.
+    """
 
     host: str
     type: str
     target: str
     alias: bool
     aws: Mapping[str, Any]
+    standby: bool = False
 
     @property
     def routed(self) -> bool:
         """True of one of several records of its name and type, which a routing policy chooses among."""
         return "SetIdentifier" in self.aws
 
+    @property
+    def failover(self) -> str:
+        """`PRIMARY` or `SECONDARY`, and "" without such a policy."""
+        return str(self.aws.get("Failover", ""))
+
+    @property
+    def weight(self) -> int | None:
+        """None without a weighted policy."""
+        return int(self.aws["Weight"]) if "Weight" in self.aws else None
+
     def leads_to(self, balancer: Balancer) -> bool:
-        return self.target == plain_name(balancer.dns_name) and (self.alias or self.type == "CNAME")
+        """Whether it is known to: not of a secondary, which answers when its primary does not."""
+        named = self.target == plain_name(balancer.dns_name) and (self.alias or self.type == "CNAME")
+        return named and self.failover != "SECONDARY"
+
+    def beside(self, others: Iterable[Record]) -> Record:
+        """With `standby` as those of its name and type have it. A weight of 0 answers like any other where all weigh
+        nothing (Route 53 API reference, ResourceRecordSet: Failover, Weight)."""
+        alike = [each for each in others if each.type == self.type]
+        second = self.failover == "SECONDARY" and any(each.failover == "PRIMARY" for each in alike)
+        return dataclasses.replace(self, standby=second or (self.weight == 0 and any(each.weight for each in alike)))
 
     def __str__(self) -> str:
-        return f"{self.type}{' alias of' if self.alias else ''} {self.target}"
+        policy = " (secondary)" if self.failover == "SECONDARY" else " (weight 0)" if self.weight == 0 else ""
+        return f"{self.type}{' alias of' if self.alias else ''} {self.target}{policy}"
 
 
 def balancer_by_host(hosts: Mapping[str, Any]) -> dict[str, str]:
@@ -167,12 +192,12 @@ def answering(aws: Aws, zones: Collection[HostedZone], host: str, hops: int = 0)
         raise NotFound(f"{cut} is delegated by {zone.name} to other name servers", "ask them, or use their account")
     nearest = next((each for each in names if nodes[each].exists), zone.name)
     found = nodes[name].records(name) if nearest == name else records(aws, zone, f"*.{nearest}")
-    return [last for record in found for last in _followed(aws, zones, record, hops)]
+    return [last for record in found for last in _followed(aws, zones, record.beside(found), hops)]
 
 
 def _followed(aws: Aws, zones: Collection[HostedZone], record: Record, hops: int) -> list[Record]:
     leads_on = (record.alias or record.type == "CNAME") and nearest_zones(record.target, zones)
-    if hops >= MOST_HOPS or not leads_on:
+    if hops >= MOST_HOPS or record.standby or record.failover == "SECONDARY" or not leads_on:
         return [record]
     return answering(aws, zones, record.target, hops + 1) or [record]
 

@@ -73,7 +73,8 @@ class Endpoint:
         if self.addresses is not None:
             mine, balancers = self.addresses
             return bool(mine) and mine <= balancers
-        return bool(self.records) and all(record.leads_to(self.balancer) for record in self.records)
+        asked = [record for record in self.records if not record.standby]
+        return bool(asked) and all(record.leads_to(self.balancer) for record in asked)
 
     @property
     def target(self) -> str:

@@ -22,6 +22,8 @@ from ansible_collections.hokusai.platform.plugins.module_utils.public_dns import
 Change = tuple[dict[str, Any], str]
 """A change of Route 53's, and its reason."""
 
+TAKE = "set replace (alb_routing_dns_replace of the role)"
+
 
 @dataclass(frozen=True)
 class Aliases:
@@ -75,7 +77,7 @@ def plan(observed: Observed[Aliases], desired: Aliases | None) -> Iterator[Step]
 def host_changes(desired: Aliases, balancer: Balancer, host: str, held: Sequence[Record]) -> Iterator[Change]:
     """What goes comes before what is made."""
     strange = [record for record in held if not record.leads_to(balancer) or record.type == "CNAME"]
-    refuse(host, held, strange, replace=desired.replace)
+    refuse(host, held, strange, balancer, replace=desired.replace)
     for record in strange:
         if record.type not in types(balancer):
             yield {"Action": "DELETE", "ResourceRecordSet": dict(record.aws)}, f"{host} is no longer {record}"
@@ -86,17 +88,23 @@ def host_changes(desired: Aliases, balancer: Balancer, host: str, held: Sequence
             yield {"Action": "UPSERT", "ResourceRecordSet": made}, f"{host} becomes {kind} alias of {balancer.name}"
 
 
-def refuse(host: str, held: Iterable[Record], strange: Sequence[Record], *, replace: bool) -> None:
+def refuse(host: str, held: Iterable[Record], strange: Sequence[Record], balancer: Balancer, *, replace: bool) -> None:
     if routed := next((record for record in held if record.routed), None):
         raise BadInput(
             f"{host} has records with a routing policy ({routed.aws['SetIdentifier']}: {routed})",
             "change them where the policy is kept, and leave the host out here",
         )
-    if strange and not replace:
+    if not strange or replace:
+        return
+    if all(record.leads_to(balancer) for record in strange):
         raise BadInput(
-            f"{host} leads elsewhere: {'; '.join(map(str, strange))}",
-            "set replace to take the name, or correct host and load balancer",
+            f"{host} is a CNAME to {balancer.name}, no alias, which answers at a zone's apex too and costs no query",
+            f"{TAKE} to make it one, or leave the host out here",
         )
+    raise BadInput(
+        f"{host} leads elsewhere: {'; '.join(map(str, strange))}",
+        f"{TAKE} to take the name, or correct host and load balancer",
+    )
 
 
 def alias(host: str, kind: str, balancer: Balancer, *, evaluate: bool) -> dict[str, Any]:

@@ -13,7 +13,9 @@ description:
   - Reads Route 53, the listeners and ACM, and writes nothing. Never fails for what it finds. Assert on RV(problems).
   - A host of no public hosted zone of the account, or of several of one name, or that its zone delegates to other name
     servers, is resolved by the machine that the module runs on, and compared with what its load balancer resolves to
-    there.
+    there, in three looks at most.
+  - A record that answers only while others beside it are not healthy (failover's secondary, a weight of 0) may lead
+    elsewhere.
 options:
   hosts:
     description: Lists of public host names, by the name of the load balancer that is to serve them.
@@ -61,7 +63,7 @@ endpoints:
       description: The host's records, or the addresses it resolves to.
       type: str
     leads_to_load_balancer:
-      description: Whether all of them mean the load balancer.
+      description: Whether all of them mean the load balancer, but for those in reserve.
       type: bool
     certificate:
       description: The issued certificate of the listener that covers the host and lasts longest; null without one.
@@ -151,6 +153,7 @@ SPEC: dict[str, Any] = {
     "port": {"type": "int", "default": 443},
     "certificate_days": {"type": "int", "default": 30},
 }
+LOOKS = 3
 
 
 def gather(aws: Aws, params: Params) -> Iterator[Endpoint]:
@@ -173,7 +176,18 @@ def located(aws: Aws, endpoint: Endpoint, zones: list[public_dns.HostedZone]) ->
     try:
         return replace(endpoint, records=tuple(public_dns.answering(aws, zones, endpoint.host)))
     except (NotFound, Ambiguous):
-        return replace(endpoint, addresses=(resolve(endpoint.host), resolve(endpoint.balancer.dns_name)))
+        return replace(endpoint, addresses=addresses(endpoint.host, endpoint.balancer.dns_name))
+
+
+def addresses(host: str, balancer: str) -> tuple[frozenset[str], frozenset[str]]:
+    """A load balancer of many addresses answers with some of them, each time others, so that one of the host's that it
+    did not name is looked for again. A host without an answer is asked again too."""
+    mine, balancers = resolve(host), resolve(balancer)
+    for _again in range(LOOKS - 1):
+        if mine and mine <= balancers:
+            break
+        mine, balancers = mine or resolve(host), balancers | resolve(balancer)
+    return mine, balancers
 
 
 def resolve(name: str) -> frozenset[str]:

@@ -13,8 +13,8 @@ description:
   - Makes each host an alias (A, and AAAA where the load balancer is dual-stack) of its load balancer.
   - The changes of a hosted zone are one batch, of which Route 53 makes all or none. It is waited for until all of
     Route 53's servers answer by it.
-  - A host that leads elsewhere is an error unless O(replace=true), and one with a routing policy always is. Nothing
-    else of the zone is touched.
+  - A host that leads elsewhere, or there by a CNAME, is an error unless O(replace=true), and one with a routing policy
+    always is. Nothing else of the zone is touched.
 options:
   hosts:
     description: Lists of public host names, by the name of the load balancer that they are to lead to.
@@ -30,8 +30,8 @@ options:
     default: true
   replace:
     description:
-      - Whether a host that leads elsewhere is taken. Its A, AAAA or CNAME records go in the same batch, so that the
-        name is never without an answer.
+      - Whether a host that leads elsewhere, or to its load balancer by a CNAME, is taken. Its A, AAAA or CNAME records
+        go in the same batch, so that the name is never without an answer.
     type: bool
     default: false
 extends_documentation_fragment:
@@ -75,7 +75,7 @@ remedy:
   description: What can be done about the failure.
   returned: failure
   type: str
-  sample: set replace to take the name, or correct host and load balancer
+  sample: set replace (alb_routing_dns_replace of the role) to take the name, or correct host and load balancer
 error:
   description: Kind of the failure, such as V(BadInput), V(NotFound), V(AwsError), V(NotConverged) or V(GaveUp).
   returned: failure

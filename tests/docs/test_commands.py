@@ -7,6 +7,7 @@ sandbox has one of its own.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from tests.docs import awscli
 from tests.docsite import blocks
-from tests.harness import ROOT, Run, run
+from tests.harness import BIN, ROOT, Run, run
 from tests.sanity import tracked
 
 FIRST = "docs/getting-started.md"
@@ -32,9 +33,11 @@ PAGES = (
     "README.md",
     "sandbox/README.md",
 )
-USE = 'eval "$(python -m sandbox env)"\n'
+USE = 'eval "$(.venv/bin/python -m sandbox env)"\n'
 """What the first page leaves its reader's shell with, and each page after it begins with."""
 ALONE = (FIRST, "sandbox/README.md")
+BARE = (FIRST, "docs/contributing.md", "README.md")
+"""Pages that a reader may begin with: they say themselves that `.venv/bin` comes in front of the path."""
 
 OLD_KEY = {
     "action": "mint",
@@ -70,8 +73,12 @@ def follow(page: str, checkout: Path) -> tuple[list[blocks.Block], Run]:
     """The blocks of a page, and what became of them in one shell."""
     found = blocks.read(page)
     begin = ("" if page in ALONE else USE) + BEFORE.get(page, "")
-    path = f'PATH="$PATH:{awscli.directory()}"\n'
+    path = f'PATH="{path_without_ours() if page in BARE else "$PATH"}:{awscli.directory()}"\n'
     return found, run(["bash", "-c", path + begin + blocks.script(found)], cwd=checkout)
+
+
+def path_without_ours() -> str:
+    return os.pathsep.join(each for each in os.environ["PATH"].split(os.pathsep) if Path(each) != BIN)
 
 
 def test_every_page_with_blocks_to_run_is_run() -> None:

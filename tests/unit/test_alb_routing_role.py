@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.unit.alb_edge import BALANCER, PORT, Edge
 from tests.unit.alb_model import ours
 from tests.unit.conftest import CountingAws
@@ -84,3 +86,16 @@ def test_of_two_zones_of_one_name_the_inventory_says_which(
     verbs = play(tmp_path, aws_endpoint, told, [HOST], default_action=TO_API, rules=[])
     assert verbs == ["change_resource_record_sets"]
     assert (zone.held(), set(twin.held())) == ({}, {"A"})
+
+
+def test_a_name_that_leads_elsewhere_is_taken_where_the_inventory_says_so(
+    edge: Edge, aws: CountingAws, aws_endpoint: str, tmp_path: Path
+) -> None:
+    zone = Zone(aws)
+    zone.put(Name=HOST, Type="CNAME", ResourceRecords=[{"Value": "old.example"}])
+    told = {"alb_routing_dns": True}
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        play(tmp_path, aws_endpoint, told, [HOST], default_action=NOT_FOUND, rules=[])
+    assert b"leads elsewhere" in refused.value.stdout + refused.value.stderr
+    play(tmp_path, aws_endpoint, {**told, "alb_routing_dns_replace": True}, [HOST], default_action=NOT_FOUND, rules=[])
+    assert set(zone.held()) == {"A"}

@@ -287,6 +287,22 @@ def test_a_target_group_is_counted_under_the_load_balancer_that_uses_it(
         assert (said in result["msg"], result["error"]) == (True, "BadInput")
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "DesyncMitigationMode_NonCompliant_Request_Count",
+        "DroppedInvalidHeaderRequestCount",
+        "ForwardedInvalidHeaderRequestCount",
+        "NewConnectionCount",
+    ],
+)
+def test_what_a_load_balancer_counts_before_it_chooses_a_target_group_has_none(set_alarms: Set, name: str) -> None:
+    metric = {"id": "a", "name": name, "load_balancer": BALANCER}
+    result = set_alarms([], metrics=[{**metric, "target_group": GROUP}])
+    assert (f"does not count {name} by target group" in result["msg"], result["error"]) == (True, "BadInput")
+    assert not set_alarms([], metrics=[metric]).get("failed")
+
+
 def test_a_metric_of_a_whole_cluster_has_its_name(set_alarms: Set, cloudwatch: Any, edge: Edge) -> None:
     edge.aws.ecs.create_cluster(clusterName="whole")
     metrics = [{"id": "tasks", "name": "TaskCount", "cluster": "whole"}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from typing import Any
@@ -16,11 +17,12 @@ from sandbox.controlplane import ControlPlane
 from sandbox.controlplane.authorization.actions import BEHALF, RENAMED, action_of
 from sandbox.controlplane.authorization.policy import Policy, Request, refusal
 from tests.harness import ROOT
-from tests.iam import policies
+from tests.iam import calls, policies
 from tests.iam.grants import ACCOUNT, CLUSTER, ENVIRONMENT, GRANTS, LOCK, MANAGED, PLATFORM_KEY, REGION, RUNS_KEY, arn
 from tests.unit.web import make_key
 
 RECORD = policies.read()
+CLOUD_MAPS = "servicediscovery:ListServices"
 PASSED = {"action": "iam:PassRole", "resource": f"arn:aws:iam::{ACCOUNT}:role/hokusai-task-execution-{ENVIRONMENT}"}
 PASSED_TO_TASKS = {"iam:passedtoservice": ["ecs-tasks.amazonaws.com"]}
 
@@ -76,6 +78,33 @@ def models(service: str) -> dict[str, str]:
     """The operations of a service by the names of botocore's methods."""
     names = botocore.session.get_session().get_service_model(service).operation_names
     return {xform_name(name): name for name in names}
+
+
+READ_ALONE = {"ec2:DescribeManagedPrefixLists", "ecs:DescribeClusters", "ssm:DescribeParameters"}
+"""Reads of such options, and of who mints a key into a parameter."""
+
+
+def test_everything_that_is_read_may_be_read_or_is_told_what_for() -> None:
+    reads = {actions for actions in calls.named() if any(map(is_read, actions))}
+    assert {"ecs:DescribeServices", "elasticloadbalancing:DescribeRules", "route53:GetChange"} <= set().union(*reads)
+    refused = [actions for actions in reads if not actions & allowed(*policies.NAMES)]
+    assert set().union(*refused) == READ_ALONE
+    told = (ROOT / "docs" / "iam.md").read_text()
+    assert not {action for action in READ_ALONE if f"`{action}`" not in told}
+
+
+@pytest.mark.parametrize(
+    ("code", "actions"),
+    [
+        ("aws.ecs.list_services()", {"ecs:ListServices"}),
+        ("self.aws.ecs, self.aws.servicediscovery, client.list_services()", {"ecs:ListServices", CLOUD_MAPS}),
+        ('aws.servicediscovery, aws.client("ecs").get_paginator("list_services")', {"ecs:ListServices"}),
+        ('aws.ecs, every(aws.servicediscovery, "list_services")', {CLOUD_MAPS}),
+        ('aws.route53.get_waiter("resource_record_sets_changed")', {"route53:GetChange"}),
+    ],
+)
+def test_an_operation_is_found_however_it_is_named(code: str, actions: set[str]) -> None:
+    assert calls.named_in(ast.walk(ast.parse(code))) == {frozenset(actions)}
 
 
 def test_every_action_is_an_operation_or_comes_with_one() -> None:

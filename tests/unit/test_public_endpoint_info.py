@@ -60,6 +60,11 @@ def test_a_wildcard_stands_for_one_label(name: str, host: str, expected: bool) -
         ({"records": (replace(ALIAS, alias=False, target="192.0.2.1"),)}, "leads to A 192.0.2.1"),
         ({"records": (), "addresses": (frozenset(), frozenset({"192.0.2.1"}))}, "leads to nothing"),
         ({"records": (), "addresses": (frozenset({"192.0.2.2"}), frozenset({"192.0.2.1"}))}, "leads to 192.0.2.2"),
+        ({"records": (replace(ALIAS, standby=True),)}, "leads to A alias of edge-1.elb.test"),
+        (
+            {"records": (replace(ALIAS, aws={"Failover": "SECONDARY"}),)},
+            "leads to A alias of edge-1.elb.test (secondary)",
+        ),
         ({"listens": False, "certificates": ()}, "does not listen for HTTPS"),
         ({"certificates": ()}, "no certificate of edge:443 covers registry.hokus.ai: none"),
         ({"certificates": (certificate(names=("other.test",)),)}, "covers registry.hokus.ai: other.test (ISSUED)"),
@@ -98,6 +103,7 @@ def test_what_will_keep_them_out_is_a_concern(held: Certificate, words: str) -> 
         {"certificates": (certificate(31, renews=False),)},
         {"certificates": (certificate(-5), certificate(90))},
         {"records": (Record(HOST, "CNAME", "edge-1.elb.test", False, {}),)},
+        {"records": (ALIAS, replace(ALIAS, alias=False, target="192.0.2.1", standby=True))},
         {"records": (), "addresses": (frozenset({"192.0.2.1"}), frozenset({"192.0.2.1", "192.0.2.2"}))},
     ],
 )
@@ -200,6 +206,47 @@ def test_a_wildcard_answers_for_no_name_that_is_there_nor_below_one(
     assert (found["leads_to_load_balancer"], found["leads_to"] == "nothing") == (leads, not leads)
 
 
+PRIMARY, SECONDARY, ALL, NONE = {"Failover": "PRIMARY"}, {"Failover": "SECONDARY"}, {"Weight": 100}, {"Weight": 0}
+
+
+@pytest.mark.parametrize(
+    ("sets", "leads"),
+    [
+        ([("CNAME", "LB", PRIMARY), ("CNAME", "elsewhere.test", SECONDARY)], True),
+        ([("CNAME", "LB", PRIMARY), ("CNAME", "page.hokus.ai", SECONDARY)], True),
+        ([("CNAME", "lb.hokus.ai", PRIMARY), ("CNAME", "elsewhere.test", SECONDARY)], True),
+        ([("CNAME", "elsewhere.test", PRIMARY), ("CNAME", "LB", SECONDARY)], False),
+        ([("CNAME", "LB", SECONDARY)], False),
+        ([("CNAME", "lb.hokus.ai", SECONDARY)], False),
+        ([("CNAME", "LB", ALL), ("CNAME", "elsewhere.test", NONE)], True),
+        ([("CNAME", "LB", ALL), ("CNAME", "page.hokus.ai", NONE)], True),
+        ([("CNAME", "LB", ALL), ("CNAME", "elsewhere.test", ALL)], False),
+        ([("CNAME", "LB", NONE), ("CNAME", "elsewhere.test", ALL)], False),
+        ([("CNAME", "LB", NONE), ("CNAME", "elsewhere.test", NONE)], False),
+        ([("CNAME", "LB", NONE), ("CNAME", "lb.hokus.ai", NONE)], True),
+        ([("A", "LB", ALL), ("AAAA", "2001:db8::1", NONE)], False),
+        ([("A", "LB", ALL), ("AAAA", "2001:db8::1", SECONDARY)], False),
+    ],
+)
+def test_what_answers_only_in_place_of_another_record_may_lead_elsewhere(
+    edge: Edge, aws: CountingAws, run_module: RunModule, sets: list[tuple[str, str, dict[str, Any]]], leads: bool
+) -> None:
+    zone = Zone(aws)
+    balancer = aws.elbv2.describe_load_balancers(Names=[BALANCER])["LoadBalancers"][0]
+    target = {
+        "HostedZoneId": balancer["CanonicalHostedZoneId"],
+        "DNSName": balancer["DNSName"],
+        "EvaluateTargetHealth": True,
+    }
+    zone.put(Name="lb.hokus.ai", Type="CNAME", ResourceRecords=[{"Value": balancer["DNSName"]}])
+    zone.put(Name="page.hokus.ai", Type="A", ResourceRecords=[{"Value": "192.0.2.1"}])
+    for number, (kind, value, policy) in enumerate(sets):
+        values = [{"Value": value.replace("LB", balancer["DNSName"])}]
+        where = {"AliasTarget": target} if (kind, value) == ("A", "LB") else {"ResourceRecords": values}
+        zone.put(Name=HOST, Type=kind, SetIdentifier=str(number), **policy, **where)
+    assert ask(run_module)["endpoints"][0]["leads_to_load_balancer"] is leads
+
+
 @pytest.mark.parametrize("host", [HOST, f"a.{HOST}", OTHER])
 def test_a_host_that_is_delegated_is_resolved_here(
     edge: Edge, aws: CountingAws, run_module: RunModule, monkeypatch: pytest.MonkeyPatch, host: str
@@ -236,6 +283,27 @@ def test_a_host_of_no_zone_is_resolved_here(edge: Edge, run_module: RunModule, m
     assert ask(run_module)["endpoints"][0]["leads_to_load_balancer"] is True
     answers[HOST] = ["192.0.2.3"]
     assert "leads to 192.0.2.3, not to edge" in ask(run_module)["problems"][0]
+    turns = iter(["192.0.2.1", "192.0.2.3"])
+    monkeypatch.setattr(module, "resolve", lambda name: frozenset([answers[HOST][0] if name == HOST else next(turns)]))
+    assert ask(run_module)["endpoints"][0]["leads_to_load_balancer"] is True
+
+
+def looked(monkeypatch: pytest.MonkeyPatch, **answers: list[set[str]]) -> tuple[frozenset[str], frozenset[str]]:
+    """Of the names `host` and `edge`, each of which answers otherwise each time."""
+    left = {name: iter(sets) for name, sets in answers.items()}
+    monkeypatch.setattr(module, "resolve", lambda name: frozenset(next(left[name])))
+    return module.addresses("host", "edge")
+
+
+def test_a_load_balancer_is_asked_again_for_an_address_that_it_did_not_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert looked(monkeypatch, host=[{"a"}], edge=[{"a", "b"}]) == ({"a"}, {"a", "b"})
+    assert looked(monkeypatch, host=[{"a", "d"}], edge=[{"a"}, {"b"}, {"c", "d"}]) == ({"a", "d"}, {"a", "b", "c", "d"})
+    assert looked(monkeypatch, host=[{"z"}], edge=[{"a"}, {"b"}, {"c"}]) == ({"z"}, {"a", "b", "c"})
+
+
+def test_a_host_that_did_not_answer_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert looked(monkeypatch, host=[set(), {"a"}], edge=[{"a"}, {"a"}]) == ({"a"}, {"a"})
+    assert looked(monkeypatch, host=[set()] * 3, edge=[{"a"}] * 3) == (set(), {"a"})
 
 
 def test_a_name_that_nobody_knows_has_no_address() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -106,15 +107,20 @@ def test_a_role_keeps_away_from_the_variables_of_the_others_but_gives_options_to
             assert not [name for name in options(other) if name.startswith(f"{other}_") and name in text]
 
 
+def told(role: str, variable: str, known: Mapping[str, Any]) -> str:
+    """One of a role's own variables, given what its tasks registered."""
+    shown = ["-m", "ansible.builtin.debug", "-a", f"msg={{{{ {variable} }}}}"]
+    given = ["-e", f"@roles/{role}/vars/main.yml", "-e", json.dumps(known)]
+    return " ".join(run(["ansible", "localhost", "-i", "localhost,", *shown, *given]).wanted().output.split())
+
+
 def blockers(**registered: Any) -> str:
     """What the role `validation` says of a key, given what its tasks registered."""
     known = {
         "__validation_key_read": {"source": "the file k"},
         **{f"__{name}": held for name, held in registered.items()},
     }
-    told = ["-m", "ansible.builtin.debug", "-a", "msg={{ __validation_key_problem }}"]
-    given = ["-e", "@roles/validation/vars/main.yml", "-e", json.dumps(known)]
-    return " ".join(run(["ansible", "localhost", "-i", "localhost,", *told, *given]).wanted().output.split())
+    return told("validation", "__validation_key_problem", known)
 
 
 def test_a_valid_key_does_not_block() -> None:
@@ -132,12 +138,21 @@ def test_a_key_nobody_can_ask_about_blocks_with_what_kept_the_auth_service_from_
     assert "the auth service cannot be asked: Could not validate the key: no answer" in said
 
 
+def test_a_script_without_a_result_is_told_with_its_exit_code_and_what_it_said_last() -> None:
+    ended = [
+        {"item": "test_a.py", "rc": 124, "stdout": "", "stderr": "terminated"},
+        {"item": "test_b.py", "rc": 137, "stdout": "", "stderr": ""},
+        {"item": "test_c.py", "rc": 0, "stdout": "{}", "stderr": ""},
+    ]
+    said = told("verification", "__verification_unfinished", {"__verification_runs": ended})
+    wanted = ["test_a.py: no result, exit code 124: terminated", "test_b.py: no result, exit code 137"]
+    assert said.endswith(f"msg: - '{wanted[0]}' - '{wanted[1]}'")
+
+
 def test_a_rollback_that_finds_nothing_reports_what_to_type_for_the_next_older_run() -> None:
     plan: Any = {name: [] for name in ("steps", "restored", "passed_over", "astray", "unproved", "messages")}
     plan |= {"run_id": "B", "older": "A"}
-    given = ["-e", "@roles/rollback/vars/main.yml", "-e", json.dumps({"__rollback_plan": plan})]
-    told = ["-m", "ansible.builtin.debug", "-a", "msg={{ __rollback_report }}"]
-    said = " ".join(run(["ansible", "localhost", "-i", "localhost,", *told, *given]).wanted().output.split())
+    said = told("rollback", "__rollback_report", {"__rollback_plan": plan})
     assert "run B: nothing to take back" in said
     assert "ansible-playbook hokusai.platform.rollback -e run_id=A" in said
 

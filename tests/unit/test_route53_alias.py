@@ -119,6 +119,20 @@ def test_a_name_that_leads_elsewhere_is_only_taken_when_that_is_said(
     assert run_module(module.main, hosts=lead(), replace=True)["changed"] is False
 
 
+def test_a_cname_to_the_load_balancer_is_not_said_to_lead_elsewhere(
+    zone: Zone, dns_name: str, run_module: RunModule
+) -> None:
+    zone.put(Name=HOST, Type="CNAME", ResourceRecords=[{"Value": dns_name}])
+
+    refused = run_module(module.main, hosts=lead())
+
+    assert f"{HOST} is a CNAME to {BALANCER}, no alias" in refused["msg"]
+    assert "elsewhere" not in refused["msg"]
+    assert "alb_routing_dns_replace" in refused["remedy"]
+    run_module(module.main, hosts=lead(), replace=True)
+    assert zone.held() == {"A": dns_name}
+
+
 def test_a_name_with_a_routing_policy_is_never_taken(zone: Zone, run_module: RunModule) -> None:
     zone.put(Name=HOST, Type="A", SetIdentifier="blue", Weight=10, ResourceRecords=[{"Value": "192.0.2.1"}])
 

@@ -107,7 +107,7 @@ def clients_stick_to_an_empty_group(live: Live) -> None:
     change_rule(live, REGISTRY_LB, 110, Actions=[action])
 
 
-@fault("E16", "the API calls MLflow through its own public name", "API: its own 401, or 5xx; a loop")
+@fault("E16", "the API calls MLflow through its own public name", "API: its own 401; a loop")
 def api_calls_itself(live: Live) -> None:
     revisions.revise(live, API, environment={"MLFLOW_SERVER_URL": f"https://{REGISTRY_HOST}"})
 

@@ -170,11 +170,6 @@ def answers(url: str, status: int, server: str) -> Callable[[Path], bool]:
     return check
 
 
-def is_a_loop(home: Path) -> bool:
-    status, server = status_and_server(home, VERSION)
-    return server == API and (status == 401 or status >= 500)
-
-
 def is_gone_behind_healthy_targets(home: Path) -> bool:
     return answers(VERSION, 502, API)(home) and answers(API_HEALTH, 200, API)(home)
 
@@ -204,13 +199,13 @@ SYMPTOMS: dict[str, Callable[[Path], bool]] = {
     "E09": answers(VERSION.replace("/mlflow", "/2.0/mlflow"), 404, MLFLOW),
     "E10": answers(VERSION.replace("registry", "api"), 404, ALB),
     "E13": lambda home: sorted(status_and_server(home, VERSION)[0] for _ in range(4)) == [200, 200, 503, 503],
-    "E16": is_a_loop,
+    "E16": answers(REST, 401, API),
     "E17": lambda home: status_and_server(home, REST)[0] == 404,
     "N01": answers(VERSION, 504, API),
     "N03": answers(VERSION, 504, API),
     "N04": answers(API_HEALTH, 504, ALB),
     "N05": answers(API_HEALTH, 504, ALB),
-    "P06": answers(VERSION, 403, MLFLOW),
+    "P06": answers(REST, 403, MLFLOW),
     "T07": answers(VERSION, 503, ALB),
     "T09": answers(API_HEALTH, 503, ALB),
     "T12": answers(API_HEALTH, 404, ALB),

@@ -26,6 +26,7 @@ options:
     description:
       - V(present) gives the canary its O(weight).
       - V(absent) gives everything back to the stable groups, the weights of all rules first, and removes the marks.
+        Until then they say that the canary goes back, so that one whose way back was cut off is never gone on with.
     type: str
     choices: [present, absent]
     default: present

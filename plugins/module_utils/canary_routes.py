@@ -95,21 +95,20 @@ class Wish:
 @dataclass(frozen=True)
 class Shares:
     """The canary's shares of all rules. `healthy` counts the targets of its groups where that was looked at;
-    `sticky` are stable groups that keep a client with one target."""
+    `sticky` are stable groups that keep a client with one target, `now` what the marks are to say, if not the wish."""
 
     canary: str
     rules: tuple[Rule, ...] = ()
     wish: Wish | None = None
     healthy: Mapping[str, int] = field(default_factory=dict)
     sticky: frozenset[str] = frozenset()
+    now: str = ""
 
     def over(self, current: Shares) -> Shares:
-        wish = self.wish
-        return (
-            replace(current, rules=tuple(wish.applied(rule, self.canary) for rule in current.rules))
-            if wish
-            else current
-        )
+        if self.wish is None:
+            return current
+        wish = replace(self.wish, since=current.now) if current.now else self.wish
+        return replace(current, rules=tuple(wish.applied(rule, self.canary) for rule in current.rules))
 
     def shown(self) -> dict[str, Any]:
         since = max((rule.mark.since for rule in self.rules if rule.mark), default="")

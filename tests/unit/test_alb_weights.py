@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from ansible_collections.hokusai.platform.plugins.modules import alb_rules
 from ansible_collections.hokusai.platform.plugins.modules.alb_weights import main
 
 from sandbox.controlplane import ControlPlane
+from sandbox.controlplane.clock import CLOCK
 from sandbox.controlplane.faults import Fault
 from sandbox.world import World
 from tests.unit.alb_edge import BALANCER, PORT, Edge, as_options
@@ -144,6 +146,25 @@ def test_what_was_cut_off_on_the_way_is_completed(canary: Edge, weigh: Callable[
     canary.aws.elbv2.modify_rule(RuleArn=first, Actions=[{"Type": "forward", "ForwardConfig": alone}])
     assert weigh(share(5)) == [WEIGH]
     assert shares(canary)[10] == {"one": 95, "three": 5}
+
+
+def test_a_step_begins_by_the_clock_of_aws_and_once(
+    canary: Edge, run_module: RunModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This machine's clock is 200 s fast, and each look takes two more seconds."""
+    monkeypatch.setattr(CLOCK, "offset", -200.0)
+    read, before = canary_routes.read, CLOCK.datetime().replace(microsecond=0)
+
+    def read_slowly(*args: Any) -> Any:
+        CLOCK.offset += 2
+        return read(*args)
+
+    monkeypatch.setattr(canary_routes, "read", read_slowly)
+    result = run_module(main, **share(5, since="now"))
+    assert [step["verb"] for step in result["steps"]] == [MARK, MARK, WEIGH, WEIGH]
+    since = result["resource"]["since"]
+    assert [since in mark for mark in marks(canary)[:2]] == [True, True]
+    assert before <= datetime.fromisoformat(since).replace(tzinfo=None) <= CLOCK.datetime()
 
 
 @pytest.mark.parametrize("lands", [MARK, WEIGH])

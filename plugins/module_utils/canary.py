@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput
 
-BAKE, PROMOTE = "bake", "promote"
+BAKE, PROMOTE, RETREAT = "bake", "promote", "back"
 WHOLE = 100
 """The weights of stable and canary together; so a weight is a percentage."""
 
@@ -120,14 +120,14 @@ def steps(given: Iterable[tuple[int, float]]) -> tuple[Step, ...]:
 
 def state(seen: Seen, name: str, steps: Sequence[Step]) -> State:
     """What the canary `name` is doing, from the weights and marks of all rules together."""
-    odd = next(_odd(seen.routes, name), None)
-    if odd:
-        return odd
+    settled = next(_settled(seen, name), None)
+    if settled:
+        return settled
     marks = [route.mark for route in seen.routes if route.mark]
     without = [route.rule for route in seen.routes if route.canary is None]
     if not marks:
         return State(LEFTOVER, why="no rule forwards to it") if seen.service or seen.groups else State(NONE)
-    if any(mark.phase == PROMOTE for mark in marks):
+    if any(mark.phase in {PROMOTE, RETREAT} for mark in marks):
         # Rules lose their part after a promotion, and before there is one only where it is aborted.
         if without and not seen.is_promoted:
             return _undoing(without)
@@ -157,13 +157,19 @@ def _since(marks: Sequence[Mark]) -> str:
     return max(mark.since for mark in marks)
 
 
-def _odd(routes: Iterable[Route], name: str) -> Iterator[State]:
-    for route in routes:
+def _settled(seen: Seen, name: str) -> Iterator[State]:
+    """What is so whatever the steps are, the weightiest first."""
+    for route in seen.routes:
         if route.mark and route.mark.canary != name:
             yield State(FOREIGN, why=f"{route.rule} carries the canary {route.mark.canary}")
         elif route.canary is not None and route.mark is None:
             yield State(FOREIGN, why=f"{route.rule} forwards to the canary's group and has no mark of this collection")
-        elif route.canary is not None and (route.stable or 0) + route.canary != WHOLE:
+    for route in seen.routes:
+        # The end of a promotion begins so as well.
+        if route.mark and route.mark.phase == RETREAT and not seen.is_promoted:
+            yield State(UNDOING, why=f"the mark of {route.rule} says so")
+    for route in seen.routes:
+        if route.canary is not None and (route.stable or 0) + route.canary != WHOLE:
             yield State(STRANGE, why=f"{route.rule} has the weights {route.stable} and {route.canary}")
 
 

@@ -10,7 +10,7 @@ in `TargetConnectionErrorCount`, and one that was silent too long only as a requ
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 
 from ansible_collections.hokusai.platform.plugins.module_utils import canary_routes, cloudwatch, elb
@@ -40,11 +40,11 @@ class Reader:
             listed = self._aws.elbv2.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
         return [each["TargetHealth"]["State"] for each in listed]
 
-    def counts(self, groups: Sequence[str], since: datetime) -> Counts:
-        """Of all the groups together, since then."""
+    def counts(self, groups: Sequence[str], since: datetime, until: datetime) -> Counts:
+        """Of all the groups together, between the two moments."""
         metrics = {name: [Metric(NAMESPACE, name, each) for each in self._dimensions(groups)] for name in NAMES}
         wanted = [metric for some in metrics.values() for metric in some]
-        found = cloudwatch.sums(self._aws, wanted, since, max(datetime.now(UTC), since + cloudwatch.PERIOD))
+        found = cloudwatch.sums(self._aws, wanted, since, max(until, since + cloudwatch.PERIOD))
         total = {name: int(sum(found[metric] for metric in some)) for name, some in metrics.items()}
         errors = total[FAILED] + total[REFUSED]
         answered = sum(total[name] for name in ANSWERED)

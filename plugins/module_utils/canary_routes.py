@@ -3,6 +3,7 @@
 """The rules that forward to a service's target groups, and the steps that give a canary its share of them.
 
 A rule is marked before its weights change and unmarked after they are back: one that carries a canary always says so.
+One whose way back has begun says that, so that nobody goes on with it.
 Default actions are no rules: what they forward to the stable group stays there.
 """
 
@@ -16,7 +17,7 @@ from typing import Any
 from ansible_collections.hokusai.platform.plugins.module_utils import elb, elb_action
 from ansible_collections.hokusai.platform.plugins.module_utils import tags as tagging
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
-from ansible_collections.hokusai.platform.plugins.module_utils.canary import BAKE, WHOLE, Mark, Route
+from ansible_collections.hokusai.platform.plugins.module_utils.canary import BAKE, RETREAT, WHOLE, Mark, Route
 from ansible_collections.hokusai.platform.plugins.module_utils.elb_action import Actions, Foreign, Forward
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, NotFound, calling
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Find, Missing, Observed, Step
@@ -59,6 +60,9 @@ class Rule:
     def with_forward(self, forward: Forward) -> Rule:
         return replace(self, actions=tuple(forward if isinstance(each, Forward) else each for each in self.actions))
 
+    def retreating(self) -> Rule:
+        return replace(self, mark=replace(self.mark, phase=RETREAT)) if self.mark else self
+
     def restored(self) -> Rule:
         """With all requests, and its stickiness, back at the stable group."""
         stickiness = self.mark.stickiness if self.mark else self.forward.stickiness
@@ -91,21 +95,20 @@ class Wish:
 @dataclass(frozen=True)
 class Shares:
     """The canary's shares of all rules. `healthy` counts the targets of its groups where that was looked at;
-    `sticky` are stable groups that keep a client with one target."""
+    `sticky` are stable groups that keep a client with one target, `now` what the marks are to say, if not the wish."""
 
     canary: str
     rules: tuple[Rule, ...] = ()
     wish: Wish | None = None
     healthy: Mapping[str, int] = field(default_factory=dict)
     sticky: frozenset[str] = frozenset()
+    now: str = ""
 
     def over(self, current: Shares) -> Shares:
-        wish = self.wish
-        return (
-            replace(current, rules=tuple(wish.applied(rule, self.canary) for rule in current.rules))
-            if wish
-            else current
-        )
+        if self.wish is None:
+            return current
+        wish = replace(self.wish, since=current.now) if current.now else self.wish
+        return replace(current, rules=tuple(wish.applied(rule, self.canary) for rule in current.rules))
 
     def shown(self) -> dict[str, Any]:
         since = max((rule.mark.since for rule in self.rules if rule.mark), default="")
@@ -183,7 +186,11 @@ def plan(observed: Observed[Shares], desired: Shares | None) -> Iterator[Step]:
 
 
 def removal(current: Shares, find: Find) -> Iterator[Step]:
-    """All at once, the weights first: this is also how a failing canary goes."""
+    """All at once, marks and weights first: this is also how a failing canary goes.
+
+    They do not wait for each other: whichever lands, what is cut off or throttled then is known as being undone.
+    """
+    yield from marking(current, replace(current, rules=tuple(rule.retreating() for rule in current.rules)), "weigh")
     touched = [rule for rule in current.rules if rule.is_touched]
     for rule in touched:
         refuse_other_mark(rule, current.canary)
@@ -199,7 +206,7 @@ def removal(current: Shares, find: Find) -> Iterator[Step]:
             )
 
 
-def marking(current: Shares, after: Shares) -> Iterator[Step]:
+def marking(current: Shares, after: Shares, batch: str = "mark") -> Iterator[Step]:
     by_text: dict[str, list[Rule]] = {}
     for was, rule in zip(current.rules, after.rules, strict=True):
         if rule.mark != was.mark:
@@ -208,7 +215,7 @@ def marking(current: Shares, after: Shares) -> Iterator[Step]:
         for start in range(0, len(rules), TAGGED_PER_CALL):
             some = rules[start : start + TAGGED_PER_CALL]
             arguments = {"ResourceArns": [r.arn for r in some], "Tags": tagging.to_aws({tagging.CANARY: text})}
-            yield Step("add_tags", arguments, f"{', '.join(rule.name for rule in some)}: {text}", "mark")
+            yield Step("add_tags", arguments, f"{', '.join(rule.name for rule in some)}: {text}", batch)
 
 
 def weighing(was: Rule, rule: Rule, find: Find) -> Step:

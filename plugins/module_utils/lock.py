@@ -21,10 +21,10 @@ import threading
 import time
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import REREAD_DELAYS, Aws, guarded, look_until
+from ansible_collections.hokusai.platform.plugins.module_utils.clock import server_time
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import (
     AwsError,
     BadInput,
@@ -396,11 +396,6 @@ def user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user need not have a name
         return f"uid {os.getuid()}"
-
-
-def server_time(answer: dict[str, Any]) -> datetime:
-    """The clock of AWS, from the header of a response; this machine's may be wrong."""
-    return aware(parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]))
 
 
 def aware(moment: datetime) -> datetime:

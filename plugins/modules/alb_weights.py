@@ -26,6 +26,7 @@ options:
     description:
       - V(present) gives the canary its O(weight).
       - V(absent) gives everything back to the stable groups, the weights of all rules first, and removes the marks.
+        Until then they say that the canary goes back, so that one whose way back was cut off is never gone on with.
     type: str
     choices: [present, absent]
     default: present
@@ -38,7 +39,9 @@ options:
     choices: [bake, promote]
     default: bake
   since:
-    description: When this step began, in UTC as C(2026-11-21T15:00:00Z). Omitted, what the mark says stays.
+    description:
+      - When this step began, in UTC as C(2026-11-21T15:00:00Z). Omitted, what the mark says stays.
+      - V(now) is the present moment by AWS's clock, for another machine may go on with the canary.
     type: str
 extends_documentation_fragment:
   - hokusai.platform.aws
@@ -58,7 +61,7 @@ EXAMPLES = r"""
       - stable: hokusai-reg-api-development
         canary: hokusai-reg-canary-development
     weight: 5
-    since: "{{ now(utc=true, fmt='%Y-%m-%dT%H:%M:%SZ') }}"
+    since: now
 
 - name: Go back
   hokusai.platform.alb_weights:
@@ -137,6 +140,7 @@ step_failed:
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import canary_routes, tags
@@ -144,12 +148,14 @@ from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.canary import WHOLE
 from ansible_collections.hokusai.platform.plugins.module_utils.canary_options import GROUPS, pairs
 from ansible_collections.hokusai.platform.plugins.module_utils.canary_routes import Shares, Wish, plan
+from ansible_collections.hokusai.platform.plugins.module_utils.clock import Clock
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, calling
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Observed
 from ansible_collections.hokusai.platform.plugins.module_utils.runner import run
 
-MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+NOW = "now"
+MOMENT = re.compile(rf"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ|{NOW}")
 SPEC: dict[str, Any] = {
     **GROUPS,
     "canary": {"type": "str", "required": True},
@@ -169,7 +175,7 @@ def desire(params: Params) -> Shares | None:
     if not 0 <= weight <= WHOLE:
         raise BadInput(f"A weight of {weight} is no percentage", f"use 0 to {WHOLE}")
     if since is not None and not MOMENT.fullmatch(since):
-        raise BadInput(f"{since} is no moment in UTC", "give it as 2026-11-21T15:00:00Z")
+        raise BadInput(f"{since} is no moment in UTC", f"give it as 2026-11-21T15:00:00Z, or as {NOW}")
     return Shares(params["canary"], wish=Wish(weight, params["phase"], since))
 
 
@@ -181,7 +187,14 @@ def observe(aws: Aws, params: Params) -> Observed[Shares]:
     weighed = [pair for pair in pairs(params) if params["weight"] and pair.canary in ids]
     healthy = {pair.canary: healthy_targets(aws, ids[pair.canary]) for pair in weighed}
     sticky = frozenset(pair.stable for pair in pairs(params) if has_sticky_targets(aws, ids[pair.stable]))
-    return Observed(Shares(params["canary"], rules, None, healthy, sticky), ids)
+    now = began(aws) if params["since"] == NOW else ""
+    return Observed(Shares(params["canary"], rules, None, healthy, sticky, now), ids)
+
+
+@cache
+def began(aws: Aws) -> str:
+    """This moment by AWS's clock, and the same at each later look: planning again must not find a mark too old."""
+    return Clock.read(aws).said.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def healthy_targets(aws: Aws, arn: str) -> int:

@@ -36,7 +36,9 @@ options:
     elements: dict
     default: []
   since:
-    description: When this step began, in UTC as C(2026-11-21T15:00:00Z). Required with O(moment=bake).
+    description:
+      - When this step began, in UTC as C(2026-11-21T15:00:00Z), by AWS's clock. Required with O(moment=bake).
+      - How long ago that is, AWS's clock says, so that another machine may have begun the step.
     type: str
   bake:
     description: Seconds from O(since) for which the gates must hold. They are asked all the while.
@@ -154,7 +156,7 @@ error:
 import contextlib
 import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -163,6 +165,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.canary import HOLD, PASS, Finding, after, verdict
 from ansible_collections.hokusai.platform.plugins.module_utils.canary_gates import Limits
 from ansible_collections.hokusai.platform.plugins.module_utils.canary_options import GROUPS, pairs
+from ansible_collections.hokusai.platform.plugins.module_utils.clock import Clock
 from ansible_collections.hokusai.platform.plugins.module_utils.cloudwatch import alarm_states
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import AwsError, BadInput
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params, failing, make_module
@@ -205,6 +208,7 @@ class Gate:
 
     def __init__(self, aws: Aws, params: Params, run: Outside) -> None:
         self._aws, self._params, self._limits, self._run = aws, params, limits(params), run
+        self._clock = Clock.read(aws)
         self._since = moment(params["since"]) if params["moment"] == "bake" else None
         self._reader = canary_metrics.Reader(aws, [(pair.stable, pair.canary) for pair in pairs(params)])
 
@@ -221,25 +225,26 @@ class Gate:
         for name in groups:
             yield canary_gates.targets(name, known(partial(self._reader.target_states, name)))
         if self._since is not None:
-            canary, stable = (known(partial(self._reader.counts, side, self._since)) for side in self._reader.sides)
+            span = self._since, self._clock.now()
+            canary, stable = (known(partial(self._reader.counts, side, *span)) for side in self._reader.sides)
             yield canary_gates.error_ratio(canary, stable, self._limits)
         yield from canary_gates.probes(self._params["probes"])
 
     def wait(self) -> dict[str, Any]:
         """Look until the verdict is one to act on."""
-        began = self._since.timestamp() if self._since else time.time()
-        baked = began + self._params["bake"]
+        now = self._clock.now()
+        baked = (self._since or now) + timedelta(seconds=self._params["bake"])
         # A canary that was cut off long ago has no patience left of then.
-        given_up = max(baked, time.time()) + self._params["patience"]
+        given_up = max(baked, now) + timedelta(seconds=self._params["patience"])
         looks = 0
         while True:
             findings, looks = self.look(), looks + 1
-            found, now = verdict(findings), time.time()
+            found, now = verdict(findings), self._clock.now()
             step = after(found, is_baked=now >= baked, has_patience=now < given_up)
             if step != HOLD:
                 return report(found, step, findings, looks)
             until = baked if now < baked else given_up
-            time.sleep(max(0.0, min(self._params["poll"], until - now)))
+            time.sleep(max(0.0, min(self._params["poll"], (until - now).total_seconds())))
 
 
 def report(found: str, step: str, findings: list[Finding], looks: int) -> dict[str, Any]:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
-from ansible_collections.hokusai.platform.plugins.module_utils import elb_action, elb_rules
+from ansible_collections.hokusai.platform.plugins.module_utils import canary_routes, elb_action, elb_rules
 from ansible_collections.hokusai.platform.plugins.module_utils import tags as tagging
+from ansible_collections.hokusai.platform.plugins.module_utils.canary import UNDOING, Seen, Step, state
+from ansible_collections.hokusai.platform.plugins.module_utils.canary_routes import Pair
 from ansible_collections.hokusai.platform.plugins.modules import alb_rules
 from ansible_collections.hokusai.platform.plugins.modules.alb_weights import main
 
 from sandbox.controlplane import ControlPlane
+from sandbox.controlplane.clock import CLOCK
+from sandbox.controlplane.faults import Fault
 from sandbox.world import World
 from tests.unit.alb_edge import BALANCER, PORT, Edge, as_options
 from tests.unit.alb_model import LOGIN, rule
@@ -88,7 +93,7 @@ TABLE: dict[str, tuple[list[dict[str, Any]], dict[str, Any], list[str]]] = {
     "the next step": ([share(0), share(5)], share(25, since=LATER), [MARK, MARK, WEIGH, WEIGH]),
     "the same step anew": ([share(0), share(5)], share(5, since=LATER), [MARK, MARK]),
     "a phase alone": ([share(0), share(100)], share(100, phase="promote"), [MARK, MARK]),
-    "taken back": ([share(0), share(25)], ABSENT, [WEIGH, WEIGH, UNMARK]),
+    "taken back": ([share(0), share(25)], ABSENT, [MARK, MARK, WEIGH, WEIGH, UNMARK]),
     "taken back twice": ([share(0), share(25), ABSENT], ABSENT, []),
     "nothing to take back": ([], ABSENT, []),
 }
@@ -141,6 +146,59 @@ def test_what_was_cut_off_on_the_way_is_completed(canary: Edge, weigh: Callable[
     canary.aws.elbv2.modify_rule(RuleArn=first, Actions=[{"Type": "forward", "ForwardConfig": alone}])
     assert weigh(share(5)) == [WEIGH]
     assert shares(canary)[10] == {"one": 95, "three": 5}
+
+
+def test_a_step_begins_by_the_clock_of_aws_and_once(
+    canary: Edge, run_module: RunModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This machine's clock is 200 s fast, and each look takes two more seconds."""
+    monkeypatch.setattr(CLOCK, "offset", -200.0)
+    read, before = canary_routes.read, CLOCK.datetime().replace(microsecond=0)
+
+    def read_slowly(*args: Any) -> Any:
+        CLOCK.offset += 2
+        return read(*args)
+
+    monkeypatch.setattr(canary_routes, "read", read_slowly)
+    result = run_module(main, **share(5, since="now"))
+    assert [step["verb"] for step in result["steps"]] == [MARK, MARK, WEIGH, WEIGH]
+    since = result["resource"]["since"]
+    assert [since in mark for mark in marks(canary)[:2]] == [True, True]
+    assert before <= datetime.fromisoformat(since).replace(tzinfo=None) <= CLOCK.datetime()
+
+
+@pytest.mark.parametrize("lands", [MARK, WEIGH])
+def test_whatever_lands_of_a_way_back_says_that_it_goes_back(
+    lands: str, canary: Edge, control_plane: ControlPlane, run_module: RunModule, weigh: Callable[..., list[str]]
+) -> None:
+    """All writes of the other kind are refused: the canary is not to be taken for one that is running."""
+    weigh(share(25))
+    other = {MARK: "elbv2:ModifyRule", WEIGH: "elbv2:AddTags"}[lands]
+    control_plane.faults.replace([Fault.parse({"match": other, "code": "AccessDenied", "status": 403, "times": 99})])
+    result = run_module(main, **ABSENT)
+    assert (result["error"], {step["verb"] for step in result["steps_done"]}) == ("AwsError", {lands})
+    assert len(result["steps_done"]) == 2
+    rules, _ids = canary_routes.read(canary.aws, [Pair("one", "three")])
+    seen = Seen(tuple(each.route for each in rules), ("three",), service=True)
+    assert state(seen, "api-canary", (Step(25, 1), Step(100, 1))).kind == UNDOING
+    control_plane.faults.replace([])
+    weigh(ABSENT)
+    assert (shares(canary), marks(canary)) == ({10: {"one": 1}, 20: {"one": 1}, 30: {"two": 1}}, ["", "", ""])
+
+
+def test_the_marks_of_a_way_back_keep_what_the_rules_were_like(
+    canary: Edge, control_plane: ControlPlane, run_module: RunModule, weigh: Callable[..., list[str]]
+) -> None:
+    weigh(share(25))
+    control_plane.faults.replace(
+        [Fault.parse({"match": "elbv2:ModifyRule", "code": "AccessDenied", "status": 403, "times": 99})]
+    )
+    run_module(main, **ABSENT)
+    assert marks(canary) == [
+        f"api-canary phase=back since={SINCE} stickiness=0",
+        f"api-canary phase=back since={SINCE} stickiness=3600",
+        "",
+    ]
 
 
 def test_a_login_in_front_of_the_forward_stays(canary: Edge, weigh: Callable[..., list[str]]) -> None:

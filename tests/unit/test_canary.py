@@ -20,6 +20,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.canary import (
     PROMOTING,
     REFUSE,
     RESUME,
+    RETREAT,
     RUNNING,
     START,
     STARTING,
@@ -45,6 +46,7 @@ STEPS = (Step(5, 300), Step(25, 300), Step(50, 300), Step(100, 300))
 MARK = Mark(NAME, since="2026-11-21T15:00:00Z")
 LATER = Mark(NAME, since="2026-11-21T15:05:00Z")
 DONE = Mark(NAME, PROMOTE, since=LATER.since)
+BACKWARDS = Mark(NAME, RETREAT, since=MARK.since)
 
 
 def route(rule: str, canary: int | None, mark: Mark | None = MARK, stable: int | None = None) -> Route:
@@ -103,6 +105,24 @@ STATES: dict[str, tuple[Seen, State]] = {
     "it passed its last step and is aborted in all rules": (
         Seen((route("a", None, DONE), route("b", None, DONE)), MADE, True),
         State(UNDOING),
+    ),
+    "its way back was cut off before the first weight": (
+        Seen((route("a", 5, BACKWARDS), route("b", 5, BACKWARDS)), MADE, True),
+        State(UNDOING),
+    ),
+    "its way back was cut off at the first of the marks": (
+        Seen((route("a", 100, DONE), route("b", 100, BACKWARDS)), MADE, True),
+        State(UNDOING),
+    ),
+    "it is aborted before it had its first share": (Seen((route("a", 0, BACKWARDS),), MADE, True), State(UNDOING)),
+    "it is aborted at a weight of no step": (Seen((route("a", 5, BACKWARDS, stable=1),), MADE, True), State(UNDOING)),
+    "it is promoted and its end was cut off": (
+        Seen((route("a", 100, BACKWARDS),), MADE, True, is_promoted=True),
+        State(PROMOTING, 3, MARK.since),
+    ),
+    "its way back began, and another's mark": (
+        Seen((route("a", 5, BACKWARDS), route("b", 5, Mark("web-canary"))), MADE, True),
+        State(FOREIGN),
     ),
     "a weight of no step": (Seen((route("a", 33),), MADE, True), State(STRANGE)),
     "weights that are no percentage": (Seen((route("a", 5, stable=1),), MADE, True), State(STRANGE)),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.hokusai.platform.plugins.module_utils import clock
 from ansible_collections.hokusai.platform.plugins.module_utils import lock as locking
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import AwsError
 from ansible_collections.hokusai.platform.plugins.module_utils.transaction import Run
@@ -149,6 +151,36 @@ def test_the_bake_lasts_to_its_end_however_good_it_looks(run_module: RunModule, 
     assert result["next"] == "advance"
     assert result["looks"] >= 2
     assert datetime.now(UTC) >= datetime.fromisoformat(since) + timedelta(seconds=2)
+
+
+def test_the_bake_lasts_as_long_on_a_machine_whose_clock_is_fast(
+    run_module: RunModule, edge: Edge, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The step began just now, by the clock of AWS; here it is over three minutes later."""
+    monkeypatch.setattr(CLOCK, "offset", -200.0)
+    served(world, edge, CANARY, 20)
+    began = datetime.now(UTC)
+    result = gate(run_module, since=now(-200), bake=2, poll=0.2)
+    assert (result["next"], result["looks"] >= 2) == ("advance", True)
+    assert datetime.now(UTC) - began >= timedelta(seconds=1)
+
+
+def test_requests_are_counted_up_to_now_on_a_machine_whose_clock_is_slow(
+    run_module: RunModule, edge: Edge, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its own clock the step has not begun, and all these requests are still to come."""
+    monkeypatch.setattr(CLOCK, "offset", 195.0)
+    served(world, edge, CANARY, 20, HTTPCode_Target_5XX_Count=20)
+    monkeypatch.setattr(CLOCK, "offset", 200.0)
+    assert gate(run_module, since=now(20))["why"][0].startswith("error ratio: 20 of 20")
+
+
+def test_an_answer_without_a_time_is_an_error(
+    run_module: RunModule, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "parsedate_to_datetime", lambda text: parsedate_to_datetime(text[:-12]))
+    result = run_module(main, **PAIRS, since=now())
+    assert (result["failed"], "does not say what time it is" in result["msg"]) == (True, True)
 
 
 def test_a_failure_ends_the_bake_at_once(run_module: RunModule, edge: Edge, world: World) -> None:

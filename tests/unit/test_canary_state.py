@@ -9,6 +9,7 @@ from ansible_collections.hokusai.platform.plugins.modules import alb_weights, ec
 from ansible_collections.hokusai.platform.plugins.modules.canary_state import main
 
 from sandbox.controlplane import ControlPlane
+from sandbox.controlplane.faults import Fault
 from tests.unit.conftest import CountingAws, RunModule
 from tests.unit.ecs_model import CLUSTER, CONTAINER, NAME
 
@@ -96,6 +97,20 @@ def test_a_canary_of_something_else_is_refused(run: RunModule) -> None:
     assert told(run, image="hokusai-api:2027.1.0") == ("running", "refuse")
     assert told(run, image="hokusai-api:2027.1.0", action="abort") == ("running", "undo")
     assert told(run, image=NEW, action="start") == ("running", "refuse")
+
+
+def test_one_whose_way_back_began_is_never_gone_on_with(run: RunModule, control_plane: ControlPlane) -> None:
+    weigh(run, weight=0)
+    serve(run, image=NEW)
+    weigh(run, weight=100, since=SINCE, phase="promote")
+    refused = {"match": "elbv2:ModifyRule", "code": "AccessDenied", "status": 403, "times": 99}
+    control_plane.faults.replace([Fault.parse(refused)])
+    assert run(alb_weights.main, canary=CANARY, **PAIRS, state="absent")["failed"]
+    for action in ("auto", "finish", "abort"):
+        assert told(run, action=action) == ("undoing", "undo")
+    control_plane.faults.replace([])
+    serve(run, state="promoted")
+    assert told(run) == ("promoting", "finish")
 
 
 def test_weights_of_no_step_are_refused(run: RunModule) -> None:

@@ -198,6 +198,14 @@ def test_each_gate_of_a_canarys_step_has_all_that_the_inventory_says_of_gates() 
     assert [limits - gate.keys() for gate in gates] == [set(), set()]
 
 
+def test_no_task_of_a_canary_asks_the_clock_of_this_machine() -> None:
+    """Another one may go on with it: AWS's clock says when a step began."""
+    tasks = (ROOT / "roles" / "canary" / "tasks").glob("*.yml")
+    assert not [path.name for path in tasks if "now(" in (text := path.read_text()) or "date_time" in text]
+    share = load(ROOT / "roles" / "canary" / "tasks" / "step.yml")[0]
+    assert "or 'now'" in share["hokusai.platform.alb_weights"]["since"]
+
+
 def test_the_development_inventory_sets_every_required_option_of_every_role() -> None:
     folder = ROOT / "inventories" / "development" / "group_vars" / "hokusai_platforms"
     given = {name for path in folder.glob("*.yml") for name in load(path)}

@@ -328,10 +328,14 @@ def untaken(archive: Archive, own: str, passed_over: list[str]) -> Iterator[Cont
             if run_id not in taken and contents.result and contents.result["verdict"] == "succeeded":
                 taken_back = list(ancestry(archive, contents.context))
                 taken.update(taken_back)
-                if len(taken_back) % 2 == 0:
+                if len(taken_back) % 2 == 0 and wrote(contents):
                     yield contents
-        elif run_id not in taken and any(entry["kind"] == "intent" for entry in contents.entries):
+        elif run_id not in taken and wrote(contents):
             yield contents
+
+
+def wrote(contents: Contents) -> bool:
+    return any(entry["kind"] == "intent" for entry in contents.entries)
 
 
 def ancestry(archive: Archive, context: Mapping[str, Any]) -> Iterator[str]:

@@ -138,6 +138,18 @@ def test_the_newest_run_is_the_one_that_put_a_run_in_force_again(run: Opened, ed
     assert (path_of(edge), restore(run, _check=True)["run_id"]) == ("/a", first)
 
 
+def test_the_rollback_of_a_rollback_that_could_write_nothing_puts_nothing_in_force(run: Opened, edge: Edge) -> None:
+    first, second = site(run, "/a"), site(run, "/b")
+    for taken in (second, ""):
+        run_id = taken or run.run_id
+        run.open(scope=SCOPE, rollback_of=run_id)
+        assert restore(run, run_id=run_id, run=run.context)["changed"] == bool(taken)
+        run.close()
+        release(run)
+        edge.aws.elbv2.modify_target_group(TargetGroupArn=edge.groups["one"], HealthCheckPath="/theirs")
+    assert restore(run, _check=True)["run_id"] == first
+
+
 def test_what_the_rollback_of_a_rollback_made_again_goes_by_default(run: Opened, edge: Edge) -> None:
     def groups() -> list[str]:
         return sorted(each["TargetGroupName"] for each in edge.aws.elbv2.describe_target_groups()["TargetGroups"])

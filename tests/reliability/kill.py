@@ -1,26 +1,28 @@
 """kill -9 at the writes of `site.yml`, and what becomes of the platform.
 
     python -m tests.reliability.kill [--writes N ...] [--moments MOMENT ...] [--then WHAT ...] [--workers N]
-                                     [--home DIRECTORY]
+                                     [--home DIRECTORY] [--log FILE]
 
 For every write and every moment of it (before the call, answered but unheard, before the journal's line) a run on the
 incident is killed with everything below it. Then either it is rolled back, and AWS must describe the incident again,
 byte for byte but for `describe.VOLATILE`; or it is run again, and must end as an uninterrupted run ends but for the ids
 that AWS gives: with nothing there twice and, as after that one, with nothing left to do. Without --writes, all of them:
 some hours. Each worker has a sandbox of its own (a new one after something bad), and each run that is run again a new
-one. The writes of the lock are not among them: they change nothing that a run is about, and `schedules` has every order
-of them.
+one. With --log what was good is written down, and left out the next time, as long as what runs is the same to the byte.
+The writes of the lock are not among them: they change nothing that a run is about, and `schedules` has every order of
+them.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 import tempfile
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -37,9 +39,33 @@ MOMENTS = ("call", "response", "journal")
 FOLLOWING = ("rollback", "again")
 DEAD = {137, -9}
 PAST_THE_END = 1000
+RUNS = ("plugins", "roles", "playbooks", "inventories", "sandbox", "gateway")
+"""What a verdict of the log is about."""
 Cell = tuple[int, str, str]
 """The number of a write, a moment of it, and what follows."""
 SHELL = ("sh", "-c", 'export HOKUSAI_KILL_ROOT=$$; exec "$@"', "sh")
+
+
+class Log:
+    """The cells that were good before, of the code as it is committed. Without a file none is remembered."""
+
+    def __init__(self, file: Path | None) -> None:
+        self.file = file
+        told = run(["git", "rev-parse", *(f"HEAD:{each}" for each in RUNS)]).wanted().output
+        self.code = hashlib.sha256(told.encode()).hexdigest()[:12]
+        self.known = set(file.read_text().splitlines()) if file and file.exists() else set()
+
+    def line(self, cell: Cell) -> str:
+        number, moment, then = cell
+        return f"{self.code} {number} {moment} {then}"
+
+    def good(self, cell: Cell) -> None:
+        if self.file:
+            with self.file.open("a") as file:
+                file.write(self.line(cell) + "\n")
+
+    def left(self, cells: Iterable[Cell]) -> list[Cell]:
+        return [cell for cell in cells if self.line(cell) not in self.known]
 
 
 class Killed(NamedTuple):
@@ -133,16 +159,18 @@ def is_good(trial: Trial, number: int, moment: str, then: str) -> bool:
     return not wrong
 
 
-def trials(trial: Trial, left: deque[Cell]) -> Iterator[bool]:
+def trials(trial: Trial, left: deque[Cell], log: Log) -> Iterator[bool]:
     """Up to the first that is bad: the sandbox is not as it was then."""
     while left:
-        good = is_good(trial, *left.popleft())
+        cell = left.popleft()
+        good = is_good(trial, *cell)
         yield good
         if not good:
             return
+        log.good(cell)
 
 
-def work(options: argparse.Namespace, home: Path, worker: int) -> list[bool]:
+def work(options: argparse.Namespace, home: Path, log: Log, worker: int) -> list[bool]:
     """This worker's share of the matrix."""
     verdicts: list[bool] = []
     left: deque[Cell] | None = None
@@ -155,8 +183,8 @@ def work(options: argparse.Namespace, home: Path, worker: int) -> list[bool]:
                 return [*verdicts, False]
             if left is None:
                 matrix = product(options.writes or range(1, trial.writes + 1), options.moments, options.then)
-                left = deque([*matrix][worker :: options.workers])
-            verdicts += trials(trial, left)
+                left = deque(log.left(matrix)[worker :: options.workers])
+            verdicts += trials(trial, left, log)
     return verdicts
 
 
@@ -167,10 +195,11 @@ def main() -> int:
     parser.add_argument("--then", nargs="+", choices=FOLLOWING, default=list(FOLLOWING), help="(both)")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="runs at the same time (1)")
     parser.add_argument("--home", type=Path, help="keep the sandboxes and their runs here")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="remember here what was good, and leave it out")
     options = parser.parse_args()
     place = nullcontext(options.home) if options.home else tempfile.TemporaryDirectory()
     with place as home, ThreadPoolExecutor(options.workers) as pool:
-        shares = pool.map(partial(work, options, Path(home)), range(options.workers))
+        shares = pool.map(partial(work, options, Path(home), Log(options.log)), range(options.workers))
         verdicts = [verdict for share in shares for verdict in share]
     print(f"{sum(verdicts)} of {len(verdicts)} good")
     return 0 if all(verdicts) else 1

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
+from tests.bench.report import machine, write
 from tests.bench.rules import scene
 from tests.bench.rules.load import Seen
-from tests.bench.rules.report import OURS, Figure, as_json, bars
+from tests.bench.rules.report import OURS, Figure, bars
 
 FINE = Figure(OURS, 100, 0.08, "create", 3.0, 2.4, 104, 500, 0, 0, right=True)
 
@@ -55,4 +58,12 @@ def test_bars(change: dict[str, object], unmet: set[str]) -> None:
     noop = replace(FINE, operation="no-op", calls=4)
     figures = [FINE, noop, replace(FINE, **change)]  # type: ignore[arg-type]
     assert {bar.what.split()[0] for bar in bars(figures) if not bar.met} == unmet
-    assert [bar["met"] for bar in as_json(figures)["bars"]] == [bar.met for bar in bars(figures)]
+
+
+def test_the_file_has_the_figures_the_bars_and_the_machine(tmp_path: Path) -> None:
+    judged, file = list(bars([FINE, replace(FINE, lost=1)])), tmp_path / "below" / "rules.json"
+    write(file, [asdict(FINE)], judged, machine())
+    told = json.loads(file.read_text())
+    assert told["figures"] == [asdict(FINE) | {"examples": []}]
+    assert [bar["met"] for bar in told["bars"]] == [bar.met for bar in judged]
+    assert told["before"].keys() == told["after"].keys() == {"cores", "load", "day"}

@@ -105,8 +105,16 @@ def test_a_key_revoked_before_it_was_used_is_refused_at_once(repaired: Sandbox, 
 class TestWithTheAuthServiceStopped:
     @pytest.fixture(autouse=True)
     def without_auth(self, repaired: Sandbox, minted: tuple[str, str]) -> Iterator[None]:
+        """Its load balancer knows no target before the task has ended, which the API asks by another way."""
         ecs, auth = repaired.client("ecs"), "hokusai-auth-development"
+        tasks = ecs.list_tasks(cluster=CLUSTER, serviceName=auth)["taskArns"]
+
+        def have_ended() -> bool:
+            found = ecs.describe_tasks(cluster=CLUSTER, tasks=tasks)["tasks"]
+            return all(each["lastStatus"] == "STOPPED" for each in found)
+
         ecs.update_service(cluster=CLUSTER, service=auth, desiredCount=0)
+        assert eventually(have_ended)
         assert eventually(lambda: repaired.ask(f"{AUTH}/health").status_code == 503)
         yield
         ecs.update_service(cluster=CLUSTER, service=auth, desiredCount=1)

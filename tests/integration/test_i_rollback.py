@@ -224,7 +224,7 @@ def test_what_cannot_be_taken_back_is_told_after_the_reason_with_what_to_type(
     newest = next(run["run_id"] for run in runs_of(repaired) if not run["rollback_of"])
     text = said(ended).partition("Say why the run failed, and what was taken back")[2]
     order = ["The run failed:", "wanted at least 101", "It could not all be taken back", "AccessDenied"]
-    order += ["taken back until then: log group /ecs/hokusai-", "Remedy:"]
+    order += ["taken back until then: log group /ecs/hokusai-", "Remedy: ansible-playbook hokusai.platform.rollback"]
     assert [text.find(each) for each in order] == sorted(text.find(each) for each in order), text
     assert text.find(order[0]) >= 0
     assert f"hokusai.platform.rollback -e run_id={newest}" in text

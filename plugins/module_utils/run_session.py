@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils.archive import Archive
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
+from ansible_collections.hokusai.platform.plugins.module_utils.clock import server_time
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import (
     AwsError,
     LockLost,
@@ -46,9 +47,9 @@ def open_run(
     """
     archive = Archive(aws, params)
     archive.prove()
-    lock = Lock(aws, archive.environment)
-    run_id = new_run_id(lock.look().now)
+    run_id = new_run_id(server_time(archive.caller))
     archive.seal(run_id)
+    lock = Lock(aws, archive.environment)
     mine, seen = lock.acquire(claim(run_id), params["break_lock"] or "")
     try:
         return begun(archive, mine, seen, look, about)
@@ -81,13 +82,16 @@ def begun(archive: Archive, mine: Claim, seen: View, look: Callable[[], World], 
 
 
 def close_run(
-    record: Record, look: Callable[[], World], told: Mapping[str, Any], lock: Lock
+    record: Record, look: Callable[[], World], told: Mapping[str, Any], held: Callable[[], object]
 ) -> tuple[dict[str, Any], World | None, str]:
-    """Close a run: its result, what there is now, and what kept that from being recorded. A closed one stays."""
+    """Close a run: its result, what there is now, and what kept that from being recorded. A closed one stays.
+
+    `held` raises `LockLost` unless the run has its lock.
+    """
     if record.has("result"):
         record.end()
         return record.read("result"), None, ""
-    after, problem = world_after(record, look, lock)
+    after, problem = world_after(record, look, held)
     result = {
         **told,
         "finished": time.strftime(FORMAT, time.gmtime()),
@@ -98,17 +102,16 @@ def close_run(
     return result, after, problem
 
 
-def world_after(record: Record, look: Callable[[], World], lock: Lock) -> tuple[World | None, str]:
+def world_after(record: Record, look: Callable[[], World], held: Callable[[], object]) -> tuple[World | None, str]:
     """Record what there is now, unless an earlier try to close the run did; and what kept that from being recorded.
 
     Once the lock is lost there may be what another run wrote, and a rollback would take that for this one's.
     """
     if record.has("after"):
         return record.read("after"), ""
-    mine = Claim(**record.context["lock"])
     try:
         after = look()
-        lock.check(mine)
+        held()
         record.write("after", after)
     except (AwsError, LockLost, Unrecorded) as error:
         return None, f"What there is after the run is not in its record: {error.message}"

@@ -135,8 +135,7 @@ class Run(Outside):
     def __init__(self, aws: Aws, context_file: str, module: str, resource: str) -> None:
         self.record = opened(aws, Path(context_file))
         self.module, self.resource = module, resource
-        self.lock = Lock(aws, self.record.identity.environment)
-        self.claim = Claim(**self.record.context["lock"])
+        self.lock, self.claim = lock_of(aws, self.record)
 
     def intend(self, service: str, steps: Sequence[Step]) -> list[Write]:
         """Journal what is about to be written, in this order; it is on disk when this returns."""
@@ -230,3 +229,8 @@ def opened(aws: Aws, context_file: Path) -> Record:
         raise BadRecord(problem, "give the task the region of its run; nothing was written")
     store = Runs.of(context["runs"]).store(aws, identity.environment, identity.run_id)
     return Record(store, seal, context, seal.mac({"run": context}))
+
+
+def lock_of(aws: Aws, record: Record) -> tuple[Lock, Claim]:
+    """The lock under which a run writes, and its claim to it."""
+    return Lock(aws, record.identity.environment), Claim(**record.context["lock"])

@@ -129,7 +129,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.errors import Bad
 from ansible_collections.hokusai.platform.plugins.module_utils.lock import Claim, Lock, View, claimed_by
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params, failing, make_module
 from ansible_collections.hokusai.platform.plugins.module_utils.run_record import new_run_id
-from ansible_collections.hokusai.platform.plugins.module_utils.transaction import RENEWALS, keep, opened
+from ansible_collections.hokusai.platform.plugins.module_utils.transaction import RENEWALS, keep, lock_of, opened
 
 SPEC: dict[str, Any] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -145,8 +145,7 @@ SPEC: dict[str, Any] = {
 def wanted(aws: Aws, params: Params) -> tuple[Lock, Claim]:
     """The lock and the claim to it: of the run's context, or of the options."""
     if params["run"]:
-        record = opened(aws, Path(params["run"]))
-        return Lock(aws, record.identity.environment), Claim(**record.context["lock"])
+        return lock_of(aws, opened(aws, Path(params["run"])))
     if params["state"] == "absent" and not params["run_id"]:
         raise BadInput("Whose lock is to be released is not said", "give run or run_id")
     lock = Lock(aws, params["environment"])

@@ -155,16 +155,17 @@ error:
   sample: LockHeld
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import snapshot
 from ansible_collections.hokusai.platform.plugins.module_utils.archive import ARCHIVE_OPTIONS
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
-from ansible_collections.hokusai.platform.plugins.module_utils.lock import Lock, claimed_by
+from ansible_collections.hokusai.platform.plugins.module_utils.lock import claimed_by
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params, failing, make_module
 from ansible_collections.hokusai.platform.plugins.module_utils.run_session import close_run, open_run
-from ansible_collections.hokusai.platform.plugins.module_utils.transaction import opened
+from ansible_collections.hokusai.platform.plugins.module_utils.transaction import lock_of, opened
 
 SPEC: dict[str, Any] = {
     **ARCHIVE_OPTIONS,
@@ -204,9 +205,9 @@ def before(aws: Aws, params: Params) -> dict[str, Any]:
 def after(aws: Aws, params: Params) -> dict[str, Any]:
     record = opened(aws, Path(params["run"]))
     scope = snapshot.Scope.from_params(record.read("before")["scope"])
-    lock = Lock(aws, record.identity.environment)
+    lock, claim = lock_of(aws, record)
     told = {name: params[name] for name in ("verdict", "reason", "score_before", "score_after")}
-    result, world, problem = close_run(record, lambda: snapshot.read(aws, scope), told, lock)
+    result, world, problem = close_run(record, lambda: snapshot.read(aws, scope), told, partial(lock.check, claim))
     return {
         "changed": True,
         "run_id": record.identity.run_id,

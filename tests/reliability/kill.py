@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import sys
 import tempfile
 import time
@@ -47,22 +48,21 @@ SHELL = ("sh", "-c", 'export HOKUSAI_KILL_ROOT=$$; exec "$@"', "sh")
 
 
 class Log:
-    """The cells that were good before, of the code as it is committed. Without a file none is remembered."""
+    """The cells that were good before, of the code as it is committed."""
 
-    def __init__(self, file: Path | None) -> None:
+    def __init__(self, file: Path) -> None:
         self.file = file
         told = run(["git", "rev-parse", *(f"HEAD:{each}" for each in RUNS)]).wanted().output
         self.code = hashlib.sha256(told.encode()).hexdigest()[:12]
-        self.known = set(file.read_text().splitlines()) if file and file.exists() else set()
+        self.known = set(file.read_text().splitlines()) if file.exists() else set()
 
     def line(self, cell: Cell) -> str:
         number, moment, then = cell
         return f"{self.code} {number} {moment} {then}"
 
     def good(self, cell: Cell) -> None:
-        if self.file:
-            with self.file.open("a") as file:
-                file.write(self.line(cell) + "\n")
+        with self.file.open("a") as file:
+            file.write(self.line(cell) + "\n")
 
     def left(self, cells: Iterable[Cell]) -> list[Cell]:
         return [cell for cell in cells if self.line(cell) not in self.known]
@@ -195,7 +195,9 @@ def main() -> int:
     parser.add_argument("--then", nargs="+", choices=FOLLOWING, default=list(FOLLOWING), help="(both)")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="runs at the same time (1)")
     parser.add_argument("--home", type=Path, help="keep the sandboxes and their runs here")
-    parser.add_argument("--log", type=Path, metavar="FILE", help="remember here what was good, and leave it out")
+    parser.add_argument(
+        "--log", type=Path, default=Path(os.devnull), metavar="FILE", help="remember what was good, and leave it out"
+    )
     options = parser.parse_args()
     place = nullcontext(options.home) if options.home else tempfile.TemporaryDirectory()
     with place as home, ThreadPoolExecutor(options.workers) as pool:

@@ -18,11 +18,11 @@ from typing import Any
 from ansible_collections.hokusai.platform.plugins.module_utils import snapshot
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import LockHeld, LockLost, PlatformError
-from ansible_collections.hokusai.platform.plugins.module_utils.lock import Claim, Lock
+from ansible_collections.hokusai.platform.plugins.module_utils.lock import Claim
 from ansible_collections.hokusai.platform.plugins.module_utils.run_session import close_run, open_run
 from ansible_collections.hokusai.platform.plugins.module_utils.runner import Resource, converge
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot import Scope
-from ansible_collections.hokusai.platform.plugins.module_utils.transaction import Run, Write, opened
+from ansible_collections.hokusai.platform.plugins.module_utils.transaction import Run, Write, lock_of, opened
 
 from tests.unit.restore_platform import SERVICES, filled
 
@@ -183,10 +183,11 @@ class Operator:
     def close(self, context: Path, verdict: str) -> str:
         record = opened(self.aws, context)
         told = {"verdict": verdict, "reason": "", "score_before": None, "score_after": None}
-        close_run(record, self.look, told, Lock(self.aws, ENVIRONMENT))
+        lock, claim = lock_of(self.aws, record)
+        close_run(record, self.look, told, partial(lock.check, claim))
         if verdict == "succeeded":
             self.stage.completed[self.name] = self.token
-        Lock(self.aws, ENVIRONMENT).release(Claim(**record.context["lock"]))
+        lock.release(claim)
         return DONE if verdict == "succeeded" else LockLost.__name__
 
     def look(self) -> dict[str, Any]:

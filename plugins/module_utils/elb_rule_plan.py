@@ -61,6 +61,7 @@ def plan(observed: Observed[RuleSet], desired: RuleSet | None) -> Iterator[Step]
     found = match(current.rules, desired)
     refuse_taken(found, desired.listener)
     refuse_dropping(found, desired)
+    refuse_ending(found, desired)
     refuse_crowd(current, found, desired)
     yield from in_safe_order(observed, replace(desired, default=desired.default or current.default), found)
 
@@ -190,6 +191,17 @@ def refuse_dropping(found: Matching, desired: RuleSet) -> None:
                 f"{where} ({elb_condition.says(live.conditions)}) is not ours, and its action {types} would be dropped",
                 "take that action off the live rule first with what made it, or list the route no more",
             )
+
+
+def refuse_ending(found: Matching, desired: RuleSet) -> None:
+    """A rule that is listed no more stays as long as a canary has its weights on it."""
+    carrying = [rule for rule in found.doomed if tagging.CANARY in (rule.tags or {})]
+    if carrying and desired.policy.doomed is None:
+        names = ", ".join(f"{rule} ({rule.priority})" for rule in carrying)
+        raise BadInput(
+            f"{desired.listener}: to be removed: {names}, which carries a running canary",
+            "let the canary end first (playbooks/canary.yml promotes or undoes it), or list the rule until then",
+        )
 
 
 def refuse_crowd(current: RuleSet, found: Matching, desired: RuleSet) -> None:

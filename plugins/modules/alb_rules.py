@@ -224,7 +224,8 @@ options:
     description:
       - V(observed) leaves live weights alone where a rule forwards to the same groups, as a canary owns them.
       - The weights of a rule that M(hokusai.platform.alb_weights) has marked are left alone in any case, as long as the
-        rule forwards to the group that is asked for. Such a rule is changed in place, and never replaced by another.
+        rule forwards to the group that is asked for. Such a rule is changed in place, and never replaced by another;
+        one that is listed no more is an error until the canary has ended.
     type: str
     choices: [desired, observed]
     default: desired
@@ -465,7 +466,7 @@ def with_names(aws: Aws, live: list[Rule], wanted: RuleSet) -> list[Rule]:
         if rule.priority == want.priority and wanted.policy.same(want, rule)
     }
     unexplained = [rule.arn for rule in live if rule.arn not in names]
-    needed = wanted.policy.purge == "owned" or len(names) < len(wanted.rules)
+    needed = wanted.policy.purge != "none" or len(names) < len(wanted.rules)
     read: Mapping[str, Mapping[str, str]] = elb.tags_of(aws, unexplained) if needed else {}
     return [
         replace(rule, name=names[rule.arn])

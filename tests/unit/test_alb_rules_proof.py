@@ -202,6 +202,20 @@ def test_where_only_another_rule_in_its_place_would_do_a_running_canary_is_not_d
     assert "let the canary end first" in refused.value.remedy
 
 
+@pytest.mark.parametrize("purge", ["owned", "all"])
+def test_a_rule_that_a_running_canary_has_marked_is_not_removed_by_being_listed_no_more(
+    purge: str, rules: Any, edge: Edge, control_plane: ControlPlane
+) -> None:
+    api = edge.make_rule(ours("api", 10, paths=["/api"]))
+    rules(rule("api", 10, paths=["/api"]), rule("rest", 20, paths=["/rest"]))
+    edge.aws.elbv2.add_tags(ResourceArns=[api], Tags=[{"Key": tagging.CANARY, "Value": "mark"}])
+    refused = rules(rule("rest", 20, paths=["/rest"]), purge=purge)
+    assert "to be removed: api (10), which carries a running canary" in refused["msg"]
+    assert control_plane.calls.writes == 0
+    edge.aws.elbv2.remove_tags(ResourceArns=[api], TagKeys=[tagging.CANARY])
+    assert verbs(rules(rule("rest", 20, paths=["/rest"]), purge=purge)) == [DELETE]
+
+
 def test_a_rule_that_takes_the_place_of_another_has_its_weights_where_those_are_kept() -> None:
     model = Model([sharing("api", 10, "/api/*"), ours("new", 30, "three", paths=["/x"])])
     api = replace(rule("api", 10, paths=["/x"]), actions=STABLE)

@@ -99,8 +99,7 @@ class PlanFile:
                 handle.write(self.seal.wrap(KIND, self.body))
             draft.replace(self.path)
         except OSError as error:
-            told = f"The plan {self.path} cannot be written: {error.strerror}"
-            raise BadInput(told, "name a file in a directory that is there and writable") from error
+            raise unwritable(self.path, error) from error
 
     def finish(self, world: Mapping[str, Any]) -> PlanFile:
         """The plan with the parts that tasks have left. Raises `PlanMoved` unless all of them saw the same world."""
@@ -192,14 +191,18 @@ class PlanFile:
         return noted(self.parts)
 
 
+def unwritable(path: Path, error: OSError) -> BadInput:
+    told = f"The plan {path} cannot be written: {error.strerror}"
+    return BadInput(told, "name a file in a directory that is there and writable")
+
+
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
     """Let the hosts of a play, which begin at the same time, begin a plan one after the other."""
     try:
         directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        told = f"The plan {path} cannot be written: {error.strerror}"
-        raise BadInput(told, "name a file in a directory that is there and writable") from error
+        raise unwritable(path, error) from error
     try:
         fcntl.flock(directory, fcntl.LOCK_EX)
         yield

@@ -63,6 +63,7 @@ SETTINGS = (
     *("Namespace", "MetricName", "Statistic", "ExtendedStatistic", "Dimensions", "Period", "Unit", "Metrics"),
     *("EvaluationPeriods", "DatapointsToAlarm", "Threshold", "ThresholdMetricId", "ComparisonOperator"),
     *("TreatMissingData", "EvaluateLowSampleCountPercentile"),
+    *("EvaluationWindow", "EvaluationCriteria", "EvaluationInterval", "WarmUpConfiguration", "ActionConfiguration"),
     *("AlarmRule", "ActionsSuppressor", "ActionsSuppressorWaitPeriod", "ActionsSuppressorExtensionPeriod"),
 )
 """What a write sets, all of it: what it does not give is then empty."""
@@ -288,6 +289,8 @@ FORMS: Mapping[str, Callable[[Any], Any]] = {
     "InsufficientDataActions": sorted,
     "Threshold": float,
     "EvaluateLowSampleCountPercentile": lambda given: None if given == "evaluate" else given,
+    "EvaluationWindow": lambda given: None if "SlidingWindow" in given else given,
+    "ActionConfiguration": lambda given: given if given.get("AlarmTagsPropagation", {}).get("Enabled") else None,
 }
 """By setting the one form of its value, None for what is so unless it is said."""
 
@@ -340,7 +343,7 @@ def _bring(each: Alarm, live: Alarm | None, owner: str, find: Find) -> Iterator[
     if live.kind != each.kind:
         raise BadInput(f"The alarm {each.name} exists and is a {live.kind} alarm", "give this one another name")
     if changed := different(live.settings, arguments_only(arguments)):
-        yield Step(verb, arguments, f"{what}: set {', '.join(changed)}", batch)
+        yield Step(verb, arguments, f"{what}: set {', '.join(changed)}", batch, over=True)
     if left := tags.missing(live.tags, each.tags):
         arguments = {"ResourceARN": live.arn, "Tags": tags.to_aws(left)}
         yield Step("tag_resource", arguments, f"{what}: tag {', '.join(sorted(left))}")

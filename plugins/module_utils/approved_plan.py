@@ -6,9 +6,10 @@ A file is an envelope of kind `plan` (see `run_envelope.py`), its `run_id` the p
 
     {"state": "draft" | "final", "key": {...}, "scope": {...}, "world": {id: {"kind", "name", "mac"}}, "parts": [...]}
 
-with one part for each task: {"module", "resource", "wish", "steps": [{"verb", "why"}], "proof"}. `wish` is the MAC of
-the state that the task asks for and `mac` that of a resource as it was, so that no value of either can be read from the
-file but what a reason says of it. `proof` is what was known of the steps before the first (`Resource.prove`), or null.
+with one part for each task: {"module", "resource", "wish", "ids", "steps": [{"verb", "why"}], "proof"}. `wish` is the
+MAC of the state that the task asks for and `mac` that of a resource as it was, so that no value of either can be read
+from the file but what a reason says of it. `ids` has by name the MACs of the ids that the steps need: a certificate or
+a subnet is in no world. `proof` is what was known of the steps before the first (`Resource.prove`), or null.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.archive import Ar
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput, BadRecord, PlanMoved
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params
-from ansible_collections.hokusai.platform.plugins.module_utils.plan import Step, as_data
+from ansible_collections.hokusai.platform.plugins.module_utils.plan import Observed, Step, as_data
 from ansible_collections.hokusai.platform.plugins.module_utils.run_envelope import Seal, canonical, parsed
 from ansible_collections.hokusai.platform.plugins.module_utils.run_record import Record
 
@@ -285,7 +286,7 @@ def moved(planned: Mapping[str, Body], now: Mapping[str, Body]) -> list[str]:
 class NoPlan:
     """A task that is a part of no plan may do what it finds to do."""
 
-    def accept(self, desired: Any, steps: Sequence[Step], proof: Any, *, dry: bool) -> None:
+    def accept(self, found: Observed[Any], desired: Any, steps: Sequence[Step], proof: Any, *, dry: bool) -> None:
         """Called with the whole plan of a task, and what is proved of it, before the first write."""
 
     def allow(self, steps: Iterable[Step]) -> None:
@@ -298,19 +299,21 @@ class Plan(NoPlan):
     def __init__(self, file: PlanFile, module: str, resource: str) -> None:
         self.file, self.module, self.resource = file, module, resource
 
-    def accept(self, desired: Any, steps: Sequence[Step], proof: Any, *, dry: bool) -> None:
+    def accept(self, found: Observed[Any], desired: Any, steps: Sequence[Step], proof: Any, *, dry: bool) -> None:
         wish = fingerprint(self.file.seal, desired)
         asked_for = dict(zip(WISH, (self.module, self.resource, wish), strict=True))
         if self.file.body["state"] == DRAFT:
             if not dry:
                 raise BadInput(f"The plan {self.file.path} is a draft, and nobody can have approved it", ANEW)
-            told = {"steps": [step.shown() for step in steps], "proof": as_data(proof)}
+            ids = {name: fingerprint(self.file.seal, each) for name, each in found.ids.items()}
+            told = {"ids": ids, "steps": [step.shown() for step in steps], "proof": as_data(proof)}
             note(self.file.parts, {**asked_for, **told})
             return
         if wish not in {part["wish"] for part in self.known()}:
             asked = "asks for another state than" if self.known() else "is not in"
             raise PlanMoved(f"{self.module} {self.resource} {asked} the plan {self.file.path}", ANEW)
         self.allow(steps)
+        self.refuse_renamed(wish, found.ids)
         if dry and self.file.asked.exists():
             note(self.file.asked, asked_for)
 
@@ -321,6 +324,15 @@ class Plan(NoPlan):
             raise PlanMoved(
                 f"{self.module} {self.resource} has come to need what nobody approved: {'; '.join(more)}", ANEW
             )
+
+    def refuse_renamed(self, wish: str, ids: Mapping[str, str]) -> None:
+        """Raise `PlanMoved` where a name has come to mean something else. What the run itself makes had no id then."""
+        then = next(part["ids"] for part in self.known() if part["wish"] == wish)
+        if other := [
+            name for name in sorted(ids) if then.get(name, "") not in ("", fingerprint(self.file.seal, ids[name]))
+        ]:
+            told = f"{self.module} {self.resource}: not what they were when the plan {self.file.path} was made"
+            raise PlanMoved(f"{told}: {', '.join(other)}", ANEW)
 
     def known(self) -> list[Body]:
         parts: list[Body] = self.file.body["parts"]

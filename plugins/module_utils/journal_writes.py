@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import (
     alarm,
+    log_group,
     snapshot_cloudwatch,
     snapshot_route53,
     tags,
@@ -102,8 +103,8 @@ def read(entries: Iterable[Mapping[str, Any]]) -> Journal:
             continue
         for write in told(intent.get("args") or {}, outcome.get("response") or {}):
             is_sure = outcome.get("result") in ("done", "landed")
-            stamped = {**write.__dict__, "seq": int(intent["seq"]), "why": intent["why"], "is_sure": is_sure}
-            writes.append(Write(**stamped))
+            act = CHANGE if write.act == CREATE and intent.get("over") else write.act
+            writes.append(replace(write, act=act, seq=int(intent["seq"]), why=intent["why"], is_sure=is_sure))
     return Journal(tuple(writes), tuple(other))
 
 
@@ -343,7 +344,7 @@ def _service(cluster: str, service: str) -> dict[str, str]:
     return {"cluster": cluster.rpartition("/")[2], "service": service.rpartition("/")[2]}
 
 
-# --- CloudWatch, whose writes create what is not there
+# --- CloudWatch, whose writes create what is not there; an intent says `over` where the run saw it there
 
 
 def _put_alarm(arguments: Arguments, _response: Arguments) -> Iterator[Write]:
@@ -374,7 +375,7 @@ def _retention(arguments: Arguments, _response: Arguments) -> Iterator[Write]:
 
 
 def _put_filter(arguments: Arguments, _response: Arguments) -> Iterator[Write]:
-    fields = _but(arguments, "logGroupName", "filterName")
+    fields = {**dict.fromkeys(log_group.FILTER_OPTIONS), **_but(arguments, "logGroupName", "filterName")}
     yield Write("metric_filter", _filter_id(arguments), CREATE, fields)
 
 
@@ -393,7 +394,7 @@ def _change_records(arguments: Arguments, _response: Arguments) -> Iterator[Writ
     zone = arguments["HostedZoneId"]
     for change in arguments["ChangeBatch"]["Changes"]:
         record = change["ResourceRecordSet"]
-        act = DELETE if change["Action"] == "DELETE" else CREATE
+        act = {"DELETE": DELETE, "CREATE": CREATE, "UPSERT": CHANGE}[change["Action"]]
         fields = {} if act == DELETE else _but(record, *snapshot_route53.RECORD_VOLATILE)
         yield Write(snapshot_route53.KIND, snapshot_route53.record_id(zone, record), act, fields)
 

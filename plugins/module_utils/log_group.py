@@ -32,7 +32,7 @@ class MetricFilter:
     value: str = "1"
     default: float | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
-    """What else AWS says of the transformation, in its own names: nothing here asks for that."""
+    """What else AWS says of filter and transformation, in its own names: nothing here asks for that."""
 
     def to_aws(self, group: str) -> dict[str, Any]:
         change: dict[str, Any] = {
@@ -102,12 +102,16 @@ def _filter(given: Mapping[str, Any]) -> MetricFilter:
 
 
 _MANAGED = {"metricName", "metricNamespace", "metricValue", "defaultValue"}
+FILTER_OPTIONS = ("applyOnTransformedLogs", "fieldSelectionCriteria", "emitSystemFieldDimensions")
+"""What else a write of a filter sets, and takes away where it does not give it."""
 
 
 def filter_from_aws(described: Mapping[str, Any]) -> MetricFilter:
     (change,) = described["metricTransformations"]
     default = change.get("defaultValue")
-    more = {key: value for key, value in change.items() if key not in _MANAGED and value not in (None, "", "None", {})}
+    options = {key: described[key] for key in FILTER_OPTIONS if key in described}
+    others = {**options, **{key: value for key, value in change.items() if key not in _MANAGED}}
+    more = {key: value for key, value in others.items() if value and value != "None"}
     return MetricFilter(
         described["filterName"],
         described.get("filterPattern", ""),
@@ -168,8 +172,8 @@ def steps(current: LogGroups, desired: LogGroups) -> Iterator[Step]:
         for each in wanted.filters.values():
             there = live.filters.get(each.name) if live else None
             if there != each:
-                why = "change" if there else "add"
-                yield Step("put_metric_filter", each.to_aws(name), f"{what}: {why} the metric filter {each.name}")
+                why = f"{what}: {'change' if there else 'add'} the metric filter {each.name}"
+                yield Step("put_metric_filter", each.to_aws(name), why, over=there is not None)
 
 
 def retention(group: str, days: int) -> Step:

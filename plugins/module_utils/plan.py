@@ -41,12 +41,14 @@ class Step:
 
     Two plans predict the same step when `verb` and `why` are equal: so `why` carries names, never ids that differ
     from run to run. Consecutive steps with the same non-empty `batch` do not depend on each other and run in parallel.
+    `over` is set where the verb creates what is not there, and writes over what is: the resource was seen there.
     """
 
     verb: str
     args: Mapping[str, Any]
     why: str
     batch: str = ""
+    over: bool = False
 
     @property
     def key(self) -> tuple[str, str]:

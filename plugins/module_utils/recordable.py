@@ -8,14 +8,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params
+from ansible_collections.hokusai.platform.plugins.module_utils.plan import Step
 
 RECORDED = frozenset({"elbv2", "ec2", "servicediscovery", "ecs", "cloudwatch", "logs", "route53", "acm"})
 """The services whose arguments are recorded. Of any other only verb and reason are."""
 PARTS = {("ecs", "register_task_definition"): frozenset({"family"})}
 """Writes of which these arguments alone are recorded: the others hold the environment of containers."""
 ANSWERS = {("ecs", "register_task_definition"): {"taskDefinition": frozenset({"taskDefinitionArn", "revision"})}}
-HIDDEN = frozenset({"ClientSecret", "PrivateKey", "Passphrase", "Password", "environment", "overrides", "secrets"})
-"""Arguments that are never recorded, at any depth (an OIDC action of a listener rule has a client secret)."""
+HIDDEN = frozenset(
+    {
+        *("ClientSecret", "PrivateKey", "Passphrase", "Password"),
+        *("environment", "overrides", "secrets", "logConfiguration"),
+    }
+)
+"""Arguments that are never recorded, at any depth.
+
+An OIDC action of a listener rule has a client secret, and the log driver of a Service Connect proxy may have a token.
+"""
 NAMES = ("cluster", "namespace", "load_balancer", "group", "service", "name", "port", "key_id")
 
 
@@ -23,6 +32,19 @@ def resource_name(params: Params) -> str:
     """The resource a task is about, by the options that name it: `registry:443`."""
     named = (params.get(name) for name in NAMES)
     return ":".join(str(value) for value in named if isinstance(value, (str, int)) and value != "")
+
+
+def intent(service: str, step: Step) -> dict[str, Any]:
+    """What a journal says of a write before it is made."""
+    told = arguments(service, step.verb, step.args)
+    return {
+        "kind": "intent",
+        "service": service,
+        "verb": step.verb,
+        "why": step.why,
+        **({"over": True} if step.over else {}),
+        **({} if told is None else {"args": told}),
+    }
 
 
 def arguments(service: str, verb: str, args: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -43,7 +43,8 @@ def alarm_steps(due: Due) -> Iterator[Step]:
         plain = sorted(name for name in fields if not name.startswith("Tags."))
         if plain:
             restored = with_fields(entry, fields)
-            yield Step(_verb(restored), _settings(restored), f"{what}: {', '.join(plain)} as before the run")
+            why = f"{what}: {', '.join(plain)} as before the run"
+            yield Step(_verb(restored), _settings(restored), why, over=True)
         yield from tag_steps(what, fields, str(entry.where["Arn"]), CLOUDWATCH_TAGS)
 
 
@@ -82,11 +83,15 @@ def dashboard(undo: Undo) -> Unit:
 def dashboard_steps(due: Due) -> Iterator[Step]:
     for entry in due.remove:
         yield Step("delete_dashboards", {"DashboardNames": [entry.name]}, f"dashboard {entry.name}: {GONE}")
-    back = [(entry, entry.fields["DashboardBody"], "make again") for entry in due.create]
-    back += [(entry, fields["DashboardBody"], "as before the run") for entry, fields in due.changes]
-    for entry, body, why in back:
-        arguments = {"DashboardName": entry.name, "DashboardBody": json.dumps(body)}
-        yield Step("put_dashboard", arguments, f"dashboard {entry.name}: {why}")
+    for entry in due.create:
+        yield _dashboard(entry, entry.fields, "make again")
+    for entry, fields in due.changes:
+        yield _dashboard(entry, fields, "as before the run", over=True)
+
+
+def _dashboard(entry: Entry, fields: Mapping[str, Any], why: str, *, over: bool = False) -> Step:
+    arguments = {"DashboardName": entry.name, "DashboardBody": json.dumps(fields["DashboardBody"])}
+    return Step("put_dashboard", arguments, f"dashboard {entry.name}: {why}", over=over)
 
 
 # --- logs
@@ -115,16 +120,17 @@ def log_steps(due: Due) -> Iterator[Step]:
         yield _filter(entry, entry.fields, "make again")
     for entry, fields in due.changes:
         if entry.kind == "metric_filter":
-            yield _filter(entry, with_fields(entry, fields).fields, "as before the run")
+            yield _filter(entry, with_fields(entry, fields).fields, "as before the run", over=True)
         elif "retentionInDays" in fields:
             yield log_group.retention(entry.name, int(fields["retentionInDays"] or 0))
 
 
-def _filter(entry: Entry, fields: Mapping[str, Any], why: str) -> Step:
+def _filter(entry: Entry, fields: Mapping[str, Any], why: str, *, over: bool = False) -> Step:
     arguments = {
         "logGroupName": entry.where["logGroupName"],
         "filterName": entry.name,
         "filterPattern": fields.get("filterPattern", ""),
         "metricTransformations": fields["metricTransformations"],
+        **{name: fields[name] for name in log_group.FILTER_OPTIONS if fields.get(name)},
     }
-    return Step("put_metric_filter", arguments, f"metric filter {entry.name}: {why}")
+    return Step("put_metric_filter", arguments, f"metric filter {entry.name}: {why}", over=over)

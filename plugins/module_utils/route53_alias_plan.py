@@ -85,7 +85,8 @@ def host_changes(desired: Aliases, balancer: Balancer, host: str, held: Sequence
     for kind in types(balancer):
         if live.get(kind) is not desired.evaluate_target_health:
             made = alias(host, kind, balancer, evaluate=desired.evaluate_target_health)
-            yield {"Action": "UPSERT", "ResourceRecordSet": made}, f"{host} becomes {kind} alias of {balancer.name}"
+            action = "UPSERT" if any(record.type == kind for record in held) else "CREATE"
+            yield {"Action": action, "ResourceRecordSet": made}, f"{host} becomes {kind} alias of {balancer.name}"
 
 
 def refuse(host: str, held: Iterable[Record], strange: Sequence[Record], balancer: Balancer, *, replace: bool) -> None:

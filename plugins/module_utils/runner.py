@@ -135,7 +135,7 @@ def converge(
     steps = tuple(resource.plan(observed, desired))
     proof = proved(resource, observed, desired, steps)
     approval = approval or NoPlan()
-    approval.accept(desired, steps, proof, dry=dry)
+    approval.accept(observed, desired, steps, proof, dry=dry)
     if dry:
         return Outcome(observed.resource, overlay(observed.resource, desired), steps, tuple(assumptions(steps)), proof)
     if not steps:

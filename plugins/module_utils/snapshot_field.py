@@ -183,6 +183,7 @@ FORMS: Mapping[tuple[str, str], Callable[[Any], Any]] = {
     ("security_group_rule", "ToPort"): _port,
     ("discovery_service", "DnsConfig.DnsRecords"): _records,
     ("record_set", "AliasTarget"): public_dns.normal_target,
+    ("metric_filter", "applyOnTransformedLogs"): lambda value: value or None,
     **{("alarm", name): form for name, form in alarm.FORMS.items()},
     ("dashboard", "DashboardBody"): _dashboard,
     ("metric_filter", "metricTransformations"): _transformations,

@@ -143,16 +143,7 @@ class Run(Outside):
         return [Write(step, service, self, seq) for step, seq in zip(steps, numbers, strict=True)]
 
     def intent(self, service: str, step: Step) -> dict[str, Any]:
-        told = recordable.arguments(service, step.verb, step.args)
-        return {
-            "kind": "intent",
-            "module": self.module,
-            "service": service,
-            "verb": step.verb,
-            "why": step.why,
-            "resource": self.resource,
-            **({} if told is None else {"args": told}),
-        }
+        return {"module": self.module, "resource": self.resource, **recordable.intent(service, step)}
 
     def outcome(self, write: Write, result: str, error: PlatformError | None = None) -> None:
         """Journal what became of a write. Of an error the code alone: its text may repeat what was sent."""

@@ -238,9 +238,8 @@ def plan(observed: Observed[Dashboard], desired: Dashboard | None) -> Iterator[S
         return
     text: Any = dashboard.missing(body) or json.dumps(body)
     why = "create" if current is None else "set its widgets"
-    yield Step(
-        "put_dashboard", {"DashboardName": desired.name, "DashboardBody": text}, f"dashboard {desired.name}: {why}"
-    )
+    arguments = {"DashboardName": desired.name, "DashboardBody": text}
+    yield Step("put_dashboard", arguments, f"dashboard {desired.name}: {why}", over=current is not None)
 
 
 def main() -> None:

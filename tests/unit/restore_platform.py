@@ -47,16 +47,20 @@ WATCHED = {"alarms": ["alarm"], "alarm_owner": OWNER, "dashboards": ["board"], "
 HOSTS = ["registry.hokus.ai", "api.hokus.ai"]
 
 
-def watch(aws: Any) -> None:
-    """Somebody's alarm, dashboard, and log group with a metric filter."""
+def watch(aws: Any, *kinds: str) -> None:
+    """Somebody's alarm, dashboard, and log group with a metric filter; or those of these kinds."""
     cloudwatch, logs = aws.client("cloudwatch"), aws.client("logs")
-    cloudwatch.put_metric_alarm(**ALARM)
-    cloudwatch.put_dashboard(DashboardName="board", DashboardBody=json.dumps({"widgets": []}))
-    logs.create_log_group(logGroupName="/ecs/api")
-    change = {"metricName": "Errors", "metricNamespace": "Test", "metricValue": "1"}
-    logs.put_metric_filter(
-        logGroupName="/ecs/api", filterName="errors", filterPattern="ERROR", metricTransformations=[change]
-    )
+    kinds = kinds or ("alarm", "dashboard", "metric_filter")
+    if "alarm" in kinds:
+        cloudwatch.put_metric_alarm(**ALARM)
+    if "dashboard" in kinds:
+        cloudwatch.put_dashboard(DashboardName="board", DashboardBody=json.dumps({"widgets": []}))
+    if "metric_filter" in kinds:
+        logs.create_log_group(logGroupName="/ecs/api")
+        change = {"metricName": "Errors", "metricNamespace": "Test", "metricValue": "1"}
+        logs.put_metric_filter(
+            logGroupName="/ecs/api", filterName="errors", filterPattern="ERROR", metricTransformations=[change]
+        )
 
 
 ALARM: dict[str, Any] = {
@@ -150,11 +154,9 @@ class Notes(Outside):
         return [self._intent(service, step) for step in steps]
 
     def _intent(self, service: str, step: Step) -> Write:
-        told = recordable.arguments(service, step.verb, step.args)
-        common = {"kind": "intent", "service": service, "verb": step.verb, "why": step.why}
         with self._lock:
             seq = len(self.entries) + 1
-            self.entries.append({"seq": seq, **common, **({} if told is None else {"args": told})})
+            self.entries.append({"seq": seq, **recordable.intent(service, step)})
         return Write(step, service, self, seq)  # type: ignore[arg-type]
 
     def outcome(self, write: Write, result: str, error: Exception | None = None) -> None:

@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.hokusai.platform.plugins.module_utils import approved_plan, elb_rule_plan
 from ansible_collections.hokusai.platform.plugins.module_utils.routing_proof import Proof
 from ansible_collections.hokusai.platform.plugins.modules import (
+    alb_listener,
     alb_rules,
     alb_target_group,
     api_key,
@@ -168,6 +169,24 @@ def test_another_wish_than_the_approved_one_is_refused(run_module: Any, place: d
     told = run_module(alb_rules.main, plan=place["file"], **wanted("two"))
     assert (told["error"], edge.arns()) == ("PlanMoved", set())
     assert "asks for another state" in told["msg"]
+
+
+def test_a_certificate_that_has_another_of_its_name_in_its_place_is_not_installed(
+    run_module: Any, place: dict[str, Any], edge: Edge
+) -> None:
+    """No world has certificates: their ids are in the plan."""
+    old = edge.make_certificate("registry.hokus.ai")
+    gone = {"type": "fixed_response", "fixed_response": {"status_code": 404}}
+    wish = {"load_balancer": BALANCER, "port": 8443, "protocol": "HTTPS", "default_action": gone}
+    wish["certificates"] = ["registry.hokus.ai"]
+    assert not run_module(platform_plan.main, moment="begin", **place).get("failed")
+    assert run_module(alb_listener.main, _check=True, plan=place["file"], **wish)["changed"]
+    assert not run_module(platform_plan.main, moment="save", **place).get("failed")
+    edge.aws.acm.delete_certificate(CertificateArn=old)
+    edge.make_certificate("registry.hokus.ai")
+    told = run_module(alb_listener.main, plan=place["file"], **wish)
+    assert (told["error"], "registry.hokus.ai" in told["msg"]) == ("PlanMoved", True)
+    assert len(edge.aws.elbv2.describe_listeners(LoadBalancerArn=edge.balancer)["Listeners"]) == 1
 
 
 def test_a_task_that_the_plan_does_not_know_is_refused(run_module: Any, place: dict[str, Any]) -> None:

@@ -89,8 +89,15 @@ def test_a_transformation_is_compared_as_a_whole_without_what_says_nothing() -> 
     change = {"metricName": "A", "metricNamespace": "Test", "metricValue": "1", "unit": "None", "dimensions": {}}
     described = {"filterName": "a", "filterPattern": "", "metricTransformations": [change]}
     assert filter_from_aws(described) == MetricFilter("a", "", "Test", "A")
+    assert filter_from_aws({**described, "applyOnTransformedLogs": False}) == MetricFilter("a", "", "Test", "A")
     change["newer"] = "x"
     assert filter_from_aws(described).more == {"newer": "x"}
+    selecting = {
+        **described,
+        "fieldSelectionCriteria": "@aws.region",
+        "metricTransformations": [{**change, "newer": ""}],
+    }
+    assert filter_from_aws(selecting).more == {"fieldSelectionCriteria": "@aws.region"}
 
 
 def test_filters_of_others_stay_and_a_retention_nobody_gives_is_left(set_groups: Set, aws: CountingAws) -> None:

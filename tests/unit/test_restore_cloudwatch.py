@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from ansible_collections.hokusai.platform.plugins.module_utils import restore
+from ansible_collections.hokusai.platform.plugins.module_utils import (
+    alarm,
+    journal_writes,
+    log_group,
+    restore,
+    three_way,
+)
+from ansible_collections.hokusai.platform.plugins.module_utils.plan import Step
+from ansible_collections.hokusai.platform.plugins.module_utils.restore_cloudwatch import alarm_steps, log_steps
+from ansible_collections.hokusai.platform.plugins.module_utils.restore_unit import Due, State, Todo, due
+from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_entry import Entry
 from ansible_collections.hokusai.platform.plugins.modules import cloudwatch_alarms, cloudwatch_dashboard, log_groups
 
 from tests.unit.alb_edge import Edge
-from tests.unit.restore_platform import ALARM, Platform, watch
+from tests.unit.conftest import CountingAws
+from tests.unit.restore_platform import ALARM, Platform, Task, watch
 
+A = {"metricName": "A", "metricNamespace": "Test", "metricValue": "1"}
 ERRORS = {"id": "errors", "name": "Errors", "namespace": "Test"}
 ALARMS = [
     {"name": "alarm", "metric": "errors", "threshold": 9, "label": None},
@@ -75,6 +89,26 @@ def test_a_log_group_that_was_made_is_told_as_kept_also_where_it_is_all_there_is
     assert restore.fields(judgement, judgement.now, done.kept) == []
 
 
+LATE: dict[str, tuple[Callable[[Platform], Any], Task]] = {
+    "dashboard": (lambda w: w.write("cloudwatch", "delete_dashboards", DashboardNames=["board"]), TASKS[2]),
+    "alarm": (lambda w: w.write("cloudwatch", "delete_alarms", AlarmNames=["alarm"]), TASKS[1]),
+    "metric_filter": (lambda w: w.write("logs", "delete_log_group", logGroupName="/ecs/api"), TASKS[0]),
+}
+"""By kind how it was not there before the run, and the task that changes it."""
+
+
+@pytest.mark.parametrize("kind", LATE)
+def test_what_somebody_made_after_the_snapshot_and_the_run_changed_is_not_removed(whole: Platform, kind: str) -> None:
+    remove, task = LATE[kind]
+    remove(whole)
+    before = whole.read()
+    watch(whole.aws, kind)
+    notes = whole.run(task)
+    done = whole.take_back(before, notes, whole.read())
+    kept = [(each.kind, each.reason) for each in done.kept if each.kind == kind]
+    assert kept == [(kind, "not there before, and not created by the run")]
+
+
 def test_it_goes_back_too_when_the_run_came_to_no_end(whole: Platform) -> None:
     was, before = watched(whole), whole.read()
     notes = whole.run(*TASKS)
@@ -121,3 +155,74 @@ def test_a_dry_run_says_the_steps_and_takes_none(whole: Platform) -> None:
     assert watched(whole) == now
     done = whole.take_back(before, notes, whole.read())
     assert [step.why for step in done.steps] == [step.why for step in predicted.steps]
+
+
+@dataclass(frozen=True)
+class Held:
+    """One resource, the fields that a run writes over it, and how its deletion reads in a journal."""
+
+    entry: Entry
+    put: tuple[str, str, dict[str, Any]]
+    delete: tuple[str, str, dict[str, Any]]
+    steps: Callable[[Due], Iterator[Step]]
+
+
+HELD = {
+    "alarm": Held(
+        Entry("alarm", "errors", "errors", {"Threshold": 1.0}, {"Arn": "arn:errors"}),
+        ("cloudwatch", "put_metric_alarm", {"AlarmName": "errors", "Threshold": 2.0}),
+        ("cloudwatch", "delete_alarms", {"AlarmNames": ["errors"]}),
+        alarm_steps,
+    ),
+    "metric_filter": Held(
+        Entry("metric_filter", "api:errors", "errors", {"metricTransformations": [A]}, {"logGroupName": "api"}),
+        (
+            *("logs", "put_metric_filter"),
+            {"logGroupName": "api", "filterName": "errors", "metricTransformations": [{**A, "metricValue": "2"}]},
+        ),
+        ("logs", "delete_metric_filter", {"logGroupName": "api", "filterName": "errors"}),
+        log_steps,
+    ),
+}
+OPTIONS = [
+    ("alarm", {"WarmUpConfiguration": {"WarmUpPeriodDurationInMinutes": 5}}),
+    ("alarm", {"EvaluationCriteria": {"PromQLCriteria": {"Query": "up"}}}),
+    ("alarm", {"EvaluationInterval": 60}),
+    ("alarm", {"EvaluationWindow": {"WallClockWindow": {"Timezone": "Europe/Berlin"}}}),
+    ("alarm", {"ActionConfiguration": {"AlarmTagsPropagation": {"Enabled": True}}}),
+    ("metric_filter", {"applyOnTransformedLogs": True}),
+    ("metric_filter", {"fieldSelectionCriteria": '@aws.region = "eu-central-1"'}),
+    ("metric_filter", {"emitSystemFieldDimensions": ["@aws.account"]}),
+]
+
+
+def journal(service: str, verb: str, arguments: dict[str, Any]) -> journal_writes.Journal:
+    intent = {"kind": "intent", "seq": 1, "service": service, "verb": verb, "args": arguments, "why": "", "over": True}
+    return journal_writes.read([intent, {"kind": "outcome", "of": 1, "seq": 2, "result": "done", "response": {}}])
+
+
+@pytest.mark.parametrize("removed", [False, True], ids=["written over", "removed"])
+@pytest.mark.parametrize(("kind", "option"), OPTIONS)
+def test_what_a_write_takes_away_by_leaving_it_out_comes_back(kind: str, option: dict[str, Any], removed: bool) -> None:
+    held = HELD[kind]
+    before = replace(held.entry, fields={**held.entry.fields, **option})
+    left = {name: value for name, value in held.put[2].items() if name in before.fields}
+    now = [] if removed else [replace(before, fields=left)]
+    was, live = ({"scope": {}, "resources": [each.as_data() for each in some]} for some in ([before], now))
+    judgement = three_way.judge(was, journal(*(held.delete if removed else held.put)), live, live)
+    assert judgement.kept == ()
+    todo = Todo(judgement.undos)
+    (step,) = held.steps(due(State({each.key: each for each in now}, todo), todo))
+    assert {name: step.args.get(name) for name in before.fields} == before.fields
+
+
+def test_of_an_alarm_all_that_aws_lets_be_set_is_known(aws: CountingAws) -> None:
+    model = aws.client("cloudwatch").meta.service_model
+    put = (set(model.operation_model(name).input_shape.members) for name in ("PutMetricAlarm", "PutCompositeAlarm"))
+    assert set(alarm.SETTINGS) == set.union(*put) - {"AlarmName", "Tags"}
+
+
+def test_of_a_metric_filter_all_that_aws_lets_be_set_is_known(aws: CountingAws) -> None:
+    taken = set(aws.logs.meta.service_model.operation_model("PutMetricFilter").input_shape.members)
+    known = {"logGroupName", "filterName", "filterPattern", "metricTransformations"}
+    assert set(log_group.FILTER_OPTIONS) == taken - known

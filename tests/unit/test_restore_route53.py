@@ -68,3 +68,15 @@ def test_a_name_that_somebody_else_leads_elsewhere_since_is_kept(whole: Platform
     done = whole.take_back(before, notes, after)
     assert (zone.held(), zone.held(OTHER)) == ({"CNAME": "old.example"}, {"A": "192.0.2.9"})
     assert OTHER in {each.name for each in done.kept}
+
+
+def test_a_record_that_somebody_made_after_the_snapshot_and_the_run_took_is_not_removed(
+    whole: Platform, zone: Zone
+) -> None:
+    before = whole.read()
+    zone.put(Name=OTHER, Type="A", ResourceRecords=[{"Value": "192.0.2.9"}])
+    notes = whole.run(TASK)
+    done = whole.take_back(before, notes, whole.read())
+    assert (zone.held(), list(zone.held(OTHER))) == ({"CNAME": "old.example"}, ["A"])
+    kept = [each.reason for each in done.kept if each.name == OTHER]
+    assert kept == ["not there before, and not created by the run"]

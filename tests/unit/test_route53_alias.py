@@ -119,6 +119,22 @@ def test_a_name_that_leads_elsewhere_is_only_taken_when_that_is_said(
     assert run_module(module.main, hosts=lead(), replace=True)["changed"] is False
 
 
+@pytest.mark.parametrize(
+    ("held", "actions"),
+    [({}, ["CREATE"]), ({"CNAME": "old.example"}, ["DELETE", "CREATE"]), ({"A": "192.0.2.1"}, ["UPSERT"])],
+    ids=str,
+)
+def test_only_a_record_that_was_seen_is_written_over(
+    zone: Zone, dns_name: str, aws: CountingAws, held: dict[str, str], actions: list[str]
+) -> None:
+    """Of one that came meanwhile AWS refuses the CREATE."""
+    for kind, value in held.items():
+        zone.put(Name=HOST, Type=kind, ResourceRecords=[{"Value": value}])
+    params = {"hosts": lead(), "zone": None, "evaluate_target_health": True, "replace": True}
+    (step,) = module.plan(module.observe(aws, params), module.desire(params))
+    assert [each["Action"] for each in step.args["ChangeBatch"]["Changes"]] == actions
+
+
 def test_a_cname_to_the_load_balancer_is_not_said_to_lead_elsewhere(
     zone: Zone, dns_name: str, run_module: RunModule
 ) -> None:

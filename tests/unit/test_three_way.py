@@ -118,12 +118,40 @@ def test_a_written_structure_is_not_held_where_a_part_of_it_differs() -> None:
     assert not is_held({**FILLED_IN, "deploymentCircuitBreaker": {"enable": True}})
 
 
+DEFAULTS = {
+    "EvaluateLowSampleCountPercentile": "evaluate",
+    "EvaluationWindow": {"SlidingWindow": {}},
+    "ActionConfiguration": {"AlarmTagsPropagation": {"Enabled": False}},
+}
+
+
 @pytest.mark.parametrize("ended", [True, False])
-def test_a_percentile_for_which_aws_names_its_default_goes_back(ended: bool) -> None:
+@pytest.mark.parametrize("setting", DEFAULTS)
+def test_an_alarm_of_which_aws_names_a_default_goes_back(setting: str, ended: bool) -> None:
     """The put leaves it out."""
     made = alarm(QUERIES)
-    named = replace(made, fields={**made.fields, "EvaluateLowSampleCountPercentile": "evaluate"})
+    named = replace(made, fields={**made.fields, setting: DEFAULTS[setting]})
     journal = wrote("cloudwatch", "put_metric_alarm", AlarmName="errors", Metrics=QUERIES, Threshold=1.0)
     judgement = three_way.judge(document(), journal, document(named), document(named) if ended else None)
     assert [undo.act for undo in judgement.undos] == ["remove"]
     assert judgement.kept == ()
+
+
+USERS = {
+    "as what mutes it": Entry("alarm", "top", "top", {"AlarmRule": "ALARM(x)", "ActionsSuppressor": "errors"}),
+    "as what mutes it, by its ARN": Entry(
+        *("alarm", "top", "top"),
+        {"AlarmRule": "ALARM(x)", "ActionsSuppressor": "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:errors"},
+    ),
+    "in a rule": Entry("alarm", "top", "top", {"AlarmRule": "ALARM(errors)"}),
+    "by a deployment": service({"alarms": {"alarmNames": ["errors"], "enable": True, "rollback": True}}),
+}
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_an_alarm_that_something_uses_since_is_not_removed(user: str) -> None:
+    made, its = alarm(QUERIES), USERS[user]
+    journal = wrote("cloudwatch", "put_metric_alarm", AlarmName="errors", Metrics=QUERIES, Threshold=1.0)
+    judgement = three_way.judge(document(), journal, document(made, its), document(made))
+    assert judgement.undos == ()
+    assert f"in use by the {its.kind.replace('_', ' ')} {its.name}" in str(judgement.kept)

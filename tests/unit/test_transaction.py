@@ -337,6 +337,14 @@ def test_secrets_deep_in_arguments_are_left_out() -> None:
     }
 
 
+def test_the_token_of_a_log_driver_is_left_out() -> None:
+    """The proxy of Service Connect has one, which DescribeServices tells and a canary's service gets too."""
+    log = {"logDriver": "splunk", "options": {"splunk-token": CANARY}}
+    connect = {"enabled": True, "namespace": "n", "logConfiguration": log}
+    told = recordable.arguments("ecs", "create_service", {"serviceName": "s", "serviceConnectConfiguration": connect})
+    assert told == {"serviceName": "s", "serviceConnectConfiguration": {"enabled": True, "namespace": "n"}}
+
+
 def test_of_an_answer_the_ids_are_kept_at_their_places() -> None:
     answer = {
         "SecurityGroupRules": [{"SecurityGroupRuleId": "sgr-1", "Description": CANARY, "FromPort": 1}],

@@ -69,10 +69,40 @@ def test_the_reference_of_the_gateway_has_every_page_error_and_route() -> None:
 
 
 def test_every_cause_of_the_incident_has_its_fault_and_a_role_that_repairs_it() -> None:
-    rows = re.findall(r"^\| (\d+) \|.*?\| ([A-Z]\d\d) \|.*\| `(\w+)`[^|]*\|$", page("incident"), re.MULTILINE)
     told = {fault.cause: fault.id for fault in all_faults() if fault.cause}
-    assert {int(number): fault for number, fault, _role in rows} == told
-    assert {role for _number, _fault, role in rows} <= set(ROLES)
+    assert {number: fault for number, fault, _role in causes()} == told
+    assert {role for _number, _fault, role in causes()} <= set(ROLES)
+
+
+def causes() -> list[tuple[int, str, str]]:
+    """Number, fault and role of the incident's."""
+    rows = re.findall(r"^\| (\d+) \|.*?\| ([A-Z]\d\d) \|.*\| `(\w+)`[^|]*\|$", page("incident"), re.MULTILINE)
+    return [(int(number), fault, role) for number, fault, role in rows]
+
+
+def test_every_fault_that_shows_as_a_status_is_told_under_it() -> None:
+    sections = re.split(r"^## (.+)$", page("troubleshooting"), flags=re.MULTILINE)
+    rows = dict(zip(sections[1::2], map(told_rows, sections[2::2]), strict=True))
+    shown = {fault.id: set(re.findall(r"\b(?:40[134]|50[234])\b", fault.symptom)) for fault in all_faults()}
+    assert len([name for name, statuses in shown.items() if statuses]) > 40
+    assert not [
+        name
+        for name, statuses in shown.items()
+        if statuses and not any(name in row for status in statuses for row in rows[status])
+    ]
+
+
+def test_a_cause_of_the_incident_is_repaired_by_the_same_role_whatever_it_shows_as() -> None:
+    rows = told_rows(page("troubleshooting"))
+    told = [(fault, role, row) for _number, fault, role in causes() for row in rows if fault in row]
+    assert {fault for fault, _role, _row in told} == {fault for _number, fault, _role in causes()} - {"T01", "I10"}
+    assert not [
+        row for _fault, role, row in told if set(re.findall(r"`(\w+)`", row.split("|")[-2])) & set(ROLES) != {role}
+    ]
+
+
+def told_rows(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("| ")]
 
 
 def test_every_code_and_setting_of_the_troubleshooting_page_is_one_that_there_is() -> None:

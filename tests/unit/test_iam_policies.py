@@ -18,7 +18,19 @@ from sandbox.controlplane.authorization.actions import BEHALF, RENAMED, action_o
 from sandbox.controlplane.authorization.policy import Policy, Request, refusal
 from tests.harness import ROOT
 from tests.iam import calls, policies
-from tests.iam.grants import ACCOUNT, CLUSTER, ENVIRONMENT, GRANTS, LOCK, MANAGED, PLATFORM_KEY, REGION, RUNS_KEY, arn
+from tests.iam.grants import (
+    ACCOUNT,
+    CLUSTER,
+    ENVIRONMENT,
+    GRANTS,
+    LOCK,
+    MANAGED,
+    PLATFORM_KEY,
+    REGION,
+    RUNS_KEY,
+    Grant,
+    arn,
+)
 from tests.unit.web import make_key
 
 RECORD = policies.read()
@@ -58,6 +70,45 @@ def test_every_grant_is_used() -> None:
     assert not {action for grant in GRANTS for action in grant.actions} - allowed(*policies.NAMES)
 
 
+WRITES = {
+    "diagnose": Grant("none", ""),
+    "rollback": Grant(
+        "what undoes a run, and the lock, the record and the score of doing so",
+        """cloudwatch: DeleteAlarms DeleteDashboards PutCompositeAlarm PutDashboard PutMetricAlarm PutMetricData
+        TagResource
+        ec2: AuthorizeSecurityGroupEgress AuthorizeSecurityGroupIngress CreateTags DeleteTags ModifySecurityGroupRules
+        RevokeSecurityGroupEgress RevokeSecurityGroupIngress
+        ecs: DeregisterTaskDefinition RegisterTaskDefinition TagResource UpdateService
+        elasticloadbalancing: AddListenerCertificates AddTags CreateRule DeleteListener DeleteRule DeleteTargetGroup
+        ModifyListener ModifyRule ModifyTargetGroup ModifyTargetGroupAttributes RemoveListenerCertificates
+        SetRulePriorities
+        iam: PassRole
+        logs: DeleteMetricFilter DeleteRetentionPolicy PutMetricFilter PutRetentionPolicy
+        route53: ChangeResourceRecordSets
+        s3: PutObject
+        servicediscovery: DeleteNamespace DeleteService UpdateService
+        ssm: DeleteParameter PutParameter""",
+    ),
+    "site": Grant(
+        "besides, what makes anew; a canary is deleted too, and its marks taken off rules",
+        """ecs: CreateService DeleteService
+        elasticloadbalancing: CreateListener CreateTargetGroup RemoveTags
+        logs: CreateLogGroup TagResource
+        route53: CreateHostedZone
+        servicediscovery: CreatePrivateDnsNamespace CreateService TagResource""",
+    ),
+}
+"""By hand, for the record grants whatever was asked for: who adds a write here means it. A rollback registers a
+revision again that somebody has taken out of use since, and a service that gets one asks for its roles. Cloud Map makes
+the hosted zone of a namespace with the caller's permissions."""
+
+
+@pytest.mark.parametrize("name", policies.NAMES)
+def test_a_policy_writes_what_it_is_meant_to_and_nothing_else(name: str) -> None:
+    meant = WRITES[name].actions | (WRITES["rollback"].actions if name == "site" else set())
+    assert {action for action in allowed(name) if not is_read(action)} == meant
+
+
 ALONE = {
     "cloudwatch:UntagResource",
     "ecs:UntagResource",
@@ -93,6 +144,32 @@ def test_everything_that_is_read_may_be_read_or_is_told_what_for() -> None:
     assert not {action for action in READ_ALONE if f"`{action}`" not in told}
 
 
+MINTED = {"secretsmanager:CreateSecret", "secretsmanager:PutSecretValue"}
+"""Of who mints a key into a secret."""
+WORDS = {"kms:Verify", "sns:Publish"}
+"""The code calls something else by the names of these."""
+NOT_BY_POLICY = {"sts:AssumeRole"}
+"""The role that is taken on says who may."""
+
+
+def test_every_write_of_the_code_may_be_made_or_is_told_what_for() -> None:
+    writes = {actions for actions in calls.named() if not any(map(is_read, actions))}
+    refused = {actions for actions in writes if not actions & allowed(*policies.NAMES)}
+    known = ALONE | MINTED | WORDS | NOT_BY_POLICY
+    assert {actions for actions in refused if not actions & known} == set()
+    assert known <= set().union(*writes)
+    told = (ROOT / "docs" / "iam.md").read_text()
+    assert not {action for action in MINTED if f"`{action}`" not in told}
+
+
+def test_every_write_that_a_policy_allows_is_one_of_the_code_or_comes_with_one() -> None:
+    """With a call come passing a role, and what Cloud Map does on the caller's behalf."""
+    named = set().union(*calls.named())
+    with_others = {"iam:PassRole", *(action for some in BEHALF.values() for action, _on in some)}
+    writes = {action for action in allowed(*policies.NAMES) if not is_read(action)}
+    assert writes - named == {"iam:PassRole", "route53:CreateHostedZone"} <= with_others
+
+
 @pytest.mark.parametrize(
     ("code", "actions"),
     [
@@ -101,6 +178,7 @@ def test_everything_that_is_read_may_be_read_or_is_told_what_for() -> None:
         ('aws.servicediscovery, aws.client("ecs").get_paginator("list_services")', {"ecs:ListServices"}),
         ('aws.ecs, every(aws.servicediscovery, "list_services")', {CLOUD_MAPS}),
         ('aws.route53.get_waiter("resource_record_sets_changed")', {"route53:GetChange"}),
+        ('aws.ecs, Step(f"deregister_{what}_definition")', {"ecs:DeregisterTaskDefinition"}),
     ],
 )
 def test_an_operation_is_found_however_it_is_named(code: str, actions: set[str]) -> None:

@@ -137,13 +137,16 @@ def globs_meet(one: str, other: str) -> bool:
 
 
 def covers(wide: Conditions, narrow: Conditions) -> bool:
-    """Whether both have conditions on the same things, and every request that meets `narrow` meets `wide`.
+    """Whether both have conditions on the same things, and every request that meets `narrow` meets `wide`."""
+    return {_subject(each) for each in wide} == {_subject(each) for each in narrow} and meets_all(wide, narrow)
+
+
+def meets_all(wide: Conditions, narrow: Conditions) -> bool:
+    """Whether every request that meets `narrow` meets `wide`.
 
     True is certain. What would take more than comparing value by value (regexes, headers, addresses) has to be equal.
     """
-    return {_subject(each) for each in wide} == {_subject(each) for each in narrow} and all(
-        any(_covers(broad, each) for each in narrow) for broad in wide
-    )
+    return all(any(_covers(broad, each) for each in narrow) for broad in wide)
 
 
 def _subject(each: Condition) -> tuple[str, str]:

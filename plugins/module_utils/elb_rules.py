@@ -143,6 +143,16 @@ class RuleSet:
         """What may answer a request: the rules, and the default action if it is known."""
         return (*self.rules, *((default_rule(self.default),) if self.default else ()))
 
+    def concerns(self) -> Iterator[str]:
+        """A route of ours to which no request comes: what stands before it takes them all."""
+        ordered = sorted(self.rules, key=lambda rule: rule.priority)
+        for place, rule in enumerate(ordered):
+            before = (one for one in ordered[:place] if elb_condition.meets_all(one.conditions, rule.conditions))
+            first = next(before, None)
+            if rule.name and first and first.actions != rule.actions:
+                taken = f"{first} ({first.priority}) stands before it and takes all of its requests"
+                yield f"{self.listener}: rule {rule} ({rule.priority}) never answers: {taken}"
+
     def over(self, current: RuleSet | None) -> RuleSet:
         """The set that is live once this one is applied: ours, and the strangers' rules that stay."""
         found = match(current.rules if current else (), self)

@@ -283,6 +283,23 @@ def test_a_strangers_login_in_front_of_a_route_stays(rules: Any, edge: Edge, con
     assert [action["Type"] for action in edge.rules()[0]["Actions"]] == ["authenticate-oidc", "forward"]
 
 
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize(("path", "warned"), [("/api/*", True), ("/api/ml*", True), ("/api/mlflow/2.0/*", False)])
+def test_a_strangers_rule_that_takes_all_requests_of_a_listed_one_is_warned_of(
+    check: bool, path: str, warned: bool, rules: Any, edge: Edge
+) -> None:
+    edge.make_rule(theirs(5, "old", paths=[path]))
+    asked_for = rule("mlflow", 10, hosts=["h.test"], paths=["/api/mlflow/*"])
+    for told in (rules(asked_for, _check=check), rules(asked_for, _check=check)):
+        taken = f"[path {path}] (5) stands before it and takes all of its requests"
+        assert told["warned"] == ([f"edge:443: rule mlflow (10) never answers: {taken}"] if warned else [])
+
+
+def test_a_rule_before_that_does_the_same_is_not_warned_of(rules: Any, edge: Edge) -> None:
+    edge.make_rule(theirs(5, "one", paths=["/api/*"]))
+    assert rules(rule("mlflow", 10, "one", paths=["/api/mlflow/*"]))["warned"] == []
+
+
 def test_live_weights_are_kept_when_asked(rules: Any, edge: Edge) -> None:
     canary = asked(
         "a", 10, {"paths": ["/a"]}, target_groups=[{"name": "one", "weight": 90}, {"name": "two", "weight": 10}]

@@ -216,6 +216,12 @@ def test_a_certificate_that_does_not_exist_is_named_with_its_region(listener: An
     assert "No certificate *.hokus.ai in ACM in us-east-1" in listener(**TLS)["msg"]
 
 
+def test_a_certificate_of_iam_is_refused_for_nobody_could_tell_when_it_ends(listener: Any, edge: Edge) -> None:
+    result = listener(**{**TLS, "certificates": ["arn:aws:iam::123456789012:server-certificate/old"]})
+    assert "server-certificate/old is none of ACM's" in result["msg"]
+    assert "import it into ACM" in result["remedy"]
+
+
 def test_a_certificate_is_found_by_its_main_name_or_else_by_an_alternative_one() -> None:
     def listed(arn: str, *names: str) -> dict[str, Any]:
         summary = {"CertificateArn": arn, "DomainName": names[0], "Status": "ISSUED"}

@@ -18,7 +18,7 @@ class AWSCertificateManagerBackend(Replacement, models.AWSCertificateManagerBack
     moto_package = "moto.acm"
 
     def list_certificates(self, statuses: list[str], includes: dict[str, Any] | None) -> Iterable[Any]:
-        return super().list_certificates(statuses, {"keyTypes": LISTED_UNASKED, **(includes or {})})
+        yield from super().list_certificates(statuses, {"keyTypes": LISTED_UNASKED, **(includes or {})})
 
 
 def install() -> None:

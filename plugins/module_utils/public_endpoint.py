@@ -157,7 +157,8 @@ class Endpoint:
         else:
             for each in self.handed(now):
                 if fault := each.fault(now):
-                    yield f"{self.where} hands clients of {self.host} {each}, which {fault}. Remedy: {CERTIFY}"
+                    handing = f"{self.where} hands clients of {self.host} the certificate {each}"
+                    yield f"{handing}, which {fault}. Remedy: {CERTIFY}"
 
     @property
     def way_back(self) -> str:

@@ -75,7 +75,7 @@ def test_a_wildcard_stands_for_one_label(name: str, host: str, expected: bool) -
         ({"certificates": (certificate(status="REVOKED"), certificate())}, "is REVOKED"),
         (
             {"certificates": (certificate(), ecdsa(-2))},
-            "hands clients of registry.hokus.ai registry.hokus.ai (two), which",
+            "hands clients of registry.hokus.ai the certificate registry.hokus.ai (two)",
         ),
         ({"certificates": (certificate(), ecdsa(status="REVOKED"))}, "(two), which is REVOKED"),
     ],

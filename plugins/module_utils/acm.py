@@ -27,8 +27,11 @@ class Certificates:
 
     def arn(self, reference: str) -> str:
         """The one issued certificate that a name or an ARN means. Raises `NotFound`, `Ambiguous` or `BadInput`."""
-        if reference.startswith("arn:") and ":acm:" not in reference:
-            return reference
+        if reference.startswith("arn:") and not is_acms(reference):
+            raise BadInput(
+                f"Certificate {reference} is none of ACM's, so nobody could tell when it ends",
+                "import it into ACM, and give the ARN or the domain name that it has there",
+            )
         found = [each for each in self.listed if reference in (each["CertificateArn"], each.get("DomainName"))]
         found = found or [c for c in self.listed if reference in (c.get("SubjectAlternativeNameSummaries") or ())]
         issued = [each for each in found if each["Status"] == "ISSUED"]
@@ -55,6 +58,11 @@ class Certificates:
         domains = (each.get("DomainName") for each in self.listed if each["CertificateArn"] == arn)
         domain = str(next(domains, None) or arn)
         return arn if domain in references else domain
+
+
+def is_acms(arn: str) -> bool:
+    """False of an IAM server certificate, which a listener can have too."""
+    return arn.split(":")[2:3] == ["acm"]
 
 
 def remedy(listed: Mapping[str, Any]) -> str:

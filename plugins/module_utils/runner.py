@@ -37,6 +37,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.transaction impor
 
 T = TypeVar("T")
 Response = tuple[Step, Mapping[str, Any]]
+Settle = Callable[[Aws, Params, Sequence[Response]], "Iterable[str] | None"]
 
 MAX_ROUNDS = 5
 PARALLEL_WRITES = 16
@@ -49,16 +50,17 @@ class Resource(Generic[T]):
     """What a resource module is made of; the runner needs nothing else of it.
 
     `settle` waits for what the writes started (an operation, a deployment) and gets the responses of the steps
-    just applied; it is also called once, with none, when there is nothing to write. `prove` says what is known of a
-    plan before its first step, in each round anew, or raises to refuse it: a value with `shown`, in which `safe` says
-    whether no request goes astray, and `reason` why that is not known; the worst of several has the most `severity`.
+    just applied; it is also called once, with none, when there is nothing to write. What it returns is warned of.
+    `prove` says what is known of a plan before its first step, in each round anew, or raises to refuse it: a value with
+    `shown`, in which `safe` says whether no request goes astray, and `reason` why that is not known; the worst of
+    several has the most `severity`.
     """
 
     service: str
     desire: Callable[[Params], T | None]
     observe: Callable[[Aws, Params], Observed[T]]
     plan: Callable[[Observed[T], T | None], Iterable[Step]]
-    settle: Callable[[Aws, Params, Sequence[Response]], None] | None = None
+    settle: Settle | None = None
     prove: Callable[[Observed[T], T | None, Sequence[Step]], Any] | None = None
 
 
@@ -73,7 +75,7 @@ class Outcome(Generic[T]):
     proof: Any = None
 
     def concerns(self) -> Iterator[str]:
-        """What to warn of: what the plan takes for granted, and the `concerns` of the state and of the proof."""
+        """What to warn of: what the plan takes for granted, what `settle` returned, `concerns` of state and proof."""
         yield from self.warnings
         for source in (self.after, self.proof):
             tell: Callable[[], Iterator[str]] | None = getattr(source, "concerns", None)
@@ -101,7 +103,7 @@ def run(
     desire: Callable[[Params], T | None],
     observe: Callable[[Aws, Params], Observed[T]],
     plan: Callable[[Observed[T], T | None], Iterable[Step]],
-    settle: Callable[[Aws, Params, Sequence[Response]], None] | None = None,
+    settle: Settle | None = None,
     prove: Callable[[Observed[T], T | None, Sequence[Step]], Any] | None = None,
     **module_arguments: Any,
 ) -> None:
@@ -139,18 +141,24 @@ def converge(
     if dry:
         return Outcome(observed.resource, overlay(observed.resource, desired), steps, tuple(assumptions(steps)), proof)
     if not steps:
-        if resource.settle:
-            with calling(f"wait for what was started ({resource.service})"):
-                resource.settle(aws, params, ())
-        return Outcome(observed.resource, overlay(observed.resource, desired), steps, proof=proof)
+        warnings = settled(resource, aws, params, ())
+        return Outcome(observed.resource, overlay(observed.resource, desired), steps, warnings, proof)
     apply = Apply(resource, aws, params, desired, transaction or Outside(), approval)
     applied, last = apply.all(steps)
-    return Outcome(observed.resource, last.resource, applied, proof=worst(proof, *apply.proofs))
+    return Outcome(observed.resource, last.resource, applied, tuple(apply.warnings), worst(proof, *apply.proofs))
 
 
 def look(resource: Resource[T], aws: Aws, params: Params) -> Observed[T]:
     with calling(f"observe ({resource.service})"):
         return resource.observe(aws, params)
+
+
+def settled(resource: Resource[T], aws: Aws, params: Params, responses: Sequence[Response]) -> tuple[str, ...]:
+    """What there is to warn of, after what was started has come to an end."""
+    if resource.settle is None:
+        return ()
+    with calling(f"wait for what was started ({resource.service})"):
+        return tuple(resource.settle(aws, params, responses) or ())
 
 
 def proved(resource: Resource[T], observed: Observed[T], desired: T | None, steps: Sequence[Step]) -> Any:
@@ -179,7 +187,8 @@ class Apply(Generic[T]):
 
     Every write goes through the `transaction`, the run with its lock and its journal, or none; what comes up after the
     first writes is for the `approval` to allow. Others may have written meanwhile, so the steps of each round are
-    proved before the first of them; `proofs` are those of all rounds but the first.
+    proved before the first of them; `proofs` are those of all rounds but the first. `warnings` are what `settle`
+    returned.
     """
 
     def __init__(
@@ -196,6 +205,7 @@ class Apply(Generic[T]):
         self.client = aws.client(resource.service)
         self.done: list[Response] = []
         self.proofs: list[Any] = []
+        self.warnings: list[str] = []
 
     def all(self, steps: tuple[Step, ...]) -> tuple[tuple[Step, ...], Observed[T]]:
         try:
@@ -211,18 +221,13 @@ class Apply(Generic[T]):
             if not ready:
                 raise self.stuck(steps)
             responses = [response for batch in batches(ready) for response in self.batch(batch)]
-            self.settle(responses)
+            self.warnings += settled(self.resource, self.aws, self.params, responses)
             observed, steps = self.reread(ready)
             self.approval.allow(steps)
             if not steps:
                 return tuple(step for step, _response in self.done), observed
             self.proofs.append(proved(self.resource, observed, self.desired, steps))
         raise self.stuck(steps)
-
-    def settle(self, responses: Sequence[Response]) -> None:
-        if self.resource.settle is not None:
-            with calling(f"wait for what was started ({self.resource.service})"):
-                self.resource.settle(self.aws, self.params, responses)
 
     def batch(self, steps: Sequence[Step]) -> list[Response]:
         """The responses of steps that may run at the same time; all have ended before the first error is raised.

@@ -36,6 +36,7 @@ options:
     description:
       - ACM certificates by domain name or ARN, all of them. The first is the default, the others serve by SNI.
       - They must be issued. When two have the name, give the ARN.
+      - The ARN of an IAM server certificate is refused, for nobody could tell when it ends. Import it into ACM.
       - Required for a new HTTPS listener.
     type: list
     elements: str

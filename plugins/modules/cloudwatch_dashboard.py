@@ -15,6 +15,7 @@ description:
     write.
   - Bodies are compared by what they mean. The order of keys, the place of a widget in the list, the shorthand of the
     console and defaults make no difference.
+  - What AWS says of a body that it accepts, such as that a widget will not be drawn, is warned of when it is written.
 options:
   name:
     description: Name of the dashboard.
@@ -166,7 +167,7 @@ step_failed:
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils import dashboard, metric
@@ -177,7 +178,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.dashboard_observa
 from ansible_collections.hokusai.platform.plugins.module_utils.metric import METRICS_OPTION
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Observed, Step
-from ansible_collections.hokusai.platform.plugins.module_utils.runner import run
+from ansible_collections.hokusai.platform.plugins.module_utils.runner import Response, run
 
 EXPRESSION = {"expression": {"type": "str", "required": True}, "label": {"type": "str", "required": True}}
 WIDGET = {
@@ -242,8 +243,15 @@ def plan(observed: Observed[Dashboard], desired: Dashboard | None) -> Iterator[S
     yield Step("put_dashboard", arguments, f"dashboard {desired.name}: {why}", over=current is not None)
 
 
+def settle(_aws: Aws, params: Params, responses: Sequence[Response]) -> Iterator[str]:
+    """What AWS says of a body that it accepts. A write whose answer was lost says nothing."""
+    for _step, response in responses:
+        for each in (response or {}).get("DashboardValidationMessages", ()):
+            yield f"AWS says of the dashboard {params['name']}: {each.get('Message')} ({each.get('DataPath')})"
+
+
 def main() -> None:
-    run(service="cloudwatch", spec=SPEC, desire=desire, observe=observe, plan=plan)
+    run(service="cloudwatch", spec=SPEC, desire=desire, observe=observe, plan=plan, settle=settle)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,11 @@ description:
     there, in three looks at most.
   - A record that answers only while others beside it are not healthy (failover's secondary, a weight of 0) may lead
     elsewhere.
+  - All certificates of the listener that cover a host are judged, for it depends on the client which one it is handed;
+    an ECDSA one comes before one with RSA, even where it is over. One that is over or not issued is a problem where
+    clients that take ECDSA may be handed it, else a concern, as is one that ends soon or whose renewal failed.
+  - Of an IAM server certificate neither hosts nor end are looked at. Alone it is a problem, and beside an ACM
+    certificate that covers the host a concern.
 options:
   hosts:
     description: Lists of public host names, by the name of the load balancer that is to serve them.
@@ -66,7 +71,7 @@ endpoints:
       description: Whether all of them mean the load balancer, but for those in reserve.
       type: bool
     certificate:
-      description: The issued certificate of the listener that covers the host and lasts longest; null without one.
+      description: Of the listener's good certificates that cover the host the one that ends first; null without one.
       type: dict
       contains:
         arn:
@@ -80,13 +85,13 @@ endpoints:
           description: When it ends.
           type: str
         days_left:
-          description: Whole days until then, negative once it is over.
+          description: Whole days until then.
           type: int
         renews:
           description: Whether ACM renews it. It does not renew what was imported.
           type: bool
     problems:
-      description: What keeps clients out.
+      description: What keeps clients out, each with its remedy.
       type: list
       elements: str
     concerns:
@@ -105,9 +110,11 @@ endpoints:
         days_left: 19
         renews: false
       problems: []
-      concerns: ["the certificate of registry.hokus.ai has 19 days left, and it does not renew by itself"]
+      concerns:
+        - the certificate *.hokus.ai (0a1b) of registry.hokus.ai on hokusai-registry-development:443 has 19 days left,
+          and it does not renew by itself
 certificates:
-  description: How long the certificate of each host lasts, and whether it renews; nothing of one that is over.
+  description: How long RV(endpoints[].certificate) of each host lasts, and whether it renews.
   returned: success
   type: list
   elements: str
@@ -123,7 +130,9 @@ concerns:
   returned: success
   type: list
   elements: str
-  sample: ["the certificate of registry.hokus.ai has 19 days left, and it does not renew by itself"]
+  sample:
+    - the certificate *.hokus.ai (0a1b) of registry.hokus.ai on hokusai-registry-development:443 has 19 days left, and
+      it does not renew by itself
 remedy:
   description: What can be done about the failure.
   returned: failure
@@ -142,7 +151,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from ansible_collections.hokusai.platform.plugins.module_utils import elb, public_dns
+from ansible_collections.hokusai.platform.plugins.module_utils import acm, elb, public_dns
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import Ambiguous, NotFound, calling
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params, failing, make_module
@@ -163,11 +172,18 @@ def gather(aws: Aws, params: Params) -> Iterator[Endpoint]:
     balancers = public_dns.balancers(aws, wanted.values())
     zones = public_dns.public_zones(aws)
     served = {name: listener_certificates(aws, balancer, port) for name, balancer in balancers.items()}
-    known = {arn: describe(aws, arn) for arn in {arn for arns in served.values() for arn in arns or ()}}
+    all_arns = {arn for arns in served.values() for arn in arns or ()}
+    known = {arn: describe(aws, arn) for arn in all_arns if acm.is_acms(arn)}
     for host, name in wanted.items():
-        arns = served[name]
-        certificates = tuple(found for arn in arns or () if (found := known[arn]))
-        endpoint = Endpoint(host, balancers[name], port, certificates=certificates, listens=arns is not None)
+        arns = served[name] or []
+        endpoint = Endpoint(
+            host,
+            balancers[name],
+            port,
+            certificates=tuple(found for arn in arns if (found := known.get(arn))),
+            unread=tuple(arn.partition("/")[2] for arn in arns if not acm.is_acms(arn)),
+            listens=served[name] is not None,
+        )
         yield located(aws, endpoint, zones)
 
 
@@ -204,9 +220,7 @@ def listener_certificates(aws: Aws, balancer: public_dns.Balancer, port: int) ->
 
 
 def describe(aws: Aws, arn: str) -> Certificate | None:
-    """None for one that was never issued. Of a certificate of IAM's ACM knows nothing, so neither is it good here."""
-    if ":acm:" not in arn:
-        return Certificate(arn, (arn,), "not in ACM", datetime.max.replace(tzinfo=UTC), renews=False)
+    """None for one that was never issued."""
     with calling(f"describe the certificate {arn}"):
         return Certificate.from_aws(aws.acm.describe_certificate(CertificateArn=arn)["Certificate"])
 

@@ -39,6 +39,8 @@ from sandbox.platform.description import (
 
 _BOTO3: Any = boto3
 Json = dict[str, Any]
+ECDSA = {"keyTypes": ["EC_prime256v1"]}
+"""The keys of the sandbox's certificates, which are not listed unless asked for."""
 VOLATILE = {"deployments", "events", "createdAt", "runningCount", "pendingCount", "taskSets", "currentServiceRevisions"}
 VOLATILE |= {"currentServiceDeployment", "registeredAt", "InstanceCount"}
 
@@ -84,7 +86,7 @@ class Stage:
         found["vpcs"] = [{**each, "DNS": self.resolves(each["VpcId"])} for each in ec2.describe_vpcs()["Vpcs"]]
         found["network ACLs"] = self.network_acls()
         found["routes"] = ec2.describe_route_tables()["RouteTables"]
-        found["certificates"] = self.aws.acm.list_certificates()["CertificateSummaryList"]
+        found["certificates"] = self.aws.acm.list_certificates(Includes=ECDSA)["CertificateSummaryList"]
         found["parameters"] = self.aws.ssm.describe_parameters()["Parameters"]
         found["services"] = ecs.describe_services(cluster=CLUSTER, services=[API, MLFLOW, AUTH])["services"]
         found["scalable targets"] = self.scalable()

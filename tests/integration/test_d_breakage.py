@@ -83,7 +83,10 @@ BREAKAGES = {
 NAMED = {
     "route": ("mlflow-through-api", "hokusai-main-development"),
     "group rule": ("api-to-mlflow", "hokusai-mlflow-development"),
-    "name": ("api.hokus.ai leads to nothing, not to hokusai-main-development",),
+    "name": (
+        "api.hokus.ai leads to nothing, not to hokusai-main-development",
+        "Remedy: run alb_routing with alb_routing_dns: true",
+    ),
     "instance": (
         "service hokusai-auth-development: replace tasks that are not registered in Cloud Map",
         "auth.hokusai-development.local",

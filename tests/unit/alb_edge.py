@@ -56,11 +56,9 @@ class Edge:
         options = {"Protocol": "HTTP", "Port": 8001, "VpcId": self.vpc, "TargetType": "ip", **options}
         return str(self.aws.elbv2.create_target_group(Name=name, **options)["TargetGroups"][0]["TargetGroupArn"])
 
-    def make_certificate(self, *names: str) -> str:
+    def make_certificate(self, *names: str, key: trustme.KeyType = trustme.KeyType.RSA) -> str:
         """Import a certificate of a throw-away authority."""
-        issued = trustme.CA(key_type=trustme.KeyType.RSA).issue_cert(
-            *names, common_name=names[0], key_type=trustme.KeyType.RSA
-        )
+        issued = trustme.CA(key_type=key).issue_cert(*names, common_name=names[0], key_type=key)
         made = self.aws.acm.import_certificate(
             Certificate=issued.cert_chain_pems[0].bytes(), PrivateKey=issued.private_key_pem.bytes()
         )

@@ -11,6 +11,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.elb_listener impo
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import BadInput
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Observed
 from ansible_collections.hokusai.platform.plugins.modules import alb_listener, alb_rules
+from trustme import KeyType
 
 from sandbox.controlplane import ControlPlane, Fault
 from tests.unit.alb_edge import BALANCER, PORT, Edge
@@ -214,6 +215,20 @@ def test_the_remedy_for_a_certificate_is_that_of_its_state_and_kind(
 
 def test_a_certificate_that_does_not_exist_is_named_with_its_region(listener: Any, edge: Edge) -> None:
     assert "No certificate *.hokus.ai in ACM in us-east-1" in listener(**TLS)["msg"]
+
+
+def test_a_certificate_is_found_whatever_its_key_is(listener: Any, edge: Edge) -> None:
+    """ListCertificates shows none with an ECDSA key unless asked to."""
+    arn = edge.make_certificate("*.hokus.ai", key=KeyType.ECDSA)
+    assert edge.aws.acm.list_certificates()["CertificateSummaryList"] == []
+    assert verbs(listener(**TLS)) == [CREATE]
+    assert live(edge, 8443)["Certificates"] == [{"CertificateArn": arn}]
+
+
+def test_a_certificate_of_iam_is_refused_for_nobody_could_tell_when_it_ends(listener: Any, edge: Edge) -> None:
+    result = listener(**{**TLS, "certificates": ["arn:aws:iam::123456789012:server-certificate/old"]})
+    assert "server-certificate/old is none of ACM's" in result["msg"]
+    assert "import it into ACM" in result["remedy"]
 
 
 def test_a_certificate_is_found_by_its_main_name_or_else_by_an_alternative_one() -> None:

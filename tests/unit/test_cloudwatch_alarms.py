@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from ansible_collections.hokusai.platform.plugins.module_utils import alarm_observation
 from ansible_collections.hokusai.platform.plugins.module_utils.alarm import different
 from ansible_collections.hokusai.platform.plugins.module_utils.cloudwatch import alarm_states
 from ansible_collections.hokusai.platform.plugins.modules.cloudwatch_alarms import main
@@ -232,6 +233,26 @@ def test_tags_of_others_stay_and_check_mode_says_so(set_alarms: Set, cloudwatch:
     after = predicted["diff"]["after"]["elb-5xx"]["tags"]
     assert after == {"cost": "7", "team": "ours", "hokusai:managed-by": OWNER}
     assert set_alarms(ALARMS[:1], tags={"team": "ours"})["resource"] == predicted["resource"]
+
+
+def test_as_many_data_points_as_are_said_sound_an_alarm(set_alarms: Set, cloudwatch: Any) -> None:
+    set_alarms()
+    slow = alarm(cloudwatch, "slow")
+    assert (slow["DatapointsToAlarm"], slow["EvaluationPeriods"]) == (2, 3)
+
+
+def test_an_alarm_that_is_not_listed_by_its_tags_yet_is_ours(set_alarms: Set, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_alarms()
+    monkeypatch.setattr(alarm_observation, "_tagged", lambda *_: {})
+    assert verbs(set_alarms()) == []
+
+
+def test_an_alarm_of_the_other_kind_is_not_written_over(set_alarms: Set, cloudwatch: Any) -> None:
+    set_alarms()
+    result = set_alarms([*ALARMS[:2], {**ALARMS[0], "name": "platform"}])
+    assert "The alarm platform exists and is a composite alarm" in result["msg"]
+    assert "give this one another name" in result["remedy"]
+    assert "AlarmRule" in alarm(cloudwatch, "platform")
 
 
 def test_nothing_goes_without_purge(set_alarms: Set) -> None:

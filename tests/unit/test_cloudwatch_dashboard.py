@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.hokusai.platform.plugins.module_utils import dashboard
 from ansible_collections.hokusai.platform.plugins.modules.cloudwatch_dashboard import main
 
+from sandbox.controlplane.fidelity.cloudwatch.responses import CloudWatchResponse
 from tests.unit.alb_edge import BALANCER, Edge
 from tests.unit.conftest import RunModule
 
@@ -185,6 +186,33 @@ def test_what_cannot_be_drawn_is_refused(put: Put, widgets: list[dict[str, Any]]
     result = put(widgets)
     assert result.get("failed"), result
     assert said in result["msg"]
+
+
+def test_what_aws_says_of_a_body_that_it_accepts_is_warned_of(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = CloudWatchResponse.put_dashboard
+
+    def complain(self: Any) -> Any:
+        answer = plain(self)
+        said = [{"DataPath": "/widgets/0/properties/metrics/0", "Message": "it will not be rendered"}]
+        answer.result["DashboardValidationMessages"] = said
+        return answer
+
+    monkeypatch.setattr(CloudWatchResponse, "put_dashboard", complain)
+    said = "AWS says of the dashboard platform: it will not be rendered (/widgets/0/properties/metrics/0)"
+    assert (put(_check=True)["warned"], put()["warned"], put()["warned"]) == ([], [said], [])
+
+
+def test_a_service_that_was_deleted_is_not_there(put: Put, edge: Edge) -> None:
+    """DescribeServices goes on showing it, as INACTIVE."""
+    ecs = edge.aws.ecs
+    ecs.create_cluster(clusterName="c")
+    ecs.register_task_definition(family="f", containerDefinitions=[{"name": "n", "image": "i", "memory": 64}])
+    ecs.create_service(cluster="c", serviceName="s", taskDefinition="f", desiredCount=0)
+    metrics = [{"id": "tasks", "name": "RunningTaskCount", "cluster": "c", "service": "s"}]
+    widgets = [{"title": "tasks", "metrics": ["tasks"]}]
+    assert not put(widgets, metrics=metrics, _check=True)["warned"]
+    ecs.delete_service(cluster="c", service="s", force=True)
+    assert "ECS service c/s does not exist" in put(widgets, metrics=metrics)["msg"]
 
 
 def test_a_metric_with_the_id_of_an_expression_is_refused(put: Put) -> None:

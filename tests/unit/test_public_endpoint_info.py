@@ -1,21 +1,12 @@
-"""public_endpoint_info: where a public host leads, and how long it is served with a good certificate."""
+"""public_endpoint_info against the sandbox's AWS: where a public host leads, and what its listener hands out."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.hokusai.platform.plugins.module_utils.public_dns import Balancer, Record
-from ansible_collections.hokusai.platform.plugins.module_utils.public_endpoint import (
-    Certificate,
-    Endpoint,
-    covers,
-    judged,
-)
 from ansible_collections.hokusai.platform.plugins.modules import public_endpoint_info as module
 
 from tests.unit.alb_edge import BALANCER, NOT_FOUND, Edge
@@ -23,109 +14,6 @@ from tests.unit.conftest import CountingAws, RunModule
 from tests.unit.test_route53_alias import HOST, OTHER, Zone, lead
 
 ROOT = Path(__file__).resolve().parents[2]
-NOW = datetime(2026, 11, 21, tzinfo=UTC)
-LB = Balancer("edge", "arn:edge", "edge-1.elb.test", "Z1")
-ALIAS = Record(HOST, "A", "edge-1.elb.test", True, {})
-
-
-def certificate(days: float = 100, **changes: Any) -> Certificate:
-    good = Certificate("arn:1", ("*.hokus.ai",), "ISSUED", NOW + timedelta(days=days), renews=True)
-    return replace(good, **changes)
-
-
-def endpoint(**changes: Any) -> Endpoint:
-    return replace(Endpoint(HOST, LB, 443, (ALIAS,), certificates=(certificate(),)), **changes)
-
-
-@pytest.mark.parametrize(
-    ("name", "host", "expected"),
-    [
-        ("*.hokus.ai", "registry.hokus.ai", True),
-        ("registry.hokus.ai", "registry.hokus.ai", True),
-        ("*.hokus.ai", "a.registry.hokus.ai", False),
-        ("*.hokus.ai", "hokus.ai", False),
-        ("hokus.ai", "registry.hokus.ai", False),
-    ],
-)
-def test_a_wildcard_stands_for_one_label(name: str, host: str, expected: bool) -> None:
-    assert covers(name, host) is expected
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"records": ()}, "leads to nothing, not to edge"),
-        ({"records": (replace(ALIAS, target="other.elb.test"),)}, "leads to A alias of other.elb.test, not to edge"),
-        ({"records": (ALIAS, replace(ALIAS, type="AAAA", target="other"))}, "leads to"),
-        ({"records": (replace(ALIAS, alias=False, target="192.0.2.1"),)}, "leads to A 192.0.2.1"),
-        ({"records": (), "addresses": (frozenset(), frozenset({"192.0.2.1"}))}, "leads to nothing"),
-        ({"records": (), "addresses": (frozenset({"192.0.2.2"}), frozenset({"192.0.2.1"}))}, "leads to 192.0.2.2"),
-        ({"records": (replace(ALIAS, standby=True),)}, "leads to A alias of edge-1.elb.test"),
-        (
-            {"records": (replace(ALIAS, aws={"Failover": "SECONDARY"}),)},
-            "leads to A alias of edge-1.elb.test (secondary)",
-        ),
-        ({"listens": False, "certificates": ()}, "does not listen for HTTPS"),
-        ({"certificates": ()}, "no certificate of edge:443 covers registry.hokus.ai: none"),
-        ({"certificates": (certificate(names=("other.test",)),)}, "covers registry.hokus.ai: other.test (ISSUED)"),
-        ({"certificates": (certificate(status="EXPIRED"),)}, "*.hokus.ai (EXPIRED)"),
-        ({"certificates": (certificate(-2),)}, "is over since 2026-11-19"),
-    ],
-)
-def test_what_keeps_clients_out_is_a_problem(changes: dict[str, Any], words: str) -> None:
-    problems = list(endpoint(**changes).problems(NOW))
-
-    assert len(problems) == 1
-    assert words in problems[0]
-
-
-@pytest.mark.parametrize(
-    ("held", "words"),
-    [
-        (certificate(29, renews=False), "has 29 days left, and it does not renew by itself"),
-        (certificate(29), "ACM should have renewed it by now"),
-        (certificate(50, renewal="FAILED"), "the renewal of the certificate of registry.hokus.ai is FAILED, with 50"),
-        (certificate(50, renewal="PENDING_VALIDATION"), "is PENDING_VALIDATION"),
-    ],
-)
-def test_what_will_keep_them_out_is_a_concern(held: Certificate, words: str) -> None:
-    seen = endpoint(certificates=(held,))
-
-    assert list(seen.problems(NOW)) == []
-    (concern,) = seen.concerns(NOW, 30)
-    assert words in concern
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"certificates": (certificate(31, renews=False),)},
-        {"certificates": (certificate(-5), certificate(90))},
-        {"records": (Record(HOST, "CNAME", "edge-1.elb.test", False, {}),)},
-        {"records": (ALIAS, replace(ALIAS, alias=False, target="192.0.2.1", standby=True))},
-        {"records": (), "addresses": (frozenset({"192.0.2.1"}), frozenset({"192.0.2.1", "192.0.2.2"}))},
-    ],
-)
-def test_what_is_good_is_neither(changes: dict[str, Any]) -> None:
-    seen = endpoint(**changes)
-
-    assert (list(seen.problems(NOW)), list(seen.concerns(NOW, 30))) == ([], [])
-
-
-@pytest.mark.parametrize(
-    ("held", "told"),
-    [
-        ([certificate(180.5)], [f"{HOST}: certificate 180 days left, renews"]),
-        ([certificate(19, renews=False)], [f"{HOST}: certificate 19 days left, does not renew by itself"]),
-        ([certificate(-2)], []),
-        ([], []),
-    ],
-)
-def test_how_long_a_certificate_lasts_is_told_of_each_host_that_has_one(
-    held: list[Certificate], told: list[str]
-) -> None:
-    assert judged([endpoint(certificates=tuple(held))], NOW, 30)["certificates"] == told
 
 
 def test_the_validation_says_it_at_its_end() -> None:
@@ -155,6 +43,15 @@ def test_a_live_host_is_judged_by_route_53_the_listener_and_acm(
     assert (seen["problems"], found["leads_to_load_balancer"]) == ([], True)
     assert (found["certificate"]["arn"], found["certificate"]["renews"]) == (arn, False)
     assert found["certificate"]["days_left"] > 0
+
+
+def test_a_certificate_of_iam_is_not_asked_of_acm_and_never_called_good(
+    edge: Edge, aws: CountingAws, run_module: RunModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arns = ["arn:aws:iam::123456789012:server-certificate/old"]
+    monkeypatch.setattr(module, "listener_certificates", lambda *_: arns)
+    Zone(aws)
+    assert "IAM server certificate old" in ask(run_module)["problems"][1]
 
 
 @pytest.mark.parametrize(

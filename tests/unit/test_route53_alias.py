@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ansible_collections.hokusai.platform.plugins.modules import route53_alias as module
 
+from sandbox.controlplane import ControlPlane
 from tests.unit.alb_edge import BALANCER, Edge
 from tests.unit.conftest import CountingAws, RunModule
 
@@ -70,6 +71,13 @@ def test_hosts_become_aliases_by_one_call_and_then_nothing_is_left(
     assert [step["verb"] for step in first["steps"]] == ["change_resource_record_sets"]
     assert (second["changed"], second["resource"]) == (False, first["resource"])
     assert first["resource"] == {host: [f"A alias of {dns_name.lower()}"] for host in (HOST, OTHER)}
+
+
+def test_a_change_is_waited_for(zone: Zone, run_module: RunModule, control_plane: ControlPlane) -> None:
+    for expected in (1, 0):
+        control_plane.calls.reset()
+        run_module(module.main, hosts=lead())
+        assert control_plane.calls.count("route53:GetChange") == expected
 
 
 def test_a_dual_stack_load_balancer_gets_an_aaaa_too(

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from ansible_collections.hokusai.platform.plugins.module_utils import score_metrics
+from ansible_collections.hokusai.platform.plugins.modules import health_score
 
 from sandbox.controlplane import ControlPlane
 from sandbox.controlplane.faults import Fault
-from tests.unit.conftest import CountingAws
+from tests.unit.conftest import CountingAws, RunModule
 
 SCORE: dict[str, Any] = {
     "score": 50.0,
@@ -43,6 +45,17 @@ def test_what_is_published_can_be_read(aws: CountingAws) -> None:
         Statistics=["Maximum"],
     )
     assert [point["Maximum"] for point in found["Datapoints"]] == [0.0]
+
+
+@pytest.mark.parametrize(("check", "calls"), [(False, 1), (True, 0)])
+def test_check_mode_publishes_nothing(
+    run_module: RunModule, control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch, check: bool, calls: int
+) -> None:
+    monkeypatch.setattr(health_score, "measure", lambda *_: SCORE)
+    nouns = {"api": "a", "auth": "b"}
+    options = {"hosts": {**nouns, "registry": "c"}, "services": {**nouns, "mlflow": "c"}, "namespace": "n"}
+    result = run_module(health_score.main, _check=check, cluster="c", publish="Test", **options)
+    assert (result["score"], control_plane.calls.count("cloudwatch:PutMetricData")) == (50.0, calls)
 
 
 def test_what_is_denied_is_told_and_no_error(aws: CountingAws, control_plane: ControlPlane) -> None:

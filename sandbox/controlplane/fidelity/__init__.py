@@ -5,11 +5,12 @@ Each replaces moto's backend and response classes by subclasses, so every deviat
 
 from __future__ import annotations
 
-from sandbox.controlplane.fidelity import cloudwatch, ec2, ecs, elbv2, kms, logs, servicediscovery, ssm
+from sandbox.controlplane.fidelity import acm, cloudwatch, ec2, ecs, elbv2, kms, logs, servicediscovery, ssm
 
 
 def install(pace: float) -> None:
     """Make moto's services strict, for the whole process; doing it twice changes nothing but the pace."""
+    acm.install()
     cloudwatch.install(pace)
     elbv2.install(pace)
     ec2.install()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.hokusai.platform.plugins.modules import route53_alias as module
+from botocore.exceptions import ClientError
 
 from sandbox.controlplane import ControlPlane
 from tests.unit.alb_edge import BALANCER, Edge
@@ -24,18 +25,24 @@ class Zone:
         self.id = made["HostedZone"]["Id"].rpartition("/")[2]
 
     def put(self, action: str = "CREATE", **record: Any) -> None:
-        change = {"Action": action, "ResourceRecordSet": {"TTL": 60, **record}}
-        self.aws.route53.change_resource_record_sets(HostedZoneId=self.id, ChangeBatch={"Changes": [change]})
+        self.change(action, {"TTL": 60, **record})
+
+    def change(self, action: str, record: dict[str, Any]) -> None:
+        batch = {"Changes": [{"Action": action, "ResourceRecordSet": record}]}
+        self.aws.route53.change_resource_record_sets(HostedZoneId=self.id, ChangeBatch=batch)
+
+    def sets(self, host: str = HOST) -> list[dict[str, Any]]:
+        listed = self.aws.route53.list_resource_record_sets(HostedZoneId=self.id)["ResourceRecordSets"]
+        kinds = {"A", "AAAA", "CNAME", "TXT"}
+        return [each for each in listed if each["Name"] == f"{host}." and each["Type"] in kinds]
 
     def held(self, host: str = HOST) -> dict[str, str]:
         """What the host leads to, by type of record."""
-        sets = self.aws.route53.list_resource_record_sets(HostedZoneId=self.id)["ResourceRecordSets"]
         return {
             each["Type"]: each["AliasTarget"]["DNSName"].rstrip(".")
             if "AliasTarget" in each
             else each["ResourceRecords"][0]["Value"]
-            for each in sets
-            if each["Name"] == f"{host}." and each["Type"] in {"A", "AAAA", "CNAME", "TXT"}
+            for each in self.sets(host)
         }
 
 
@@ -141,6 +148,24 @@ def test_only_a_record_that_was_seen_is_written_over(
     params = {"hosts": lead(), "zone": None, "evaluate_target_health": True, "replace": True}
     (step,) = module.plan(module.observe(aws, params), module.desire(params))
     assert [each["Action"] for each in step.args["ChangeBatch"]["Changes"]] == actions
+
+
+def test_a_name_that_somebody_deleted_is_given_back(zone: Zone, dns_name: str, run_module: RunModule) -> None:
+    zone.put(Name=f"z.{HOST}", Type="A", ResourceRecords=[{"Value": "192.0.2.1"}])
+    run_module(module.main, hosts=lead())
+    (made,) = zone.sets()
+    zone.change("DELETE", made)
+    assert run_module(module.main, hosts=lead())["changed"]
+    assert zone.held() == {"A": dns_name}
+
+
+def test_a_record_that_came_meanwhile_is_not_written_over(zone: Zone, dns_name: str, aws: CountingAws) -> None:
+    params = {"hosts": lead(), "zone": None, "evaluate_target_health": True, "replace": False}
+    (step,) = module.plan(module.observe(aws, params), module.desire(params))
+    zone.put(Name=HOST, Type="A", ResourceRecords=[{"Value": "192.0.2.1"}])
+    with pytest.raises(ClientError, match="already exists"):
+        aws.route53.change_resource_record_sets(**step.args)
+    assert zone.held() == {"A": "192.0.2.1"}
 
 
 def test_a_cname_to_the_load_balancer_is_not_said_to_lead_elsewhere(

@@ -5,7 +5,7 @@ Each replaces moto's backend and response classes by subclasses, so every deviat
 
 from __future__ import annotations
 
-from sandbox.controlplane.fidelity import acm, cloudwatch, ec2, ecs, elbv2, kms, logs, servicediscovery, ssm
+from sandbox.controlplane.fidelity import acm, cloudwatch, ec2, ecs, elbv2, kms, logs, route53, servicediscovery, ssm
 
 
 def install(pace: float) -> None:
@@ -17,5 +17,6 @@ def install(pace: float) -> None:
     ecs.install()
     kms.install()
     logs.install()
+    route53.install()
     servicediscovery.install()
     ssm.install()

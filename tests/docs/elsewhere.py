@@ -38,8 +38,6 @@ COMMANDS = {
     "make test": Place(".ci/run", ("exec make test",)),
     # In a copy of the tree alone.
     "make release": Place("tests/stages.py", ('("python", "tests/release.py", "--dry-run")',)),
-    # Nothing plays it whole, for half an hour: what it has written is held against its own record.
-    "make iam": Place("tests/unit/test_iam_policies.py", ('policies.text(policies.policy(RECORD, name)), "make iam"',)),
     f"{SITE} --check --diff": FIRST,
     f"{SITE} --check -e hokusai_plan_out=plan.json": Place(
         "tests/integration/conftest.py", (PLAN, '"playbooks/site.yml", "--check", "--diff", "-e", saved')

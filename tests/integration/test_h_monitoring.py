@@ -166,6 +166,7 @@ def drill(request: pytest.FixtureRequest, watched: Sandbox, at: dict[str, str]) 
         seen.during = sounding(watched)
         seen.figures = {title: figures(watched, title, began) for title in ("5xx by emitter", "Healthy hosts")}
         seen.verdict = play("playbooks/verify.yml", *PUBLISHING, extra=at)
+        eventually(lambda: SEEN_BY_A_VALIDATION in sounding(watched), END_SECONDS, lambda: states(watched))
         seen.entered = entered(watched, began)
         seen.began = {name: first_breach(watched, alarm(watched, name), began) for name in WATCHING[service]}
         seen.figures["Health score"] = figures(watched, "Health score", began)

@@ -118,7 +118,9 @@ STAGES = (
     Stage("ansible-lint", (("ansible-lint", "--offline", "--strict", "--profile", "production"),)),
     Stage("sanity", (("python", "tests/sanity.py"),)),
     Stage("release", (("antsibull-changelog", "lint"), ("python", "tests/release.py", "--dry-run"))),
-    Stage("unit", (pytest("-n", "2", "--dist", "loadfile", "tests/unit", "gateway/tests", "sandbox/tests"),), True, 1500),
+    Stage(
+        "unit", (pytest("-n", "2", "--dist", "loadfile", "tests/unit", "gateway/tests", "sandbox/tests"),), True, 1500
+    ),
     Stage(
         "integration",
         (pytest("--timeout", "900", "tests/integration", *IGNORED),),

@@ -223,7 +223,7 @@ class _Judge:
         if reason := self._of_another(now, written):
             self.kept.append(Kept(now.kind, now.id, now.name, reason))
             return None
-        if written is None:
+        if written is None or not written.made:
             return None
         gone = (each for key, each in self.before.items() if key not in self.now)
         if twin := next((each for each in gone if is_twin(each, now)), None):
@@ -242,9 +242,9 @@ class _Judge:
         """Why it may be that not the run created it; "" if it did, or if that was said already."""
         if now.key in self.others.made:
             return f"created by the run {self.others.made[now.key]}"
-        if written is None or not written.made:
+        if written is None or not (written.made or written.gone):
             return "not there before, and not created by the run"
-        if written.is_sure:
+        if not written.made or written.is_sure:
             return ""
         for run_id, lost in self.others.unnamed:
             if lost.kind == now.kind and is_made_as(now, lost):

@@ -88,15 +88,16 @@ def test_what_a_stranger_writes_between_the_rounds_is_not_set_right_with_a_reque
     ]
     changes = iter(zip(arns[:2], ("old", "three"), (wanted[1], wanted[0]), strict=True))
 
-    def write(*_: Any) -> None:
+    def write(*_: Any) -> tuple[str, ...]:
         for arn, group, other in changes:
             edge.aws.elbv2.modify_rule(
                 RuleArn=arn,
                 Conditions=elb_condition.to_aws(other.conditions),
                 Actions=[{"Type": "forward", "TargetGroupArn": edge.groups[group]}],
             )
+        return ()
 
-    monkeypatch.setattr(runner.Apply, "settle", write)
+    monkeypatch.setattr(runner, "settled", write)
     assert rules(*wanted, rules_quota=3, _check=True)["proof"]["safe"] is True
     result = rules(*wanted, rules_quota=3)
     assert result["error"] == "Unsafe"

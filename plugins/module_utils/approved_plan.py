@@ -301,11 +301,11 @@ class Plan(NoPlan):
 
     def accept(self, found: Observed[Any], desired: Any, steps: Sequence[Step], proof: Any, *, dry: bool) -> None:
         wish = fingerprint(self.file.seal, desired)
+        ids = {name: fingerprint(self.file.seal, each) for name, each in found.ids.items()}
         asked_for = dict(zip(WISH, (self.module, self.resource, wish), strict=True))
         if self.file.body["state"] == DRAFT:
             if not dry:
                 raise BadInput(f"The plan {self.file.path} is a draft, and nobody can have approved it", ANEW)
-            ids = {name: fingerprint(self.file.seal, each) for name, each in found.ids.items()}
             told = {"ids": ids, "steps": [step.shown() for step in steps], "proof": as_data(proof)}
             note(self.file.parts, {**asked_for, **told})
             return
@@ -313,7 +313,7 @@ class Plan(NoPlan):
             asked = "asks for another state than" if self.known() else "is not in"
             raise PlanMoved(f"{self.module} {self.resource} {asked} the plan {self.file.path}", ANEW)
         self.allow(steps)
-        self.refuse_renamed(wish, found.ids)
+        self.refuse_renamed(wish, ids)
         if dry and self.file.asked.exists():
             note(self.file.asked, asked_for)
 
@@ -328,9 +328,7 @@ class Plan(NoPlan):
     def refuse_renamed(self, wish: str, ids: Mapping[str, str]) -> None:
         """Raise `PlanMoved` where a name has come to mean something else. What the run itself makes had no id then."""
         then = next(part["ids"] for part in self.known() if part["wish"] == wish)
-        if other := [
-            name for name in sorted(ids) if then.get(name, "") not in ("", fingerprint(self.file.seal, ids[name]))
-        ]:
+        if other := sorted(name for name in ids.keys() & then.keys() if ids[name] != then[name]):
             told = f"{self.module} {self.resource}: not what they were when the plan {self.file.path} was made"
             raise PlanMoved(f"{told}: {', '.join(other)}", ANEW)
 

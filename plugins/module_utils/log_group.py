@@ -109,9 +109,8 @@ FILTER_OPTIONS = ("applyOnTransformedLogs", "fieldSelectionCriteria", "emitSyste
 def filter_from_aws(described: Mapping[str, Any]) -> MetricFilter:
     (change,) = described["metricTransformations"]
     default = change.get("defaultValue")
-    options = {key: described[key] for key in FILTER_OPTIONS if key in described}
-    others = {**options, **{key: value for key, value in change.items() if key not in _MANAGED}}
-    more = {key: value for key, value in others.items() if value and value != "None"}
+    others = {name: described.get(name) for name in FILTER_OPTIONS} | change
+    more = {key: value for key, value in others.items() if key not in _MANAGED and value and value != "None"}
     return MetricFilter(
         described["filterName"],
         described.get("filterPattern", ""),

@@ -21,7 +21,8 @@ def references(entry: Entry) -> Iterator[str]:
     """The ids of what a resource refers to."""
     fields = entry.fields
     yield from alarm_rule.named(str(fields.get("AlarmRule", "")))
-    yield str(fields.get("ActionsSuppressor", "")).rpartition(":alarm:")[2]
+    if suppressor := fields.get("ActionsSuppressor"):
+        yield suppressor.rpartition(":alarm:")[2]
     yield from fields.get("deploymentConfiguration", {}).get("alarms", {}).get("alarmNames", ())
     yield from elb_action.group_arns((*fields.get("Actions", ()), *fields.get("DefaultActions", ())))
     yield from (each["registryArn"] for each in fields.get("serviceRegistries", ()))

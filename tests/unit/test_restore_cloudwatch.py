@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from ansible_collections.hokusai.platform.plugins.module_utils import (
     alarm,
-    journal_writes,
     log_group,
     restore,
     three_way,
@@ -24,6 +23,7 @@ from ansible_collections.hokusai.platform.plugins.modules import cloudwatch_alar
 from tests.unit.alb_edge import Edge
 from tests.unit.conftest import CountingAws
 from tests.unit.restore_platform import ALARM, Platform, Task, watch
+from tests.unit.test_three_way import document, wrote
 
 A = {"metricName": "A", "metricNamespace": "Test", "metricValue": "1"}
 ERRORS = {"id": "errors", "name": "Errors", "namespace": "Test"}
@@ -196,11 +196,6 @@ OPTIONS = [
 ]
 
 
-def journal(service: str, verb: str, arguments: dict[str, Any]) -> journal_writes.Journal:
-    intent = {"kind": "intent", "seq": 1, "service": service, "verb": verb, "args": arguments, "why": "", "over": True}
-    return journal_writes.read([intent, {"kind": "outcome", "of": 1, "seq": 2, "result": "done", "response": {}}])
-
-
 @pytest.mark.parametrize("removed", [False, True], ids=["written over", "removed"])
 @pytest.mark.parametrize(("kind", "option"), OPTIONS)
 def test_what_a_write_takes_away_by_leaving_it_out_comes_back(kind: str, option: dict[str, Any], removed: bool) -> None:
@@ -208,8 +203,9 @@ def test_what_a_write_takes_away_by_leaving_it_out_comes_back(kind: str, option:
     before = replace(held.entry, fields={**held.entry.fields, **option})
     left = {name: value for name, value in held.put[2].items() if name in before.fields}
     now = [] if removed else [replace(before, fields=left)]
-    was, live = ({"scope": {}, "resources": [each.as_data() for each in some]} for some in ([before], now))
-    judgement = three_way.judge(was, journal(*(held.delete if removed else held.put)), live, live)
+    service, verb, arguments = held.delete if removed else held.put
+    live = document(*now)
+    judgement = three_way.judge(document(before), wrote(service, verb, **arguments), live, live)
     assert judgement.kept == ()
     todo = Todo(judgement.undos)
     (step,) = held.steps(due(State({each.key: each for each in now}, todo), todo))

@@ -26,7 +26,10 @@ class Route53Backend(Replacement, models.Route53Backend):  # type: ignore[misc] 
             wanted = key(change["ResourceRecordSet"])
             if change["Action"] == "CREATE" and wanted in there:
                 raise ResourceRecordAlreadyExists(name=wanted[0], _type=wanted[1])
-            (there.discard if change["Action"] == "DELETE" else there.add)(wanted)
+            if change["Action"] == "DELETE":
+                there.discard(wanted)
+            else:
+                there.add(wanted)
         super().change_resource_record_sets(
             zoneid, [{**each, "Action": "UPSERT"} if each["Action"] == "CREATE" else each for each in change_list]
         )

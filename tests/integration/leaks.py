@@ -90,10 +90,10 @@ class Watch:
             self._look_at_directories()
 
     def _look_into(self, process: Path) -> None:
-        command = (process / "cmdline").read_bytes()
+        command, environment = given(process)
         first, *words = command.decode(errors="replace").split("\0")
         program = " ".join([Path(first).name, *words[:2]])
-        for place, content in (("command line", command), ("environment", (process / "environ").read_bytes())):
+        for place, content in (("command line", command), ("environment", environment)):
             if content not in self._seen:
                 self._seen.add(content)
                 for secret in self._secrets.found(content.decode("latin-1")):
@@ -111,6 +111,14 @@ class Watch:
         is_new = known not in self._seen
         self._seen.add(known)
         return is_new and bool(self._secrets.found_in_file(file))
+
+
+def given(process: Path) -> tuple[bytes, bytes]:
+    """A process's command line, and its environment; both of one program where it becomes another one meanwhile."""
+    while True:
+        command, environment = (process / "cmdline").read_bytes(), (process / "environ").read_bytes()
+        if (process / "cmdline").read_bytes() == command:
+            return command, environment
 
 
 def files(directory: Path) -> Iterator[Path]:

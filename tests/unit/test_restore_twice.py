@@ -98,11 +98,13 @@ def test_what_a_rollback_that_was_cut_off_made_again_is_told_with_what_it_lacks(
     run = whole.run(*WHOLE["a target group with the rule that forwards to it"][:1])
     there, between = whole.read(), Notes()
     whole.take_back(before, run, within=between)
-    whole.edge.make_group("four")
-    kept = whole.take_back(there, between).kept
-    reasons = {each.field: each.reason for each in kept}
-    assert reasons.keys() == {"", "Attributes.deregistration_delay.timeout_seconds"}
-    assert all("is in its place" in each for each in reasons.values())
+    arn = whole.edge.make_group("four")
+    instead = f"the run removed it, and {arn} is in its place"
+    assert {(each.id == arn, each.field, each.reason) for each in whole.take_back(there, between).kept} == {
+        (False, "", instead),
+        (True, "", "not there before, and not created by the run"),
+        (True, "Attributes.deregistration_delay.timeout_seconds", instead),
+    }
 
 
 def test_it_goes_on_where_it_was_cut_off_with_what_was_made_again(

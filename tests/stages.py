@@ -190,6 +190,7 @@ def measure(stage: Stage, output: TextIO | None) -> Result:
     started = time.monotonic()
     for command in stage.commands:
         report = REPORTS / f"{stage.name}.xml"
+        report.unlink(missing_ok=True)
         code = execute((*command, f"--junitxml={report}") if stage.reports else command, stage, output)
         passed, failed = counts(report) if stage.reports else (int(code == 0), 0)
         result.passed += passed
@@ -295,8 +296,9 @@ def main() -> int:
     if ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise SystemExit("This system cannot say which processes are left behind (prctl failed): Linux is needed")
     for directory in (REPORTS, HOME):
-        shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir(parents=True)
+        if not names:  # others may be at work with them: a commit's hooks beside all the stages
+            shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:

@@ -10,9 +10,9 @@ class ModuleDocFragment:
 options:
   metrics:
     description:
-      - The metrics that may be named by their ids. Those that nothing names have no effect, but must exist too.
-      - Their dimensions are derived from the resources named, which must exist. CloudWatch takes a metric of any
-        dimensions, and a wrong one has no data for ever.
+      - The metrics that may be named by their ids. Those that nothing names have no effect.
+      - Their dimensions are derived from the resources named, which must exist if the metric is used. CloudWatch takes
+        a metric of any dimensions, and a wrong one has no data for ever.
     type: list
     elements: dict
     default: []

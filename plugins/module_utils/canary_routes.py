@@ -64,9 +64,14 @@ class Rule:
         return replace(self, mark=replace(self.mark, phase=RETREAT)) if self.mark else self
 
     def restored(self) -> Rule:
-        """With all requests, and its stickiness, back at the stable group."""
+        """With its stickiness, and all requests but those of a group that somebody added, at the stable group."""
         stickiness = self.mark.stickiness if self.mark else self.forward.stickiness
-        return replace(self.with_forward(elb_action.forward({self.pair.stable: 1}, stickiness)), mark=None)
+        weights = dict(self.forward.weights)
+        if ours := weights.pop(self.pair.canary, 0):
+            weights[self.pair.stable] = min(weights.get(self.pair.stable, 0) + ours, elb_action.MAX_WEIGHT)
+        if not weights.keys() - {self.pair.stable}:
+            weights = {self.pair.stable: 1}
+        return replace(self.with_forward(elb_action.forward(weights, stickiness)), mark=None)
 
     def shown(self) -> dict[str, Any]:
         return {
@@ -119,7 +124,8 @@ class Shares:
 
 
 def read(aws: Aws, pairs: Sequence[Pair]) -> tuple[tuple[Rule, ...], dict[str, str]]:
-    """The rules that forward to any of the groups, by load balancer and order, and the groups' ARNs by name.
+    """The rules that forward to any of the groups, by load balancer and order, and ARNs by name: those of the groups,
+    and of all that the rules forward to.
 
     Raises `NotFound` for a stable group that does not exist; a canary's that does not has no ARN.
     """
@@ -127,9 +133,10 @@ def read(aws: Aws, pairs: Sequence[Pair]) -> tuple[tuple[Rule, ...], dict[str, s
     absent = [pair.stable for pair in pairs if pair.stable not in described]
     if absent:
         raise NotFound(f"There is no target group {', '.join(absent)}", "correct the option target_groups")
-    ids = {name: str(each["TargetGroupArn"]) for name, each in described.items()}
     balancers = sorted({arn for each in described.values() for arn in each.get("LoadBalancerArns", ())})
-    found = [rule for arn in balancers for rule in _rules(aws, arn, pairs)]
+    ids: dict[str, str] = {}
+    found = [rule for arn in balancers for rule in _rules(aws, arn, pairs, ids)]
+    ids |= {name: str(each["TargetGroupArn"]) for name, each in described.items()}
     marks = elb.tags_of(aws, [rule.arn for rule in found])
     return tuple(_marked(rule, marks.get(rule.arn, {}).get(tagging.CANARY)) for rule in found), ids
 
@@ -144,7 +151,7 @@ def groups(aws: Aws, names: Sequence[str]) -> dict[str, dict[str, Any]]:
     return {each["TargetGroupName"]: each for each in found}
 
 
-def _rules(aws: Aws, balancer: str, pairs: Sequence[Pair]) -> Iterator[Rule]:
+def _rules(aws: Aws, balancer: str, pairs: Sequence[Pair], ids: dict[str, str]) -> Iterator[Rule]:
     for listener in sorted(elb.listeners(aws, balancer), key=lambda each: int(each["Port"])):
         where = f"{elb.balancer_name(balancer)}:{listener['Port']}"
         with calling(f"describe the rules of {where}"):
@@ -153,6 +160,7 @@ def _rules(aws: Aws, balancer: str, pairs: Sequence[Pair]) -> Iterator[Rule]:
             actions = elb_action.from_aws(each.get("Actions", ()))
             pair = next((pair for pair in pairs if _groups_of(actions) & {pair.stable, pair.canary}), None)
             if pair and not each["IsDefault"]:
+                ids |= {elb_action.group_name(arn): arn for arn in elb_action.group_arns(each["Actions"])}
                 yield Rule(f"{where} rule {each['Priority']}", each["RuleArn"], pair, actions)
 
 

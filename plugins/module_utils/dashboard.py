@@ -155,6 +155,8 @@ def from_options(params: Mapping[str, Any]) -> Dashboard:
 def _widget(given: Mapping[str, Any], metrics: Metrics) -> Widget:
     if unknown := [name for name in given["metrics"] if name not in metrics]:
         raise BadInput(f"The widget {given['title']} shows {unknown[0]}, which is no metric", "define it")
+    if off := [axis for axis in ("x", "y") if (given[axis] or 0) < 0]:
+        raise BadInput(f"The widget {given['title']} is off the grid: its {off[0]} is {given[off[0]]}", "begin at 0")
     drawn = tuple(metrics[name] for name in given["metrics"])
     expressions = tuple(Expression(each["expression"], each["label"]) for each in given["expressions"])
     needed = [each for text in expressions for each in metric.used(text.text, metrics)]
@@ -262,12 +264,15 @@ def more(body: Body) -> dict[str, Any]:
 DASHBOARD_DEFAULTS: Mapping[str, Any] = {"start": "", "periodOverride": "auto"}
 DEFAULTS: Mapping[str, Any] = {"view": "timeSeries", "stacked": False, "yAxis": {}, "title": ""}
 LINE_DEFAULTS: Mapping[str, Any] = {"visible": True, "yAxis": "left", "label": ""}
+OF_ALL_LINES: Mapping[str, Any] = {"period": 300, "stat": "Average"}
+"""What a widget says of those of its lines that say nothing themselves, and what holds if it does not either."""
 
 
 def _normal(widget: Body) -> dict[str, Any]:
     properties = {**DEFAULTS, **widget.get("properties", {})}
     if lines := metric_lines(widget):
-        properties["metrics"] = [_line(line) for line in expanded(lines)]
+        common = {name: properties.pop(name, default) for name, default in OF_ALL_LINES.items()}
+        properties["metrics"] = [_line(line, {**LINE_DEFAULTS, **common}) for line in expanded(lines)]
     places = {"x": 0, "y": 0, "width": 6, "height": 6}
     return {**places, **widget, "properties": json.loads(json.dumps(properties, sort_keys=True, default=str))}
 
@@ -280,8 +285,8 @@ def metric_lines(widget: Body) -> list[list[Any]]:
     return lines if all(isinstance(line, list) and line for line in lines) else []
 
 
-def _line(line: Sequence[Any]) -> list[Any]:
-    return [*line[:-1], {**LINE_DEFAULTS, **line[-1]}] if isinstance(line[-1], Mapping) else [*line, LINE_DEFAULTS]
+def _line(line: Sequence[Any], defaults: Mapping[str, Any]) -> list[Any]:
+    return [*line[:-1], {**defaults, **line[-1]}] if isinstance(line[-1], Mapping) else [*line, defaults]
 
 
 def expanded(lines: Iterable[Sequence[Any]]) -> Iterator[list[Any]]:

@@ -185,7 +185,7 @@ def refuse_dropping(found: Matching, desired: RuleSet) -> None:
     """An authentication on a stranger's rule is a lock that somebody put there: it never goes in passing."""
     for live, want in found.pairs:
         types = elb_action.foreign(live.actions)
-        if types and not desired.policy.owns(live):
+        if types and want.actions != live.actions and not desired.policy.owns(live):
             where = f"Rule {want} of {desired.listener}: the live rule {live.priority}"
             raise BadInput(
                 f"{where} ({elb_condition.says(live.conditions)}) is not ours, and its action {types} would be dropped",

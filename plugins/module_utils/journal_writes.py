@@ -390,12 +390,16 @@ def _filter_id(arguments: Arguments) -> str:
 # --- Route 53
 
 
+_ANSWERS = dict.fromkeys(("TTL", "ResourceRecords", "AliasTarget"))
+"""What a record answers: values for some time, or an alias. Whatever it does not say, it takes away."""
+
+
 def _change_records(arguments: Arguments, _response: Arguments) -> Iterator[Write]:
     zone = arguments["HostedZoneId"]
     for change in arguments["ChangeBatch"]["Changes"]:
         record = change["ResourceRecordSet"]
         act = {"DELETE": DELETE, "CREATE": CREATE, "UPSERT": CHANGE}[change["Action"]]
-        fields = {} if act == DELETE else _but(record, *snapshot_route53.RECORD_VOLATILE)
+        fields = {} if act == DELETE else {**_ANSWERS, **_but(record, *snapshot_route53.RECORD_VOLATILE)}
         yield Write(snapshot_route53.KIND, snapshot_route53.record_id(zone, record), act, fields)
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
-from ansible_collections.hokusai.platform.plugins.module_utils import alarm_rule, elb_action
+from ansible_collections.hokusai.platform.plugins.module_utils import alarm_rule, elb_action, elb_rules
 from ansible_collections.hokusai.platform.plugins.module_utils.journal_writes import Written
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_entry import Entry
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_field import flat, holds, same
@@ -49,6 +49,17 @@ def is_made_as(entry: Entry, lost: Written) -> bool:
         any(holds(entry.kind, name, live.get(name), value) for value in lost.values.get(name, [None]))
         for name in IDENTIFIED[entry.kind]
     )
+
+
+PRIORITY = "Priority"
+
+
+def is_sunk(entry: Entry, there: Iterable[Entry]) -> bool:
+    """Whether it is a rule at the very bottom of its listener, where rules are put that come or go, until they do."""
+    if entry.kind != "load_balancer_rule":
+        return False
+    beside = sum(each.kind == entry.kind and dict(each.where) == dict(entry.where) for each in there)
+    return int(entry.fields[PRIORITY]) in elb_rules.lowest(2 * beside)
 
 
 IDENTIFIED: Mapping[str, Sequence[str]] = {

@@ -7,7 +7,7 @@ Each plan is made from what is live then: a field that meanwhile holds a strange
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,7 +16,12 @@ from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import Unsafe
 from ansible_collections.hokusai.platform.plugins.module_utils.module import Params
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Observed, Step
-from ansible_collections.hokusai.platform.plugins.module_utils.resource_identity import is_twin, remade
+from ansible_collections.hokusai.platform.plugins.module_utils.resource_identity import (
+    PRIORITY,
+    is_sunk,
+    is_twin,
+    remade,
+)
 from ansible_collections.hokusai.platform.plugins.module_utils.routing_proof import Proof
 from ansible_collections.hokusai.platform.plugins.module_utils.runner import Resource, Response
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_entry import Entry
@@ -101,7 +106,7 @@ def due(state: State, todo: Todo) -> Due:
         for undo in todo.undos
         if undo.act == CHANGE and undo.key in live and (found := undo.due(live[undo.key]))
     }
-    remove = (live[u.key] for u in todo.undos if u.act == REMOVE and u.key in live and _alike(live[u.key], u.entry))
+    remove = (live[u.key] for u in todo.undos if u.act == REMOVE and u.key in live and is_due(live, u))
     create = []
     for undo in todo.undos:
         if undo.act != CREATE or undo.key in live:
@@ -114,9 +119,15 @@ def due(state: State, todo: Todo) -> Due:
     return Due(live, fields, tuple(remove), tuple(create))
 
 
-def _alike(one: Entry, other: Entry) -> bool:
+def is_due(live: Mapping[Key, Entry], undo: Undo) -> bool:
+    """Whether what is to be removed is what it was when that was said; a rule may be on its way out."""
+    now = live[undo.key]
+    return _alike(now, undo.entry, but=frozenset({PRIORITY} if is_sunk(now, live.values()) else ()))
+
+
+def _alike(one: Entry, other: Entry, but: Set[str] = frozenset()) -> bool:
     now, then = flat(one.fields), flat(other.fields)
-    return all(same(one.kind, name, now.get(name), then.get(name)) for name in {*now, *then})
+    return all(same(one.kind, name, now.get(name), then.get(name)) for name in {*now, *then} - but)
 
 
 def _remade(live: Entry, wanted: Entry) -> bool:

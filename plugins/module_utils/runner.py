@@ -204,6 +204,8 @@ class Apply(Generic[T]):
         self.transaction, self.approval = transaction, approval
         self.client = aws.client(resource.service)
         self.done: list[Response] = []
+        self.coming: Sequence[Step] = ()
+        """The steps of this round that are under way or still to come."""
         self.proofs: list[Any] = []
         self.warnings: list[str] = []
 
@@ -220,7 +222,10 @@ class Apply(Generic[T]):
             ready = tuple(takewhile(lambda step: not any(holds(step.args, Later)), steps))
             if not ready:
                 raise self.stuck(steps)
-            responses = [response for batch in batches(ready) for response in self.batch(batch)]
+            responses: list[Response] = []
+            for batch in batches(ready):
+                self.coming = steps[len(responses) :]
+                responses += self.batch(batch)
             self.warnings += settled(self.resource, self.aws, self.params, responses)
             observed, steps = self.reread(ready)
             self.approval.allow(steps)
@@ -241,7 +246,11 @@ class Apply(Generic[T]):
         return [future.result() for future in futures]
 
     def one(self, write: Write) -> Response:
-        """Make the call. An error does not prove that nothing happened: a step no longer needed has landed."""
+        """Make the call. An error does not prove that nothing happened: if all that is left comes after it, it landed.
+
+        With anything else left the plan has become another one. What was to follow may then not be made: it was
+        proved after this step.
+        """
         step = write.step
         with write.recorded():
             for left in reversed(range(LOOKED_TRIES)):
@@ -260,15 +269,24 @@ class Apply(Generic[T]):
         return step, write.response
 
     def landed(self, write: Write) -> bool | None:
-        """Whether what a failed write was to do is there; None when that cannot be seen.
+        """Whether what a failed write was to do is there; None when that cannot be seen, or the plan is another now.
 
         Once an answer to it was lost it is looked for until reads have had the time to show it.
         """
+        coming = [step.key for step in self.coming if step.key != write.step.key]
+
+        def is_rest(seen: tuple[Observed[T], tuple[Step, ...]]) -> bool:
+            left = [step.key for step in seen[1]]
+            return left == [key for key in coming if key in left]
+
+        delays = REREAD_DELAYS if write.is_open else REREAD_DELAYS[:1]
         try:
-            _observed, left = self.watch({write.step.key}, REREAD_DELAYS if write.is_open else REREAD_DELAYS[:1])
+            seen = look_until(self.look_and_plan, is_rest, delays)
         except PlatformError:
             return None
-        return write.step.key not in {step.key for step in left}
+        if is_rest(seen):
+            return True
+        return False if write.step.key in {step.key for step in seen[1]} else None
 
     def reread(self, applied: Iterable[Step]) -> tuple[Observed[T], tuple[Step, ...]]:
         """Observe and plan until none of the steps just applied is planned again; reads may be stale for a while."""

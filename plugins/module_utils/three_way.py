@@ -18,9 +18,11 @@ from ansible_collections.hokusai.platform.plugins.module_utils.journal_writes im
 from ansible_collections.hokusai.platform.plugins.module_utils.redaction import texts
 from ansible_collections.hokusai.platform.plugins.module_utils.resource_identity import (
     CONTENT,
+    PRIORITY,
     REFERRED,
     inseparable,
     is_made_as,
+    is_sunk,
     is_twin,
     references,
     remade,
@@ -256,7 +258,8 @@ class _Judge:
     def _changed(self, now: Entry, written: Written) -> Iterator[str]:
         """The fields of a created resource that hold neither what the run wrote nor what AWS then filled in."""
         live, ended = flat(now.fields), self._ended(now.key)
-        for name in {*live, *written.values}:
+        sunk = {PRIORITY} if is_sunk(now, self.now.values()) else set()  # by a rollback that was cut off
+        for name in {*live, *written.values} - sunk:
             values = written.values.get(name)
             if values:
                 is_ours = holds_one(now.kind, name, live.get(name), values, ended.get(name))

@@ -308,9 +308,9 @@ def remedy(refused: BadRecord, sound: str) -> str:
 def untaken(archive: Archive, own: str, passed_over: list[str]) -> Iterator[Contents | BadRecord]:
     """The runs that wrote something and were not taken back, newest first, and why a record was refused.
 
-    A rollback is none of them, but where it put a run in force again, by taking back the rollback of it: what that run
-    had made is made anew then, and by the rollback. `passed_over` gets the ids of those that were cut off before they
-    could write.
+    A rollback is none of them, but where it put a run in force again, by taking back the rollback of it, wholly or in
+    part: what that run had made is made anew then, and by the rollback. `passed_over` gets the ids of those that were
+    cut off before they could write.
     """
     taken: set[str] = set()
     for run_id in archive.ids():
@@ -324,14 +324,12 @@ def untaken(archive: Archive, own: str, passed_over: list[str]) -> Iterator[Cont
             continue
         if contents is None:
             passed_over.append(run_id)
-        elif contents.context.get("rollback_of"):
-            if run_id not in taken and contents.result and contents.result["verdict"] == "succeeded":
-                taken_back = list(ancestry(archive, contents.context))
+        elif run_id not in taken:
+            taken_back = list(ancestry(archive, contents.context))
+            if contents.result and contents.result["verdict"] == "succeeded":
                 taken.update(taken_back)
-                if len(taken_back) % 2 == 0 and wrote(contents):
-                    yield contents
-        elif run_id not in taken and wrote(contents):
-            yield contents
+            if len(taken_back) % 2 == 0 and wrote(contents):
+                yield contents
 
 
 def wrote(contents: Contents) -> bool:

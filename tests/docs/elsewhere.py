@@ -29,9 +29,14 @@ CANARIES = "tests/integration/test_h_canary.py"
 CANARY_PLAYBOOK = 'PLAYBOOK = "playbooks/canary.yml"'
 PLAN = "saved = f\"hokusai_plan_out={sandbox.home / 'plan.json'}\""
 PERMITTED = '"rollback", run_id=stage.newest(), hokusai_allow_bypass=True)'
-INSTALL = """"ansible-galaxy",
-        "collection",
-        "install","""
+INSTALLED = "tests/integration/test_e_installed.py"
+INSTALLATION = (
+    "ansible-galaxy collection build --output-path ~/hokusai",
+    "cp -R inventories ~/hokusai",
+    "cd ~/hokusai",
+    "ansible-galaxy collection install hokusai-platform-*.tar.gz",
+    "ansible-playbook hokusai.platform.site -i inventories/development",
+)
 
 COMMANDS = {
     "make demo": Place("tests/integration/test_g_demo.py", ('run([sys.executable, "tests/demo.py"], here)',)),
@@ -72,13 +77,7 @@ COMMANDS = {
         "tests/unit/test_record_recovery.py",
         ('copy_object(Bucket=BUCKET, Key=key, CopySource=f"{BUCKET}/{key}?versionId={version}")',),
     ),
-    "ansible-galaxy collection build": Place("tests/sanity.py", ('tool("ansible-galaxy"), "collection", "build"',)),
-    "ansible-galaxy collection install hokusai-platform-*.tar.gz": Place(
-        "tests/integration/test_e_installed.py", (INSTALL,)
-    ),
-    "ansible-playbook hokusai.platform.site -i inventories/development": Place(
-        "tests/integration/test_e_installed.py", ('"hokusai.platform.site",', '"inventories" / "development"')
-    ),
+    **{command: Place(INSTALLED, (command, '["bash", "-ec", INSTALLATION]')) for command in INSTALLATION},
     f"{CANARY} -e canary_image=IMAGE": Place(CANARIES, (CANARY_PLAYBOOK, "run = platform.play(canary_image=")),
     # Both with the lock of the one that was cut off broken; without that it is refused.
     CANARY: Place(CANARIES, (CANARY_PLAYBOOK, "run = platform.play(**given)", '2026.14.0", PLAYBOOK, bake=3)')),
@@ -96,3 +95,9 @@ COMMANDS = {
     ),
 }
 """What runs a command, here or on the inventory `sandbox`."""
+
+COMPARED = {
+    ("make demo",): "tests/integration/test_g_demo.py",
+    ("ansible-playbook playbooks/history.yml -i inventories/development",): "tests/integration/test_h_runs.py",
+}
+"""By a block that is run elsewhere, and of which the document says what it prints, the test that compares that."""

@@ -12,7 +12,7 @@ import pytest
 from ansible.cli.playbook import PlaybookCLI
 from botocore import xform_name
 
-from tests.docs.elsewhere import COMMANDS
+from tests.docs.elsewhere import COMMANDS, COMPARED
 from tests.docs.test_commands import PAGES
 from tests.docsite import blocks
 from tests.docsite.blocks import Block
@@ -28,6 +28,12 @@ def test_a_command_that_is_run_elsewhere_names_what_runs_it_and_no_other_is_kept
     assert {
         command for block in BLOCKS if block.kind == blocks.ELSEWHERE for command in block.commands
     } == COMMANDS.keys()
+
+
+def test_what_a_block_that_is_run_elsewhere_prints_is_compared_there() -> None:
+    told = {tuple(block.commands) for block in BLOCKS if block.kind == blocks.ELSEWHERE and block.printed}
+    assert told == COMPARED.keys()
+    assert [file for file in COMPARED.values() if "blocks.missing(" not in (ROOT / file).read_text()] == []
 
 
 @pytest.mark.parametrize("command", COMMANDS)

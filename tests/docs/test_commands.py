@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,7 +52,6 @@ BEFORE = {"docs/runbook.md": f"{API_KEY} '{json.dumps(OLD_KEY)}' || exit\n"}
 """What is done before a page: there is a key to rotate, which no reader is to mint by following the page."""
 
 RUNNABLE = {blocks.RUN, blocks.FAILS}
-pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
 
 @pytest.fixture(scope="module")

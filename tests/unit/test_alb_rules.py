@@ -10,7 +10,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils import elb_condit
 from sandbox.controlplane import ControlPlane, Fault
 from tests.unit.alb_edge import Edge
 from tests.unit.alb_model import LOGIN, ours, rule, theirs
-from tests.unit.test_alb_rules_plan import CREATE, DELETE, MODIFY, TRANSITIONS, Transition, case
+from tests.unit.test_alb_rules_plan import CREATE, DELETE, MODIFY, ORDER, TRANSITIONS, Transition, case
 
 
 def verbs(result: dict[str, Any]) -> list[str]:
@@ -30,6 +30,24 @@ def test_transition(each: Transition, rules: Any, edge: Edge, control_plane: Con
     assert (again["changed"], again["steps"]) == (False, [])
     assert control_plane.calls.writes == 0
     assert again["diff"]["before"] == again["diff"]["after"] == applied["diff"]["after"]
+
+
+@pytest.mark.parametrize("fault", [{"kind": "denied"}, {"code": "TooManyRules"}], ids=str)
+def test_a_refused_write_ends_the_plan_although_what_is_left_could_be_done_another_way(
+    fault: dict[str, Any], rules: Any, edge: Edge, control_plane: ControlPlane
+) -> None:
+    """Once the first rule is there, `api` could be changed in place: its replacement is not asked for any more."""
+    api = edge.make_rule(ours("api", 3, paths=["/api"]))
+    edge.make_rule(theirs(7, "two", paths=["/legacy"]))
+    wanted = (rule("hook", 1, "three", paths=["/hook"]), rule("api", 5, paths=["/*"]))
+    assert verbs(rules(*wanted, _check=True)) == [CREATE, CREATE, ORDER, DELETE]
+    control_plane.faults.replace([Fault("^elbv2:CreateRule$", skip=1, times=9, **fault)])
+    result = rules(*wanted)
+    assert (result["error"], verbs({"steps": result["steps_done"]})) == ("AwsError", [CREATE])
+    assert result["step_failed"]["verb"] == CREATE
+    assert (api, "3") in {(each["RuleArn"], each["Priority"]) for each in edge.rules()}
+    control_plane.faults.replace([])
+    assert rules(*wanted)["changed"]
 
 
 @pytest.mark.parametrize("count", [1, 20, 90])

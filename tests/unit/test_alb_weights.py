@@ -246,6 +246,18 @@ def test_a_rule_that_forwards_elsewhere_too_is_somebody_elses(routes: Edge, run_
     assert snapshot(routes) == was
 
 
+def test_the_way_back_leaves_the_share_of_a_group_that_somebody_added(
+    canary: Edge, weigh: Callable[..., list[str]]
+) -> None:
+    weigh(share(25))
+    split = elb_action.forward({"one": 75, "three": 25, "two": 200})
+    forward = elb_action.to_aws(split, canary.groups.__getitem__)
+    canary.aws.elbv2.modify_rule(RuleArn=canary.rules()[0]["RuleArn"], Actions=[forward])
+    weigh(ABSENT)
+    assert shares(canary) == {10: {"one": 100, "two": 200}, 20: {"one": 1}, 30: {"two": 1}}
+    assert marks(canary) == ["", "", ""]
+
+
 @pytest.mark.parametrize("options", [share(5), ABSENT])
 def test_another_canary_is_left_alone(
     options: dict[str, Any], canary: Edge, run_module: RunModule, weigh: Callable[..., list[str]]

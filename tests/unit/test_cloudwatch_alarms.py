@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.hokusai.platform.plugins.module_utils import alarm_observation
-from ansible_collections.hokusai.platform.plugins.module_utils.alarm import different
+from ansible_collections.hokusai.platform.plugins.module_utils.alarm import different, wanted
 from ansible_collections.hokusai.platform.plugins.module_utils.cloudwatch import alarm_states
-from ansible_collections.hokusai.platform.plugins.modules.cloudwatch_alarms import main
+from ansible_collections.hokusai.platform.plugins.module_utils.metric import from_options
+from ansible_collections.hokusai.platform.plugins.modules.cloudwatch_alarms import SPEC, main
 
 from sandbox.controlplane import ControlPlane
 from tests.unit.alb_edge import BALANCER, Edge
@@ -93,6 +95,29 @@ def test_missing_data_is_treated_by_the_kind_of_the_metric(set_alarms: Set, clou
     set_alarms([*ALARMS, given])
     found = {name: alarm(cloudwatch, name)["TreatMissingData"] for name in ("elb-5xx", "no-host", "sick", "kept")}
     assert found == {"elb-5xx": "notBreaching", "no-host": "breaching", "sick": "breaching", "kept": "ignore"}
+
+
+@pytest.mark.parametrize(
+    ("metric", "treatment"),
+    [
+        ({"name": "RunningTaskCount", "cluster": "c", "service": "s"}, "breaching"),
+        ({"name": "DaysToExpiry", "certificate": "registry.test"}, "breaching"),
+        ({"name": "HealthScore", "namespace": "Hokusai", "dimensions": {"Environment": "test"}}, "ignore"),
+        ({"name": "CheckPassed", "namespace": "Hokusai", "dimensions": {"Check": "a"}}, "ignore"),
+        (
+            {"name": "AuthenticationFailures", "namespace": "Hokusai", "dimensions": {"Environment": "test"}},
+            "notBreaching",
+        ),
+    ],
+)
+def test_silence_is_a_failure_of_what_always_reports_and_nothing_of_a_verdict(
+    metric: dict[str, Any], treatment: str
+) -> None:
+    asked = {"metrics": [{"id": "watched", **metric}], "alarms": [{"name": "a", "metric": "watched", "threshold": 1}]}
+    given = ArgumentSpecValidator(SPEC).validate(asked).validated_parameters
+    common = {"owner": OWNER, "tags": {}, "alarm_actions": [], "ok_actions": [], "insufficient_data_actions": []}
+    (found,) = wanted(given["alarms"], from_options(given["metrics"]), common)
+    assert found.settings["TreatMissingData"] == treatment
 
 
 def test_maths_watches_the_expression_alone(set_alarms: Set, cloudwatch: Any) -> None:

@@ -97,9 +97,32 @@ def test_another_spelling_of_the_same_is_the_same(put: Put, edge: Edge) -> None:
     assert again["diff"]["before"] == again["diff"]["after"]
 
 
+def test_what_a_widget_says_once_for_all_its_lines_is_the_same(put: Put, edge: Edge) -> None:
+    """And a line that says nothing has AWS's default."""
+    slow = {
+        "id": "slow",
+        "name": "TargetResponseTime",
+        "statistic": "Average",
+        "period": 300,
+        "load_balancer": BALANCER,
+    }
+    given: dict[str, Any] = {
+        "widgets": [{"title": "errors", "metrics": ["elb", "target"]}, {"title": "latency", "metrics": ["slow"]}],
+        "metrics": [*METRICS[:2], slow],
+    }
+    put(**given)
+    live = body(edge)
+    lines = [line[-1] for widget in live["widgets"] for line in widget["properties"]["metrics"]]
+    assert [(line.pop("stat"), line.pop("period")) for line in lines] == [("Sum", 60), ("Sum", 60), ("Average", 300)]
+    live["widgets"][0]["properties"] |= {"stat": "Sum", "period": 60}
+    edge.aws.client("cloudwatch").put_dashboard(DashboardName="platform", DashboardBody=json.dumps(live))
+    assert put(**given)["steps"] == []
+
+
 @pytest.mark.parametrize(
     "change",
     [
+        lambda found: found["widgets"][0]["properties"]["metrics"][0][-1].pop("period"),
         lambda found: found["widgets"][0]["properties"].update(title="other"),
         lambda found: found["widgets"][0].update(width=6),
         lambda found: found["widgets"][0]["properties"]["metrics"][0].__setitem__(3, "app/edge/1"),
@@ -167,6 +190,10 @@ def test_an_alarm_that_does_not_exist_is_refused(put: Put) -> None:
     [
         ([{"title": "a", "metrics": ["elb"], "x": 20, "y": 0}], "a does not fit the grid"),
         ([{"title": "a", "metrics": ["elb"], "height": 0}], "a does not fit the grid"),
+        ([{"title": "a", "metrics": ["elb"], "x": -1, "y": 0}], "a is off the grid: its x is -1"),
+        ([{"title": "a", "metrics": ["elb"], "x": 0, "y": -2}], "a is off the grid: its y is -2"),
+        ([{"title": "a", "type": "text", "markdown": "x"}] * 501, "501 widgets are more than the 500"),
+        ([{"title": "a", "expressions": [{"expression": "elb", "label": ""}] * 500}], "more than 500 metrics"),
         ([{"title": "a"}], "a shows nothing"),
         ([{"title": "a", "metrics": ["other"]}], "other, which is no metric"),
         ([{"title": "a", "expressions": [{"expression": "other", "label": "x"}]}], "names other"),

@@ -326,6 +326,9 @@ INGRESS = "ec2:AuthorizeSecurityGroupIngress"
         ("ssm:GetParameter", arn("ssm", f"parameter/{PLATFORM_KEY}-2"), {}),
         ("secretsmanager:GetSecretValue", RUNS_KEY.replace("?", "x"), {}),
         ("logs:PutRetentionPolicy", arn("logs", "log-group:/ecs/hokusai-api-development"), {}),
+        ("s3:PutObject", RECORDS, {}),
+        ("s3:GetObject", RECORDS, {}),
+        ("kms:GenerateMac", SEAL, key("kms:RequestAlias", "alias/hokusai-runs")),
         ("iam:PassRole", ROLE, TO_TASKS),
         (
             "route53:ChangeResourceRecordSets",

@@ -13,7 +13,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils.run_record import
 from ansible_collections.hokusai.platform.plugins.module_utils.run_store import Runs
 from ansible_collections.hokusai.platform.plugins.modules import alb_rules, alb_target_group, platform_restore
 
-from sandbox.controlplane import ControlPlane
+from sandbox.controlplane import ControlPlane, Fault
 from tests.reliability.counts import MODULE_DAMAGES
 from tests.unit.alb_edge import BALANCER, PORT, Edge
 from tests.unit.alb_model import ours, theirs
@@ -65,8 +65,8 @@ def restore(run: Opened, /, **options: Any) -> dict[str, Any]:
     return run.run_module(platform_restore.main, **given)
 
 
-def path_of(edge: Edge) -> str:
-    found = edge.aws.elbv2.describe_target_groups(Names=["one"])["TargetGroups"][0]
+def path_of(edge: Edge, name: str = "one") -> str:
+    found = edge.aws.elbv2.describe_target_groups(Names=[name])["TargetGroups"][0]
     return str(found["HealthCheckPath"])
 
 
@@ -136,6 +136,36 @@ def test_the_newest_run_is_the_one_that_put_a_run_in_force_again(run: Opened, ed
     run.close()
     release(run)
     assert (path_of(edge), restore(run, _check=True)["run_id"]) == ("/a", first)
+
+
+def test_what_a_rollback_of_a_rollback_put_in_force_before_it_failed_goes_by_default(
+    run: Opened, edge: Edge, control_plane: ControlPlane
+) -> None:
+    """One that is made again finds only the rest to do, and answers for no more than that."""
+    run.open(scope=SCOPE)
+    for name in ("one", "two"):
+        run.run_module(alb_target_group.main, name=name, health_check={"path": "/a"}, run=run.context)
+    run.close()
+    release(run)
+    first = run.run_id
+    taking_back(run, first)
+    rollback, newest = run.run_id, []
+    for faults in ([Fault("^elbv2:ModifyTargetGroup$", skip=1, kind="denied")], []):
+        control_plane.faults.replace(faults)
+        taking_back(run, rollback, failing=bool(faults))
+        newest.insert(0, run.run_id)
+    assert [path_of(edge, name) for name in ("one", "two")] == ["/a", "/a"]
+    for expected in newest:
+        assert restore(run, _check=True)["run_id"] == expected
+        taking_back(run, expected)
+    assert [path_of(edge, name) for name in ("one", "two")] == ["/", "/"]
+
+
+def taking_back(run: Opened, run_id: str, *, failing: bool = False) -> None:
+    run.open(scope=SCOPE, rollback_of=run_id)
+    assert bool(restore(run, run_id=run_id, run=run.context).get("failed")) == failing
+    run.close(verdict="failed" if failing else "succeeded")
+    release(run)
 
 
 def test_the_rollback_of_a_rollback_that_could_write_nothing_puts_nothing_in_force(run: Opened, edge: Edge) -> None:

@@ -71,6 +71,45 @@ def test_what_an_importer_complains_of_is_no_release(tmp_path: Path) -> None:
         release.import_collection(tmp_path / "hokusai-platform-0.1.0.tar.gz")
 
 
+@pytest.fixture
+def work_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A committed copy of this one, with a fragment of its own."""
+    tracked(ROOT, tmp_path)
+    (tmp_path / "changelogs" / "fragments" / "of-the-test.yml").write_text("bugfixes:\n  - something\n")
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", "--all")
+    git(tmp_path, "-c", "user.name=n", "-c", "user.email=e", "commit", "--quiet", "--message", "m")
+    monkeypatch.setattr(release, "ROOT", tmp_path)
+    monkeypatch.setattr(release, "BUILD", tmp_path / "build" / "release")
+    return tmp_path
+
+
+def git(tree: Path, *words: str) -> str:
+    return subprocess.run(["git", *words], cwd=tree, check=True, capture_output=True, text=True).stdout
+
+
+def test_a_release_brings_version_and_changelog_into_the_work_tree_once_the_importer_is_content(
+    work_tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_tarball: Path) -> None:
+        raise release.ReleaseError("not content")
+
+    monkeypatch.setattr(release, "import_collection", refuse)
+    with pytest.raises(release.ReleaseError, match="not content"):
+        release.release(None, dry=False)
+    assert git(work_tree, "status", "--porcelain") == ""
+    monkeypatch.setattr(release, "import_collection", lambda _tarball: None)
+    version = release.release(None, dry=True)["version"]
+    assert git(work_tree, "status", "--porcelain") == ""
+    changed = release.release(None, dry=False)["changed"]
+    assert {line[3:] for line in git(work_tree, "status", "--porcelain").splitlines()} == set(changed)
+    assert release.fragments(work_tree) == []
+    assert yaml.safe_load((work_tree / "galaxy.yml").read_text())["version"] == version
+    assert f"v{version}" in (work_tree / "CHANGELOG.md").read_text().replace("\\", "")
+    with pytest.raises(release.ReleaseError, match="not committed"):
+        release.release(None, dry=False)
+
+
 def test_what_was_released_is_what_the_changelog_ends_with() -> None:
     released = yaml.safe_load((ROOT / "galaxy.yml").read_text())["version"]
     told = yaml.safe_load((ROOT / "changelogs" / "changelog.yaml").read_text())["releases"]

@@ -6,8 +6,12 @@ import json
 from typing import Any
 
 import pytest
+from ansible_collections.hokusai.platform.plugins.module_utils.elb_rules import LAST_PRIORITY
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import AwsError
 
+from sandbox.controlplane import ControlPlane, Fault
 from tests.unit.alb_edge import Edge
+from tests.unit.alb_model import theirs
 from tests.unit.restore_platform import Platform
 from tests.unit.restore_runs import API, RUNS, furnished, group_rules, permitted, route, rules, text
 
@@ -30,6 +34,24 @@ def test_what_a_run_wrote_goes_back_to_the_byte_as_check_mode_said(whole: Platfo
     assert [step.key for step in restored.steps] == [step.key for step in predicted.steps]
     assert restored.kept == []
     assert whole.take_back(before, notes).steps == []
+
+
+def test_a_rule_on_its_way_out_when_a_rollback_is_cut_off_goes_with_the_next_one(
+    whole: Platform, control_plane: ControlPlane
+) -> None:
+    """It stands before one that answers the same requests, so it goes to the bottom first, and is not deleted then."""
+    whole.edge.make_rule(theirs(200, "one", paths=["/n*"]))
+    before = whole.read()
+    kept = (route("api", 10, "one", "/api", "/api/*", **API), route("health", 30, "three", "/health*"))
+    notes = whole.run(rules(*kept, route("new", 105, "two", "/new/*")))
+    control_plane.faults.replace([Fault("^elbv2:DeleteRule$", times=9, kind="denied")])
+    with pytest.raises(AwsError) as refused:
+        whole.take_back(before, notes)
+    assert [step["verb"] for step in refused.value.details["steps_done"]] == ["set_rule_priorities"]
+    assert LAST_PRIORITY in whole.edge.forwards()
+    control_plane.faults.replace([])
+    assert whole.take_back(before, notes).kept == []
+    assert text(whole.read()) == text(before)
 
 
 def test_a_rule_that_the_run_deleted_is_made_again_with_its_tags(whole: Platform) -> None:

@@ -13,7 +13,7 @@ from ansible_collections.hokusai.platform.plugins.modules import (
 )
 
 from tests.unit.alb_edge import Edge
-from tests.unit.alb_model import rule, theirs
+from tests.unit.alb_model import LOGIN, rule, theirs
 from tests.unit.ecs_model import CLUSTER, NAMESPACE
 from tests.unit.restore_platform import Platform, watch
 from tests.unit.restore_runs import (
@@ -106,6 +106,19 @@ def test_a_rule_that_others_deleted_is_not_made_again(whole: Platform) -> None:
     told = kept(whole, before, notes)
     assert [(each.id, each.reason) for each in told] == [(gone, "deleted, and not by the run")]
     assert len(whole.edge.rules()) == 2
+
+
+def test_a_login_that_others_put_on_a_rule_stays_and_the_rest_of_it_goes_back(whole: Platform) -> None:
+    before = whole.read()
+    mine = arn(whole, **RULE)
+    conditions = whole.entry("load_balancer_rule", mine)["fields"]["Conditions"]
+    notes = whole.run(rules(route("api", 10, "one", "/v2/*"), HEALTH))
+    forward = {"Type": "forward", "Order": 2, "TargetGroupArn": whole.edge.groups["one"]}
+    whole.write("elbv2", "modify_rule", RuleArn=mine, Actions=[LOGIN, forward])
+    restored = whole.take_back(before, notes)
+    assert {(each.id, each.field) for each in restored.kept} == {(mine, "Actions")}
+    now = whole.entry("load_balancer_rule", mine)["fields"]
+    assert (now["Conditions"], now["Actions"][0]["Type"]) == (conditions, "authenticate-oidc")
 
 
 def test_a_created_rule_that_others_changed_stays(whole: Platform) -> None:

@@ -45,6 +45,16 @@ def test_a_name_that_was_taken_is_given_back_and_one_that_was_made_goes(
     assert aws.calls["route53:ChangeResourceRecordSets"] == 1
 
 
+@pytest.mark.parametrize("ended", [True, False], ids=["ended", "cut off"])
+def test_an_address_that_became_an_alias_is_an_address_again(whole: Platform, zone: Zone, ended: bool) -> None:
+    zone.put(Name=OTHER, Type="A", ResourceRecords=[{"Value": "192.0.2.7"}])
+    was, before = records(whole), whole.read()
+    notes = whole.run(TASK)
+    assert zone.held(OTHER) != {"A": "192.0.2.7"}
+    done = whole.take_back(before, notes, whole.read() if ended else None)
+    assert (records(whole), done.kept) == (was, [])
+
+
 def test_of_two_zones_of_one_name_the_one_that_was_written_is_taken_back(
     whole: Platform, zone: Zone, aws: CountingAws
 ) -> None:

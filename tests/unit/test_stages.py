@@ -68,6 +68,23 @@ def test_only_the_named_stages_run(tmp_path: Path) -> None:
     assert (ended.returncode, last_line(ended)) == (0, "1 passed, 0 failed")
 
 
+def test_named_stages_leave_the_reports_of_those_at_work_alone(tmp_path: Path) -> None:
+    begun, report = stage("one", "true"), tmp_path / "reports" / "two.xml"
+    report.parent.mkdir()
+    report.write_text("of another run")
+    run(tmp_path, begun, names=("one",))
+    assert report.exists()
+    run(tmp_path, begun)
+    assert not report.exists()
+
+
+def test_the_report_of_an_earlier_run_counts_for_nothing(tmp_path: Path) -> None:
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "one.xml").write_text("<testsuite><testcase/></testsuite>")
+    ended = run(tmp_path, stage("one", "true", reports=True), names=("one",))
+    assert last_line(ended) == "0 passed, 0 failed"
+
+
 def test_stages_of_one_batch_run_at_the_same_time(tmp_path: Path) -> None:
     """Each waits for the other: one after the other they would never end."""
     wait = "touch {0}/{1}; until test -e {0}/{2}; do sleep 0.05; done; echo {1} has seen {2}"

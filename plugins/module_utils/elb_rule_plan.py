@@ -234,7 +234,7 @@ class Entanglement:
 
         A rule that takes the place of another has its weights, where those are kept. What a canary has marked stays.
         """
-        loose = [pair for pair in self.found.pairs if self.may_go(pair[0]) and self.is_entangled(*pair)]
+        loose = [pair for pair in self.found.pairs if self.may_go(*pair) and self.is_entangled(*pair)]
         if len(loose) + len(self.found.created) > room:
             return self.found
         return replace(
@@ -244,9 +244,13 @@ class Entanglement:
             doomed=(*self.found.doomed, *(live for live, _want in loose)),
         )
 
-    def may_go(self, live: Rule) -> bool:
-        """Whether another rule may take its place: it is ours, and no running canary has its mark and weights on it."""
-        return self.policy.owns(live) and tagging.CANARY not in (live.tags or {})
+    def may_go(self, live: Rule, want: Rule) -> bool:
+        """Whether another rule may take its place: it is ours, and no running canary has its mark and weights on it.
+
+        Where nothing is purged what was replaced is known by the name that it shares with what replaces it.
+        """
+        is_known = self.policy.purge != "none" or live.name == want.name
+        return self.policy.owns(live) and is_known and tagging.CANARY not in (live.tags or {})
 
     def is_entangled(self, live: Rule, want: Rule) -> bool:
         if self.policy.content(want, live) == live.content:

@@ -114,6 +114,7 @@ def is_uncertain(code: str) -> bool:
 
 
 UNCERTAIN = (
+    "AuthServiceError",
     *("InternalFailure", "InternalError", "InternalServerError", "ServiceUnavailable", "Unavailable"),
     *("ServerException", "ServiceFailure", "RequestTimeout", "TimeoutError", "ConnectionError", "ClosedError"),
     *("HTTPClientError", "ResponseStreamingError", "500", "502", "503", "504"),

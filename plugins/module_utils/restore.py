@@ -21,7 +21,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils import (
     three_way,
 )
 from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
-from ansible_collections.hokusai.platform.plugins.module_utils.errors import PlatformError
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import GaveUp, PlatformError
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Step, as_data
 from ansible_collections.hokusai.platform.plugins.module_utils.restore_unit import Unit
 from ansible_collections.hokusai.platform.plugins.module_utils.routing_proof import Proof
@@ -244,7 +244,15 @@ def _apply(
     if isinstance(within, Run):
         within.resource = unit.name
     strict = not dry and not params.get("allow_misrouting")
-    outcome = converge(unit.resource(strict=strict), aws, {**params, **unit.params}, dry=dry, transaction=within)
+    try:
+        outcome = converge(unit.resource(strict=strict), aws, {**params, **unit.params}, dry=dry, transaction=within)
+    except GaveUp as error:
+        if unit.service != "ecs":
+            raise
+        # What it goes back to may be what was broken. It is sent there all the same, and so is everything else.
+        done.steps += [Step(each["verb"], {}, each["why"]) for each in error.details.get("steps_done", ())]
+        done.kept += [Kept(undo.entry.kind, undo.entry.id, undo.entry.name, str(error)) for undo in unit.todo.undos]
+        return {}
     done.steps += outcome.steps
     done.ends.append((unit.name, outcome))
     there = outcome.after if outcome.steps else outcome.before  # with nothing to do, `after` is what was wished

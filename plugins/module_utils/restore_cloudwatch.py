@@ -27,14 +27,13 @@ GONE = "not there before the run"
 
 
 def alarms(undos: Iterable[Undo]) -> Unit:
-    """All of them at once: composite alarms come after those they ask about, and go before them."""
+    """All of them at once: composite alarms come after those they ask about, and go, or ask no more, before them."""
     todo = Todo(tuple(undos))
     names = {undo.entry.name for undo in todo.undos}
     return Unit("alarms", "cloudwatch", todo, lambda aws: snapshot_cloudwatch.alarms(aws, names, ""), alarm_steps)
 
 
 def alarm_steps(due: Due) -> Iterator[Step]:
-    yield from alarm.deletions([_alarm(entry) for entry in due.remove], GONE)
     for entry in _in_order(due.create):
         arguments = {**_settings(entry), "Tags": tags.to_aws(entry.fields.get("Tags", {}))}
         yield Step(_verb(entry), arguments, f"alarm {entry.name}: make again")
@@ -46,6 +45,7 @@ def alarm_steps(due: Due) -> Iterator[Step]:
             why = f"{what}: {', '.join(plain)} as before the run"
             yield Step(_verb(restored), _settings(restored), why, over=True)
         yield from tag_steps(what, fields, str(entry.where["Arn"]), CLOUDWATCH_TAGS)
+    yield from alarm.deletions([_alarm(entry) for entry in due.remove], GONE)
 
 
 def is_composite(entry: Entry) -> bool:

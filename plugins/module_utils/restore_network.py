@@ -17,7 +17,7 @@ from ansible_collections.hokusai.platform.plugins.module_utils import (
     snapshot_network,
     tags,
 )
-from ansible_collections.hokusai.platform.plugins.module_utils.aws import Aws
+from ansible_collections.hokusai.platform.plugins.module_utils.aws import REREAD_DELAYS, Aws, look_until
 from ansible_collections.hokusai.platform.plugins.module_utils.errors import AwsError, calling
 from ansible_collections.hokusai.platform.plugins.module_utils.plan import Step
 from ansible_collections.hokusai.platform.plugins.module_utils.restore_unit import (
@@ -111,7 +111,27 @@ def namespace(undo: Undo, vpc: str) -> Unit:
     def steps(due: Due) -> Iterator[Step]:
         return namespace_steps(due)
 
-    return Unit(f"namespace {entry.name}", "servicediscovery", Todo((undo,)), read, steps, settle=cloudmap.settle)
+    ready = (lambda aws: still_used(aws, entry, vpc)) if undo.act == REMOVE else None
+    return Unit(
+        f"namespace {entry.name}",
+        "servicediscovery",
+        Todo((undo,)),
+        read,
+        steps,
+        ready=ready,
+        settle=cloudmap.settle,
+    )
+
+
+def still_used(aws: Aws, entry: Entry, vpc: str) -> str:
+    """Why the namespace cannot go: services that are still in it once those of the run are gone; reads may lag."""
+
+    def look() -> list[str]:
+        found = snapshot_network.discovery(aws, entry.name, vpc)
+        return sorted(each.name for each in found if each.kind == "discovery_service")
+
+    services = look_until(look, lambda found: not found, REREAD_DELAYS)
+    return f"in use by {', '.join(services)}" if services else ""
 
 
 def namespace_steps(due: Due) -> Iterator[Step]:

@@ -120,11 +120,11 @@ class Outside:
         """There is no lock to lose."""
 
     @contextmanager
-    def once(self, service: str, verb: str, why: str) -> Iterator[None]:
+    def once(self, service: str, verb: str, why: str) -> Iterator[Write]:
         """A single write that is made inside, of which verb and reason are all that may be known."""
         [write] = self.intend(service, [Step(verb, {}, why)])
         with write.recorded():
-            yield
+            yield write
 
 
 class Run(Outside):

@@ -458,7 +458,10 @@ def observe(aws: Aws, params: Params) -> Observed[RuleSet]:
 
 
 def with_names(aws: Aws, live: list[Rule], wanted: RuleSet) -> list[Rule]:
-    """Live rules with their names: from the rule asked for that they equal, else (read only then) from their tag."""
+    """Live rules with their names: from the rule asked for that they equal, else (read only then) from their tag.
+
+    Also where each rule asked for has one: what it replaces may have been left behind, and is known by its tag alone.
+    """
     names = {
         rule.arn: want.name
         for rule in live
@@ -466,8 +469,7 @@ def with_names(aws: Aws, live: list[Rule], wanted: RuleSet) -> list[Rule]:
         if rule.priority == want.priority and wanted.policy.same(want, rule)
     }
     unexplained = [rule.arn for rule in live if rule.arn not in names]
-    needed = wanted.policy.purge != "none" or len(names) < len(wanted.rules)
-    read: Mapping[str, Mapping[str, str]] = elb.tags_of(aws, unexplained) if needed else {}
+    read: Mapping[str, Mapping[str, str]] = elb.tags_of(aws, unexplained)
     return [
         replace(rule, name=names[rule.arn])
         if rule.arn in names

@@ -220,13 +220,14 @@ error:
   sample: BadInput
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.hokusai.platform.plugins.module_utils.approved_plan import PLAN_OPTION, refuse_planned
 from ansible_collections.hokusai.platform.plugins.module_utils.auth_service import VALID, AuthService, Standing
+from ansible_collections.hokusai.platform.plugins.module_utils.aws import REREAD_DELAYS, look_until
 from ansible_collections.hokusai.platform.plugins.module_utils.credentials import (
     Credentials,
     Key,
@@ -332,6 +333,9 @@ def mint(auth: AuthService, credentials: Credentials, params: Params, writing: O
     return Outcome(wanted, steps, before, after, standing.key_id if standing.is_valid else "")
 
 
+AT_ONCE: Sequence[float] = REREAD_DELAYS[:1]
+
+
 @dataclass(frozen=True)
 class Minting:
     """A key on its way from the auth service into its store."""
@@ -347,12 +351,24 @@ class Minting:
         asked = {key: self.params[key] for key in ("name", "service_id", "environment", "user_id") if self.params[key]}
         with self.writing.once(AUTH, *steps[0]):
             minted = self.auth.mint(self.admin, {**asked, "scopes": list(scopes)})
+        key, delays = None, AT_ONCE
         try:
             key = self.credentials.adopt(minted.text, "the auth service's answer")
-            with self.writing.once(service_of(self.params["store"]), *steps[1]):
-                self.credentials.keep(self.params["store"], key, self.writing.check)
+            with self.writing.once(service_of(self.params["store"]), *steps[1]) as keeping:
+                delays = REREAD_DELAYS
+                try:
+                    self.credentials.keep(self.params["store"], key, self.writing.check)
+                except PlatformError:
+                    delays = REREAD_DELAYS if keeping.is_open else AT_ONCE
+                    raise
         except PlatformError as error:
-            self.take_back(minted.key_id, error)
+            if key and self.may_hold(key, delays):
+                error.message += (
+                    f"; the key {minted.key_id} that was minted is valid, and its store may hold it: it stays"
+                )
+                error.remedy += f"; look which key the store holds, and revoke {minted.key_id} if it is another one"
+            else:
+                self.take_back(minted.key_id, error)
             raise
         standing = self.auth.validate(key, self.params["service_id"], scopes)
         if not standing.is_valid:
@@ -361,6 +377,18 @@ class Minting:
                 "look at the auth service's store; a read replica may lag behind, then run again",
             )
         return replace(standing, key_id=standing.key_id or minted.key_id)
+
+    def may_hold(self, key: Key, delays: Sequence[float]) -> bool:
+        """Whether the store may hold the key although something failed: it shows so by then, or cannot be read."""
+
+        def look() -> bool:
+            try:
+                stored = self.credentials.stored(self.params["store"])
+            except PlatformError:
+                return True
+            return stored is not None and stored.reveal() == key.reveal()
+
+        return look_until(look, bool, delays)
 
     def take_back(self, key_id: str, error: PlatformError) -> None:
         """Revoke a key that could not be kept, and let the error say what became of it.

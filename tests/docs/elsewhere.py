@@ -82,7 +82,7 @@ COMMANDS = {
     # Both with the lock of the one that was cut off broken; without that it is refused.
     CANARY: Place(CANARIES, (CANARY_PLAYBOOK, "run = platform.play(**given)", '2026.14.0", PLAYBOOK, bake=3)')),
     f"{CANARY} -e canary_action=abort": Place(
-        CANARIES, (CANARY_PLAYBOOK, "run = platform.play(**given)", 'bake=600, canary_action="abort")')
+        CANARIES, (CANARY_PLAYBOOK, "run = platform.play(**given)", 'bake=600, canary_action="abort", ')
     ),
     f"{CANARY} --check": Place(CANARIES, (CANARY_PLAYBOOK, 'play(PLAYBOOK, "--check", "-e"', "platform.predict(**")),
     f"{CANARY} -e hokusai_break_lock={RUN_ID}": Place(

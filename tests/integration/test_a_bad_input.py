@@ -190,6 +190,19 @@ def test_a_service_that_is_described_wrongly_is_named(
     refused(role(sandbox, name, {"hokusai_services": services}), *words)
 
 
+@pytest.mark.parametrize(
+    ("playbook", "task"),
+    [
+        ("site", "Deploy the services' settings"),
+        ("canary", "Start the canary, go on with it, or take it back"),
+    ],
+)
+def test_a_task_in_the_middle_does_not_write_without_a_run(sandbox: Sandbox, playbook: str, task: str) -> None:
+    arguments = ("--start-at-task", task, "-e", "canary_image=registry.test/api:1")
+    ended = play(f"playbooks/{playbook}.yml", *arguments, inventory=DEVELOPMENT, extra=sandbox.environment)
+    refused(ended, "No run is open. Remedy: begin with the first task")
+
+
 def test_the_playbook_without_a_platform_says_so(sandbox: Sandbox) -> None:
     refused(play("playbooks/site.yml", inventory="localhost,", extra=sandbox.environment), "hokusai_platforms")
 

@@ -71,8 +71,24 @@ def test_tags_are_read_only_of_rules_that_are_not_listed(rules: Any, edge: Edge,
     rules(rule("a", 100))
     rules(rule("a", 100))
     assert control_plane.calls.count("elbv2:DescribeTags") == 2
-    rules(rule("a", 100), purge="none")
-    assert control_plane.calls.count("elbv2:DescribeTags") == 0
+
+
+@pytest.mark.parametrize("purge", ["none", "owned"])
+def test_a_rule_that_was_replaced_and_left_behind_goes_with_the_next_run(purge: str, rules: Any, edge: Edge) -> None:
+    """Cut off before its last call, all that is asked for is there; what it replaced is known by its tag alone."""
+    edge.make_rule(ours("g", 5, paths=["/p/2*"]))
+    left = edge.make_rule(ours("g", 50000, paths=["/q/*"]))
+    assert verbs(rules(rule("g", 5, paths=["/p/2*"]), purge=purge)) == [DELETE]
+    assert left not in edge.arns()
+
+
+def test_a_rule_that_was_renamed_is_not_replaced_where_nothing_is_purged(rules: Any, edge: Edge) -> None:
+    """What replaced it has another name than its tag says, so nothing would ever remove it."""
+    edge.make_rule(ours("g", 5, paths=["/p/1*"]))
+    edge.make_rule(ours("old-s", 10, paths=["/p/*"]))
+    result = rules(rule("g", 5, paths=["/p/2*"]), rule("s", 10, "two", paths=["/p/*"]), purge="none", unproved="warn")
+    assert not result.get("failed"), result
+    assert [each["Priority"] for each in edge.rules()] == ["5", "10"]
 
 
 def test_every_page_of_rules_is_read(rules: Any, edge: Edge) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from ansible_collections.hokusai.platform.plugins.modules import api_key
 
+from sandbox.controlplane import ControlPlane, Fault
 from tests.unit.web import Auth, Reply, Web, make_key, serving, traces
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -232,6 +233,21 @@ def test_a_key_that_cannot_be_kept_is_revoked_again(
     assert "No space left on device" in result["msg"]
     assert "is revoked again" in result["msg"]
     assert (len(auth.keys), auth.active, list(tmp_path.iterdir())) == (1, [], [])
+
+
+def test_a_key_that_its_store_may_hold_is_not_revoked(
+    run: Run, auth: Auth, aws: Any, control_plane: ControlPlane
+) -> None:
+    """The write landed, its answer was lost, and the next try is refused."""
+    parameter = {"ssm_parameter": "/some/key"}
+    faults = [Fault("^ssm:PutParameter$", after=True), Fault("^ssm:PutParameter$", skip=1, times=9, kind="denied")]
+    control_plane.faults.replace(faults)
+    result = run("mint", store=parameter)
+    control_plane.faults.replace([])
+    stored = aws.ssm.get_parameter(Name="/some/key", WithDecryption=True)["Parameter"]["Value"]
+    assert result["failed"]
+    assert "its store may hold it" in result["msg"]
+    assert auth.active == [stored]
 
 
 def test_a_minted_key_that_is_not_a_key_is_revoked_again_and_not_stored(run: Run, auth: Auth, tmp_path: Path) -> None:

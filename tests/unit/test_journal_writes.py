@@ -44,6 +44,7 @@ def test_every_method_that_a_plan_has_can_be_taken_back() -> None:
         (outcome(1, "failed", "ConnectionClosedError"), True),
         (outcome(1, "failed", "ReadTimeoutError"), True),
         (outcome(1, "failed", "InternalFailure"), True),
+        (outcome(1, "failed", "AuthServiceError"), True),
     ],
 )
 def test_a_write_counts_unless_it_was_surely_refused(entry: dict[str, Any] | None, counts: bool) -> None:

@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 import pytest
+from ansible_collections.hokusai.platform.plugins.module_utils import ecs_deployment
 from ansible_collections.hokusai.platform.plugins.module_utils.elb_rules import LAST_PRIORITY
-from ansible_collections.hokusai.platform.plugins.module_utils.errors import AwsError
+from ansible_collections.hokusai.platform.plugins.module_utils.errors import AwsError, GaveUp
 
 from sandbox.controlplane import ControlPlane, Fault
 from tests.unit.alb_edge import Edge
@@ -51,6 +52,25 @@ def test_a_rule_on_its_way_out_when_a_rollback_is_cut_off_goes_with_the_next_one
     assert LAST_PRIORITY in whole.edge.forwards()
     control_plane.faults.replace([])
     assert whole.take_back(before, notes).kept == []
+    assert text(whole.read()) == text(before)
+
+
+def test_a_service_that_does_not_become_steady_is_told_and_all_else_goes_back(
+    whole: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it goes back to may be what was broken."""
+
+    def fail(*_given: Any) -> None:
+        raise GaveUp("Service api, deployment 2 of f:1: FAILED", "repair it")
+
+    before = whole.read()
+    notes = whole.run(RUNS["a rule's action"][0], *RUNS["a service's environment"])
+    monkeypatch.setattr(ecs_deployment, "wait", fail)
+    done = whole.take_back(before, notes)
+    assert [(each.kind, each.reason) for each in done.kept] == [
+        ("ecs_service", "Service api, deployment 2 of f:1: FAILED. Remedy: repair it")
+    ]
+    assert {"update_service", "modify_rule"} <= {step.verb for step in done.steps}
     assert text(whole.read()) == text(before)
 
 

@@ -57,6 +57,16 @@ def whole(aws: Any, edge: Edge, platform: dict[str, str]) -> Platform:
     return Platform(aws, edge, platform)
 
 
+def test_an_alarm_goes_once_no_composite_alarm_asks_about_it(whole: Platform) -> None:
+    """AWS refuses to delete one that is still asked about."""
+    first = [ALARMS[0], {"name": "both", "rule": "ALARM(alarm)"}]
+    whole.run((cloudwatch_alarms, {"metrics": [ERRORS], "alarms": first}))
+    was, before = watched(whole), whole.read()
+    notes = whole.run(TASKS[1])
+    done = whole.take_back(before, notes)
+    assert (watched(whole), done.kept) == (was, [])
+
+
 def watched(platform: Platform) -> str:
     """All that is watched but the log group that a run makes."""
     kinds = {"alarm", "dashboard", "log_group", "metric_filter"}

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.hokusai.platform.plugins.module_utils import restore_network
 from ansible_collections.hokusai.platform.plugins.module_utils.snapshot_field import flat
 from ansible_collections.hokusai.platform.plugins.module_utils.three_way import Kept
 from ansible_collections.hokusai.platform.plugins.modules import (
     alb_target_group,
+    cloudmap_namespace,
     cloudmap_service,
 )
 
@@ -237,6 +239,35 @@ def test_a_created_discovery_service_that_others_register_in_stays(
     told = kept(whole, before, notes)
     assert [each.reason for each in told] == ["created by the run, and 10.0.9.9 are still registered there"]
     assert found(whole, "discovery_service", name=f"new.{NAMESPACE}")["id"] == made
+
+
+def test_the_namespace_of_a_discovery_service_that_stays_stays_too_and_all_else_goes_back(
+    whole: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restore_network, "LEAVING_SECONDS", 0.0)
+    monkeypatch.setattr(restore_network, "REREAD_DELAYS", (0.0,))
+    before = whole.read()
+    before["scope"]["namespace"] = "new.local"
+    notes = whole.run(
+        MOVED,
+        (cloudmap_namespace, {"name": "new.local", "vpc": "the-vpc"}),
+        (cloudmap_service, {"name": "api", "namespace": "new.local"}),
+    )
+    (made,) = whole.aws.servicediscovery.list_services(
+        Filters=[{"Name": "NAMESPACE_ID", "Values": [namespace_id(whole, "new.local")]}]
+    )["Services"]
+    attributes = {"AWS_INSTANCE_IPV4": "10.0.9.9"}
+    whole.write(
+        "servicediscovery", "register_instance", ServiceId=made["Id"], InstanceId="theirs", Attributes=attributes
+    )
+    done = whole.take_back(before, notes)
+    assert {each.reason for each in done.kept if each.name == "new.local"} == {"in use by api.new.local"}
+    assert "set_rule_priorities" in {step.verb for step in done.steps}
+
+
+def namespace_id(whole: Platform, name: str) -> str:
+    listed = whole.aws.servicediscovery.list_namespaces()["Namespaces"]
+    return str(next(each["Id"] for each in listed if each["Name"] == name))
 
 
 def test_a_revision_that_another_service_runs_is_not_deregistered(whole: Platform) -> None:

@@ -174,21 +174,100 @@ def failing(task: Any) -> Any:
     return {key: failing(each) if key in {"block", "rescue"} else each for key, each in task.items() if key != "when"}
 
 
-def test_a_canary_that_cannot_go_back_tells_both_reasons_and_the_remedy(tmp_path: Path) -> None:
+def canary_plays(directory: Path, known: Mapping[str, Any], name: str) -> str:
+    """What is said where this task of the role `canary` fails, and so does all that it includes."""
     tasks = load(ROOT / "roles" / "canary" / "tasks" / "main.yml")
-    tried = failing([task for task in tasks if "rescue" in task])
+    tried = failing([task for task in tasks if task["name"] == name])
     outcome = {"name": "Tell", "ansible.builtin.debug": {"var": "canary_outcome"}}
-    known = {"__canary": {"move": "start"}, "__canary_judged": ", at 5 %: fail"}
-    hosts = {"hosts": "localhost", "gather_facts": False, "vars": known}
+    files = [str(ROOT / "roles" / "canary" / "vars" / "main.yml")]
+    hosts = {"hosts": "localhost", "gather_facts": False, "vars_files": files, "vars": {"__canary": {}, **known}}
     play = {"name": "Try", **hosts, "tasks": [{"name": "All", "block": tried, "always": [outcome]}]}
-    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
-    ended = run(["ansible-playbook", "-i", "localhost,", "-c", "local", str(tmp_path / "play.yml")])
-    said = " ".join(ended.output.split())
+    (directory / "play.yml").write_text(yaml.safe_dump([play]))
+    ended = run(["ansible-playbook", "-i", "localhost,", "-c", "local", str(directory / "play.yml")])
     assert ended.code != 0
+    return " ".join(ended.output.split())
+
+
+def test_a_canary_that_cannot_go_back_tells_both_reasons_and_the_remedy(tmp_path: Path) -> None:
+    known = {"__canary": {"move": "start"}, "__canary_judged": ", at 5 %: fail"}
+    said = canary_plays(tmp_path, known, "Try it step by step")
     assert "The canary was not promoted. Start it: no start.yml" in said
     assert "It could not all be taken back. Go back at once: no undo.yml" in said
     assert "-e canary_action=abort" in said
     assert "not promoted, and not all taken back, at 5 %: fail" in said
+
+
+def test_a_canary_that_cannot_be_promoted_tells_the_reason_who_has_the_requests_and_both_remedies(
+    tmp_path: Path,
+) -> None:
+    said = canary_plays(tmp_path, {}, "Promote what has passed")
+    assert "could not be promoted. Let the stable service run what was tried: no promote.yml" in said
+    assert "It keeps the requests that it has" in said
+    assert "run the playbook again" in said
+    assert "-e canary_action=abort" in said
+    assert "passed all its steps, and not all promoted" in said
+
+
+@pytest.mark.parametrize("loops", [False, True], ids=["task", "loop"])
+def test_the_reason_of_a_canary_is_that_of_each_item_that_failed(loops: bool) -> None:
+    items = [{"failed": True, "msg": "no a"}, {"failed": False}, {"failed": True, "msg": "no b"}, {"failed": True}]
+    result = {"failed": True, "msg": "One or more items failed", "results": items} if loops else items[0]
+    known = {"ansible_failed_task": {"name": "Make it"}, "ansible_failed_result": result}
+    wanted = "Make it: no a; no b; its output is hidden" if loops else "Make it: no a"
+    assert f"msg: '{wanted}'" in told("canary", "__canary_failure", known)
+
+
+def test_a_canary_that_is_taken_back_is_no_success_of_the_image_that_was_asked_for(tmp_path: Path) -> None:
+    name = "Refuse to call it a success when something else was asked for"
+    tasks = load(ROOT / "roles" / "canary" / "tasks" / "main.yml")
+    (conditions,) = [task["when"] for task in tasks if task["name"] == name]
+    whole = " and ".join(f"({each})" for each in conditions)
+    for image, action, move, refused in (
+        ("new", "auto", "undo", True),
+        ("new", "abort", "undo", False),
+        ("", "auto", "undo", False),
+        ("new", "auto", "resume", False),
+    ):
+        given = {"canary_image": image, "canary_environment": {}, "canary_action": action, "__canary": {"move": move}}
+        known = {**given, "ansible_check_mode": False}
+        assert f"msg: {str(refused).lower()}" in told("canary", whole, known)
+    said = canary_plays(tmp_path, {"__canary": {"why": "it was cut off"}}, name)
+    assert "taken back, for it was cut off. What was asked for was not tried. Remedy: run it again" in said
+
+
+def writing() -> list[tuple[str, Any]]:
+    """The looped tasks that may write, each with its role; those of a canary's end go as far as they can."""
+    verbs = {f"hokusai.platform.{name}" for name in load(ROOT / "meta" / "runtime.yml")["action_groups"]["writes"]}
+    files = [path for path in (ROOT / "roles").glob("*/tasks/*.yml") if path.name != "undo.yml"]
+    tasks = [(path.parts[-3], task) for path in files for task in load(path)]
+    return [(role, task) for role, task in tasks if verbs & task.keys() and "loop" in task and "register" in task]
+
+
+def test_nothing_is_written_after_an_item_of_a_loop_has_failed() -> None:
+    """Ansible goes on with the next item. The API would be told of a name that MLflow does not answer to yet."""
+    assert {role for role, _task in writing()} == {
+        *("alb_routing", "auth_config", "canary", "security_groups", "service_discovery")
+    }
+    for role, task in writing():
+        assert task["loop_control"].get("break_when") == f"{task['register']} is failed", (role, task["name"])
+
+
+@pytest.mark.parametrize("name", ["site", "canary", "rollback", "verify"])
+def test_no_environment_waits_for_another_one(name: str) -> None:
+    plays = load(ROOT / "playbooks" / f"{name}.yml")
+    assert [play["strategy"] for play in plays if "hosts" in play] == ["ansible.builtin.host_pinned"]
+
+
+def test_a_threshold_from_the_command_line_is_a_number() -> None:
+    known = {"validation_score": {"score": 90.9}, "validation_threshold": "80"}
+    assert "msg: []" in told("validation", "__validation_low_score", known)
+
+
+def test_a_directory_of_the_user_is_meant_wherever_a_playbook_is_started() -> None:
+    texts = [path.read_text() for path in (ROOT / "roles").glob("*/[tv]a*/*.yml")]
+    named = [line.strip() for text in texts for line in text.splitlines() if "realpath" in line]
+    assert len(named) == 5
+    assert [line for line in named if "| expanduser | realpath" not in line] == []
 
 
 def test_each_gate_of_a_canarys_step_has_all_that_the_inventory_says_of_gates() -> None:

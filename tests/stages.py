@@ -134,7 +134,7 @@ STAGES = (
     Stage("docs", (pytest("--timeout", "2400", "tests/docs"),), True, 3000, BIG, OWN),
     Stage("canary", (pytest("--timeout", "600", CANARY),), True, 1500, BIG, OWN),
     Stage("monitoring", (pytest("--timeout", "900", MONITORING),), True, 1500, BIG, OWN),
-    Stage("secrets", (pytest("--timeout", "1200", SECRETS),), True, 2400, BIG, SHORTER),
+    Stage("secrets", (pytest("--timeout", "1800", SECRETS),), True, 2700, BIG, SHORTER),
     Stage("permissions", (pytest("--timeout", "900", PERMISSIONS),), True, 1500, BIG, SHORTER),
     Stage("story", (pytest("--timeout", "300", *LONG),), True, 900, BIG, OWN),
 )
